@@ -1,0 +1,462 @@
+//! Reading TOML tables so that every problem is found at once and each says where it is.
+//!
+//! A [`Section`] is one table. Ask it for keys; whatever is wrong with one is noted with file, line and column and the
+//! answer is `None`, so reading goes on. [`Section::finish`] notes the keys that nobody asked for, with the nearest
+//! valid one. Pure: text in, values and problems out.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Span};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+/// A place in a configuration file; lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Path as the operator would type it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Something wrong in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where; `None` when it is not in a file (a folder that is missing).
+    pub place: Option<Place>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// All problems found so far.
+#[derive(Debug, Default)]
+pub struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    /// Notes one.
+    pub fn add(&self, place: Option<Place>, message: impl Into<String>) {
+        self.0.borrow_mut().push(Problem { place, message: message.into() });
+    }
+
+    /// All of them by file and line.
+    pub fn into_sorted(self) -> Vec<Problem> {
+        let mut list = self.0.into_inner();
+        list.sort();
+        list.dedup();
+        list
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A file's name and text.
+#[derive(Debug)]
+pub struct File {
+    name: Arc<str>,
+    text: String,
+}
+
+impl File {
+    /// A file that was read.
+    pub fn new(name: &str, text: String) -> File {
+        File { name: name.into(), text }
+    }
+
+    /// Where the byte `at` stands.
+    fn place(&self, at: usize) -> Place {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        Place {
+            file: self.name.clone(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+
+    /// Parses the text. Syntax errors are noted; what could be read is handed to `read` as the outermost section.
+    pub fn read<T>(&self, problems: &Problems, read: impl FnOnce(Section<'_>) -> T) -> T {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        for error in errors {
+            let place = error.span().map(|span| self.place(span.start));
+            problems.add(place, error.message().replace('\n', ", "));
+        }
+        let span = table.span();
+        read(Section::new(self, problems, "the file", span, table.get_ref()))
+    }
+}
+
+/// One table of a file.
+#[derive(Debug)]
+pub struct Section<'a> {
+    file: &'a File,
+    problems: &'a Problems,
+    name: String,
+    span: Range<usize>,
+    table: &'a DeTable<'a>,
+    asked: BTreeMap<String, ()>,
+}
+
+impl<'a> Section<'a> {
+    fn new(
+        file: &'a File,
+        problems: &'a Problems,
+        name: impl Into<String>,
+        span: Range<usize>,
+        table: &'a DeTable<'a>,
+    ) -> Section<'a> {
+        Section { file, problems, name: name.into(), span, table, asked: BTreeMap::new() }
+    }
+
+    /// Where the table stands.
+    pub fn place(&self) -> Place {
+        self.file.place(self.span.start)
+    }
+
+    /// Where the value of `key` stands; the table itself when it has no such key.
+    pub fn place_of(&self, key: &str) -> Place {
+        let at = self.table.get(key).map_or(self.span.start, |value| value.span().start);
+        self.file.place(at)
+    }
+
+    /// Notes a problem with the value of `key`.
+    pub fn problem(&self, key: &str, message: impl Into<String>) {
+        self.problems.add(Some(self.place_of(key)), message);
+    }
+
+    /// The table has this key.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    fn ask(&mut self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.insert(key.to_string(), ());
+        self.table.get(key)
+    }
+
+    fn wrong_type(&self, key: &str, wanted: &str, found: &Spanned<DeValue<'_>>) {
+        let found = match found.get_ref() {
+            DeValue::String(_) => "a text",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.problem(key, format!("`{key}` must be {wanted}, but it is {found}"));
+    }
+
+    /// A text.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        let value = self.ask(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            _ => {
+                self.wrong_type(key, "a text in quotes", value);
+                None
+            }
+        }
+    }
+
+    /// A text that must be there and not be empty.
+    pub fn required_text(&mut self, key: &str) -> Option<String> {
+        if !self.has(key) {
+            self.asked.insert(key.to_string(), ());
+            self.problems.add(Some(self.place()), format!("{} needs `{key}`", self.name));
+            return None;
+        }
+        let text = self.text(key)?;
+        if text.trim().is_empty() {
+            self.problem(key, format!("`{key}` must not be empty"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// true or false.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
+        let value = self.ask(key)?;
+        let answer = value.get_ref().as_bool();
+        if answer.is_none() {
+            self.wrong_type(key, "true or false", value);
+        }
+        answer
+    }
+
+    /// A whole number within the range.
+    pub fn integer(&mut self, key: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let value = self.ask(key)?;
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(key, "a whole number", value);
+            return None;
+        };
+        match i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                self.problem(key, format!("`{key}` must be between {} and {}", range.start(), range.end()));
+                None
+            }
+        }
+    }
+
+    /// A number within the range.
+    pub fn number(&mut self, key: &str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+        let value = self.ask(key)?;
+        let text = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().replace('_', ""),
+            DeValue::Integer(number) => number.as_str().replace('_', ""),
+            _ => {
+                self.wrong_type(key, "a number", value);
+                return None;
+            }
+        };
+        match text.parse::<f64>() {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                self.problem(key, format!("`{key}` must be between {} and {}", range.start(), range.end()));
+                None
+            }
+        }
+    }
+
+    /// A length of time with its unit ("30m", "6h", "2 days") within the range.
+    pub fn duration(&mut self, key: &str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
+        let value = self.ask(key)?;
+        let DeValue::String(text) = value.get_ref() else {
+            self.wrong_type(key, "a length of time in quotes with its unit, such as \"30m\"", value);
+            return None;
+        };
+        let Some(length) = parse_duration(text) else {
+            self.problem(
+                key,
+                format!("`{key}`: {text:?} is not a length of time; write a number and a unit, such as \"30m\", \"6h\" or \"2d\""),
+            );
+            return None;
+        };
+        if !range.contains(&length) {
+            let (low, high) = (show_duration(*range.start()), show_duration(*range.end()));
+            self.problem(key, format!("`{key}` must be between {low} and {high}"));
+            return None;
+        }
+        Some(length)
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        let value = self.ask(key)?;
+        let DeValue::Array(list) = value.get_ref() else {
+            self.wrong_type(key, "a list of texts", value);
+            return None;
+        };
+        let mut texts = Vec::new();
+        for element in list.iter() {
+            match element.get_ref() {
+                DeValue::String(text) => texts.push(text.to_string()),
+                _ => {
+                    let place = self.file.place(element.span().start);
+                    self.problems.add(Some(place), format!("`{key}` must be a list of texts"));
+                    return None;
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// One of the given words.
+    pub fn one_of<'w>(&mut self, key: &str, words: &[&'w str]) -> Option<&'w str> {
+        let text = self.text(key)?;
+        let found = words.iter().find(|word| **word == text);
+        if found.is_none() {
+            let advice = nearest(&text, words.iter().copied())
+                .map_or(format!("it must be one of: {}", words.join(", ")), |word| format!("did you mean \"{word}\"?"));
+            self.problem(key, format!("`{key}` cannot be {text:?}; {advice}"));
+        }
+        found.copied()
+    }
+
+    /// An http or https address.
+    pub fn address(&mut self, key: &str) -> Option<Url> {
+        let text = self.text(key)?;
+        match Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Some(url),
+            Ok(url) => {
+                self.problem(key, format!("`{key}` must be an http or https address, not {}:", url.scheme()));
+                None
+            }
+            Err(error) => {
+                self.problem(key, format!("`{key}` is not an address: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A table within this one.
+    pub fn section(&mut self, key: &str) -> Option<Section<'a>> {
+        let value = self.ask(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                Some(Section::new(self.file, self.problems, format!("[{key}]"), value.span(), table))
+            }
+            _ => {
+                self.wrong_type(key, &format!("a table [{key}]"), value);
+                None
+            }
+        }
+    }
+
+    /// A list of tables within this one, in order; empty when there is none.
+    pub fn sections(&mut self, key: &str) -> Vec<Section<'a>> {
+        let Some(value) = self.ask(key) else { return Vec::new() };
+        let DeValue::Array(list) = value.get_ref() else {
+            self.wrong_type(key, &format!("a list of tables, each under [[{key}]]"), value);
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for element in list.iter() {
+            match element.get_ref() {
+                DeValue::Table(table) => {
+                    let name = format!("[[{key}]]");
+                    sections.push(Section::new(self.file, self.problems, name, element.span(), table));
+                }
+                _ => self.wrong_type(key, &format!("a list of tables, each under [[{key}]]"), element),
+            }
+        }
+        sections
+    }
+
+    /// Notes every key that nobody asked for.
+    pub fn finish(self) {
+        for (key, _) in self.table.iter() {
+            let name = key.get_ref();
+            if self.asked.contains_key(name.as_ref()) {
+                continue;
+            }
+            let advice = match nearest(name, self.asked.keys().map(String::as_str)) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => {
+                    let known: Vec<&str> = self.asked.keys().map(String::as_str).collect();
+                    format!("known keys: {}", known.join(", "))
+                }
+            };
+            let place = self.file.place(key.span().start);
+            self.problems.add(Some(place), format!("unknown key `{name}` in {}; {advice}", self.name));
+        }
+    }
+}
+
+/// The nearest of the known words, if one is near enough to be a slip of the pen.
+pub fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(similarity, _)| *similarity >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// "30m", "1h 30m", "2 weeks" as a length of time; `None` for anything else, for negative ones, months and years.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let span: Span = text.trim().parse().ok()?;
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return None;
+    }
+    let length: SignedDuration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(length).ok()
+}
+
+/// A length of time in words a person would use: "30 min", "6 h", "2 days".
+pub fn show_duration(length: Duration) -> String {
+    let seconds = length.as_secs();
+    if seconds == 0 {
+        return format!("{} ms", length.as_millis());
+    }
+    let parts =
+        [(seconds / 86_400, "day"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
+    let shown: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .take(2)
+        .map(|(count, unit)| match (*unit, *count) {
+            ("day", 1) => "1 day".to_string(),
+            ("day", days) => format!("{days} days"),
+            _ => format!("{count} {unit}"),
+        })
+        .collect();
+    shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, read: impl FnOnce(&mut Section<'_>), expected: &[&str]) {
+        let problems = Problems::default();
+        File::new("a.toml", text.to_string()).read(&problems, |mut section| {
+            read(&mut section);
+            section.finish();
+        });
+        let found: Vec<String> = problems.into_sorted().iter().map(Problem::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_problem_is_named_with_its_place() {
+        check(
+            "intervall = \"5m\"\ntimeout = \"fast\"\nname = 3\n",
+            |s| {
+                s.duration("interval", Duration::ZERO..=Duration::MAX);
+                s.duration("timeout", Duration::ZERO..=Duration::MAX);
+                s.required_text("name");
+                s.required_text("url");
+            },
+            &[
+                "a.toml:1:1: the file needs `url`",
+                "a.toml:1:1: unknown key `intervall` in the file; did you mean `interval`?",
+                "a.toml:2:11: `timeout`: \"fast\" is not a length of time; write a number and a unit, such as \"30m\", \"6h\" or \"2d\"",
+                "a.toml:3:8: `name` must be a text in quotes, but it is a whole number",
+            ],
+        );
+    }
+
+    #[test]
+    fn durations_read_and_show() {
+        for (text, shown) in
+            [("30m", "30 min"), ("1h 30m", "1 h 30 min"), ("2 days", "2 days"), ("1w", "7 days"), ("1 day", "1 day")]
+        {
+            assert_eq!(parse_duration(text).map(show_duration).as_deref(), Some(shown), "{text}");
+        }
+        for text in ["", "30", "fast", "-5m", "1 month", "5 parsecs"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! newswatch: a news watcher that analysts can trust.
+
+pub mod clock;
+pub mod config;
+pub mod matcher;
+pub mod model;
+pub mod notifier;
+pub mod plain;
+pub mod poller;

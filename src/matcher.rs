@@ -1,0 +1,1 @@
+//! Loop 2: unscored items → hits and outbox rows.

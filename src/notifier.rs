@@ -1,0 +1,3 @@
+//! Loop 3: due outbox rows → channels.
+
+pub mod channel;

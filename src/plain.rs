@@ -1,0 +1,102 @@
+//! Text from outside made safe to show: in a terminal, a log line, a mail header, a mail's text. Used at every edge.
+
+/// Characters that steer a terminal, a line reader or the direction of text instead of being text: C0 and C1 controls,
+/// direction overrides and isolates, line and paragraph separators, zero-width characters, the byte order mark, and
+/// the tag characters that hide text.
+fn is_steering(c: char) -> bool {
+    matches!(c,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// One line: steering characters become spaces, runs of white space one space, and at most `characters_max` characters
+/// stay (the cut is shown by "…").
+pub fn line(text: &str, characters_max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(characters_max * 4));
+    let mut count = 0;
+    let mut gap = false;
+    for c in text.chars() {
+        if is_steering(c) || c.is_whitespace() {
+            // A zero-width character separates nothing.
+            gap |= !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}') && count > 0;
+            continue;
+        }
+        if count + usize::from(gap) >= characters_max {
+            out.push('…');
+            return out;
+        }
+        if gap {
+            out.push(' ');
+            count += 1;
+            gap = false;
+        }
+        out.push(c);
+        count += 1;
+    }
+    out
+}
+
+/// Text of several lines: as [`line`], but line breaks stay (at most one empty line in a row) and at most `bytes_max` bytes
+/// are kept, cut between characters.
+pub fn text(text: &str, bytes_max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(bytes_max));
+    let mut empty = 0;
+    for piece in text.split('\n') {
+        let piece = line(piece, usize::MAX / 8);
+        if piece.is_empty() {
+            empty += 1;
+            continue;
+        }
+        if !out.is_empty() {
+            out.push_str(if empty > 0 { "\n\n" } else { "\n" });
+        }
+        empty = 0;
+        out.push_str(&piece);
+        if out.len() > bytes_max {
+            out.truncate(floor_char_boundary(&out, bytes_max));
+            break;
+        }
+    }
+    out
+}
+
+/// The largest index not above `at` that lies between two characters.
+pub fn floor_char_boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        let cases = [
+            ("\u{1b}[31mred\u{1b}[0m", "[31mred [0m"),
+            ("a\r\nBcc: x", "a Bcc: x"),
+            ("  two\t\twords ", "two words"),
+            ("safe\u{202e}gpj.exe", "safe gpj.exe"),
+            ("zero\u{200b}width", "zerowidth"),
+            ("\u{9b}31m csi", "31m csi"),
+            ("북한 자금세탁", "북한 자금세탁"),
+            ("", ""),
+        ];
+        for (input, expected) in cases {
+            assert_eq!(line(input, 100), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_is_shown_and_falls_between_characters() {
+        assert_eq!(line("abcdef", 3), "abc…");
+        assert_eq!(line("abc", 3), "abc");
+        assert_eq!(line("ab cd", 3), "ab…");
+        assert_eq!(text("aä\n\n\n\nb\u{7}", 100), "aä\n\nb");
+        assert_eq!(text("ää", 3), "ä");
+    }
+}
