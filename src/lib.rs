@@ -7,3 +7,4 @@ pub mod model;
 pub mod notifier;
 pub mod plain;
 pub mod poller;
+pub mod store;

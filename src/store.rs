@@ -1,0 +1,354 @@
+//! The only place with SQL. One text serves SQLite (the default, one writer) and PostgreSQL (several watchers).
+//!
+//! Rules that keep it so: `$1…` placeholders, times as milliseconds UTC in BIGINT (0 = never), flags as BIGINT, JSON as
+//! TEXT, no type that only one engine has. Work (due sources, unscored items, due outbox rows) is claimed by a lease with a fence: a
+//! row is finished only by the owner and the fence that claimed it, so a watcher that wakes up late overwrites nothing.
+
+pub mod frequencies;
+pub mod hits;
+pub mod items;
+pub mod outbox;
+mod schema;
+pub mod sources;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+
+/// What can go wrong with the store. The text is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store was written by a newer version of the program.
+    #[error(
+        "the store {store} was written by a newer newswatch (its version is {found}, this program knows {known}): \
+         install the newer program again, or point store.url at another file"
+    )]
+    Newer {
+        /// Which store.
+        store: String,
+        /// Its version.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// Another daemon works on the same SQLite file.
+    #[error("another newswatch already runs on {0}: stop it first (systemctl stop newswatch), or use another store.url")]
+    InUse(PathBuf),
+    /// The file or folder cannot be opened or made.
+    #[error("cannot open the store {path}: {error}")]
+    Open {
+        /// Path of the file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// store.url is not understood.
+    #[error("store.url {0:?} is neither sqlite:PATH nor postgres://...")]
+    Url(String),
+    /// What the database says.
+    #[error("the store failed: {error}{advice}", advice = advice(.error))]
+    Database {
+        /// What it says.
+        #[from]
+        error: sqlx::Error,
+    },
+}
+
+/// What the operator can do about a database error, where that is known.
+fn advice(error: &sqlx::Error) -> &'static str {
+    let text = error.to_string();
+    if text.contains("disk is full") || text.contains("No space left") {
+        " (free space on the disk; nothing is lost, the work is done again)"
+    } else if text.contains("readonly") || text.contains("read-only") {
+        " (the store must be writable for the user that newswatch runs as)"
+    } else if text.contains("malformed") || text.contains("not a database") {
+        " (the file is damaged: restore a backup, or move it away to start anew)"
+    } else {
+        ""
+    }
+}
+
+/// Result of a call of the store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Which engine is behind the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Embedded, one writer.
+    Sqlite,
+    /// Shared by several watchers.
+    Postgres,
+}
+
+/// The store. Cloning shares the connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    engine: Engine,
+    name: String,
+    /// One connection on SQLite, so that writers queue here instead of failing there.
+    writer: AnyPool,
+    reader: AnyPool,
+    /// Held by the daemon; unlocked by the system when the process ends, however it ends.
+    lock: Option<Arc<std::fs::File>>,
+}
+
+/// How hard a commit is pushed to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives power loss.
+    Full,
+    /// Survives the end of the process only: for tests that make thousands of commits.
+    Process,
+}
+
+impl Store {
+    /// Opens the store that `url` names ("sqlite:PATH", "postgres://…"), makes it if it is missing, and brings it up to date.
+    pub async fn open(url: &str, durability: Durability) -> Result<Store> {
+        sqlx::any::install_default_drivers();
+        let (engine, writer, reader) = match url.strip_prefix("sqlite:") {
+            Some(path) => {
+                let path = Path::new(path.trim_start_matches("//"));
+                let (writer, reader) = open_sqlite(path, durability).await?;
+                (Engine::Sqlite, writer, reader)
+            }
+            None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
+                let pool = AnyPoolOptions::new()
+                    .max_connections(8)
+                    .acquire_timeout(Duration::from_secs(30))
+                    .connect(url)
+                    .await?;
+                (Engine::Postgres, pool.clone(), pool)
+            }
+            None => return Err(StoreError::Url(url.to_string())),
+        };
+        let store = Store { engine, name: without_password(url), writer, reader, lock: None };
+        schema::migrate(&store).await?;
+        Ok(store)
+    }
+
+    /// Makes this process the only daemon on a SQLite file. PostgreSQL is shared by leases and needs no lock.
+    pub fn lock(mut self) -> Result<Store> {
+        if let Some(path) = self.sqlite_path() {
+            let lock_path = path.with_extension("lock");
+            let open = || {
+                let file = std::fs::File::options().create(true).truncate(false).write(true).open(&lock_path)?;
+                Ok(file)
+            };
+            let file = open().map_err(|error| StoreError::Open { path: lock_path.clone(), error })?;
+            match file.try_lock() {
+                Ok(()) => self.lock = Some(Arc::new(file)),
+                Err(std::fs::TryLockError::WouldBlock) => return Err(StoreError::InUse(path)),
+                Err(std::fs::TryLockError::Error(error)) => return Err(StoreError::Open { path: lock_path, error }),
+            }
+        }
+        Ok(self)
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Where it is, without a password.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sqlite_path(&self) -> Option<PathBuf> {
+        self.name.strip_prefix("sqlite:").map(|path| PathBuf::from(path.trim_start_matches("//")))
+    }
+
+    /// The store answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").fetch_one(&self.reader).await?;
+        Ok(())
+    }
+
+    /// Drops the leases that earlier processes left. Only for the holder of the lock: with several watchers leases run out
+    /// by themselves.
+    pub async fn drop_leases(&self) -> Result<()> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        for statement in [
+            "UPDATE sources SET lease_until = 0 WHERE lease_until > 0",
+            "UPDATE unscored SET lease_until = 0 WHERE lease_until > 0",
+            "UPDATE outbox SET lease_until = 0 WHERE lease_until > 0",
+        ] {
+            sqlx::query(statement).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// A small fact kept by name (a heartbeat, a version).
+    pub async fn note(&self, key: &str, value: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO notes (name, value) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(key)
+        .bind(value)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// A fact kept by [`Store::note`].
+    pub async fn noted(&self, key: &str) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT value FROM notes WHERE name = $1").bind(key).fetch_optional(&self.reader).await?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    /// Waits until the connections are closed; the write-ahead log is folded back.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that may write. SQLite takes the write lock at once: upgrading later fails instead of waiting.
+    async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        };
+        Ok(self.writer.begin_with(statement).await?)
+    }
+
+    /// The clause that lets several watchers claim rows side by side; SQLite has one writer and needs none.
+    fn skip_locked(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "",
+            Engine::Postgres => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+}
+
+async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, AnyPool)> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| StoreError::Open { path: path.to_path_buf(), error })?;
+    }
+    // SQLite's own "unable to open database file" says less than the system does.
+    let open = std::fs::File::options().create(true).truncate(false).read(true).write(true).open(path);
+    open.map_err(|error| StoreError::Open { path: path.to_path_buf(), error })?;
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    let options = |connections: u32, settings: &'static str| {
+        AnyPoolOptions::new()
+            .max_connections(connections)
+            .min_connections(1)
+            .acquire_timeout(Duration::from_secs(60))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    connection.execute(settings).await?;
+                    Ok(())
+                })
+            })
+    };
+    const FULL: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; \
+                        PRAGMA cache_size = -8192; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+    const PROCESS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 10000; \
+                           PRAGMA cache_size = -8192; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+    const READER: &str = "PRAGMA busy_timeout = 10000; PRAGMA cache_size = -4096; PRAGMA query_only = ON;";
+    let writer = options(1, if durability == Durability::Full { FULL } else { PROCESS }).connect(&url).await?;
+    let reader = options(2, READER).connect(&url).await?;
+    Ok((writer, reader))
+}
+
+/// The address without user name and password.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
+        _ => url.to_string(),
+    }
+}
+
+/// Milliseconds since 1970, as stored.
+fn millis(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// From the stored form; 0 is "never".
+fn time(millis: i64) -> Option<Timestamp> {
+    if millis == 0 { None } else { Timestamp::from_millisecond(millis).ok() }
+}
+
+/// From the stored form of a time that is always there.
+fn some_time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// To the stored form.
+fn or_never(at: Option<Timestamp>) -> i64 {
+    at.map_or(0, millis)
+}
+
+/// "($1, $2), ($3, $4)" for `rows` rows of `columns` values.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * columns * 5);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            if column > 0 {
+                text.push_str(", ");
+            }
+            text.push('$');
+            text.push_str(&(row * columns + column + 1).to_string());
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// Runs one statement for many rows: the cost of a write is the call, not the row. Rows go in groups whose sizes are powers
+/// of two, so that few statements are ever prepared. `head` ends before VALUES, `tail` follows the rows.
+async fn write_rows<T>(
+    tx: &mut Transaction<'static, Any>,
+    head: &str,
+    tail: &str,
+    columns: usize,
+    rows: &[T],
+    bind: impl for<'q> Fn(Query<'q, Any, AnyArguments>, &T) -> Query<'q, Any, AnyArguments>,
+) -> Result<u64> {
+    const GROUP_MAX: usize = 32;
+    let mut affected = 0;
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let size = if rest.len() >= GROUP_MAX { GROUP_MAX } else { 1 << rest.len().ilog2() };
+        let (group, after) = rest.split_at(size);
+        rest = after;
+        let sql = format!("{head} VALUES {} {tail}", placeholders(size, columns));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for row in group {
+            query = bind(query, row);
+        }
+        affected += query.execute(&mut **tx).await?.rows_affected();
+    }
+    Ok(affected)
+}
+
+/// Reads rows whose key is in a list: `head IN ($1, …) tail`, in groups.
+async fn read_by_keys(pool: &AnyPool, head: &str, tail: &str, keys: &[i64]) -> Result<Vec<AnyRow>> {
+    const GROUP: usize = 64;
+    let mut rows = Vec::new();
+    for group in keys.chunks(GROUP) {
+        // The last group is filled up with its own last key: one statement serves every length.
+        let sql = format!("{head} IN {} {tail}", placeholders(1, GROUP));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for index in 0..GROUP {
+            query = query.bind(group.get(index).or(group.last()).copied().unwrap_or_default());
+        }
+        rows.extend(query.fetch_all(pool).await?);
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,206 @@
+//! Hits, and the commit that makes a hit and its outbox rows one.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use super::items::{self, COLUMN_COUNT};
+use super::outbox::{self, NewDelivery};
+use super::sources::Claim;
+use super::{Result, Store, frequencies, millis, placeholders, some_time};
+use crate::model::{Hit, Id, Item};
+
+/// A hit to be stored.
+#[derive(Clone, Debug)]
+pub struct NewHit {
+    /// The hit.
+    pub hit: Hit,
+    /// Its story.
+    pub story: Id,
+    /// Who is to be told.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// What the matcher found in one batch, to be committed as one.
+#[derive(Clone, Debug, Default)]
+pub struct MatchResult {
+    /// Every item of the batch with its claim: it leaves the queue.
+    pub scored: Vec<(Id, Claim)>,
+    /// The hits among them.
+    pub hits: Vec<NewHit>,
+    /// The batch's document frequencies, encoded; the number is unique.
+    pub frequencies: Option<(i64, Vec<u8>)>,
+}
+
+/// Which hits are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct HitFilter {
+    /// Of this profile only.
+    pub profile: Option<String>,
+    /// Of this source only.
+    pub source: Option<String>,
+    /// Found at or after.
+    pub since: Option<Timestamp>,
+    /// Found after this hit, in the order of [`Store::hits`]: time and item.
+    pub after: Option<(Timestamp, Id)>,
+    /// Leave out what was read at a first contact.
+    pub without_backlog: bool,
+    /// At most so many, the newest.
+    pub limit: usize,
+}
+
+const COLUMNS: &str = "h.profile, h.profile_version, h.score, h.threshold, h.reasons, h.found_at";
+
+fn hit(row: &AnyRow) -> Hit {
+    let at = |index: usize| COLUMN_COUNT + index;
+    Hit {
+        item: items::item(row),
+        profile: row.get(at(0)),
+        profile_version: row.get(at(1)),
+        score: row.get(at(2)),
+        threshold: row.get(at(3)),
+        reasons: serde_json::from_str(&row.get::<String, _>(at(4))).unwrap_or_default(),
+        found_at: some_time(row.get(at(5))),
+    }
+}
+
+impl Store {
+    /// Commits a batch of the matcher: hits, outbox rows and frequencies, and the items leave the queue. An item whose claim was
+    /// taken over, or whose text changed meanwhile, is left to the next batch. Answers the hits that were new.
+    pub async fn commit_matches(&self, result: &MatchResult) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let finished = leave_queue(&mut tx, &result.scored).await?;
+        let mut stored = 0;
+        for new in result.hits.iter().filter(|new| finished.contains(&new.hit.item.id)) {
+            if insert(&mut tx, new).await? {
+                stored += 1;
+                for delivery in &new.deliveries {
+                    outbox::add(&mut tx, delivery, new.hit.item.id, &new.hit.profile, new.hit.found_at).await?;
+                }
+            }
+        }
+        if let Some((id, data)) = result.frequencies.as_ref().filter(|_| !finished.is_empty()) {
+            frequencies::append(&mut tx, *id, data).await?;
+        }
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    /// Hits in the order they were found, the newest `limit` of them.
+    pub async fn hits(&self, filter: &HitFilter) -> Result<Vec<Hit>> {
+        let after = filter.after.unwrap_or((Timestamp::UNIX_EPOCH, Id(-1)));
+        let sql = format!(
+            "SELECT {}, {COLUMNS} FROM hits h JOIN items i ON i.id = h.item_id \
+             WHERE ($1 = '' OR h.profile = $1) AND ($2 = '' OR i.source = $2) AND h.found_at >= $3 \
+             AND (h.found_at > $4 OR (h.found_at = $4 AND h.item_id > $5)) AND (h.backlog = 0 OR $6 = 0) \
+             ORDER BY h.found_at DESC, h.item_id DESC, h.profile DESC LIMIT $7",
+            items::COLUMNS
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(filter.profile.clone().unwrap_or_default())
+            .bind(filter.source.clone().unwrap_or_default())
+            .bind(filter.since.map_or(0, millis))
+            .bind(millis(after.0))
+            .bind(after.1.0)
+            .bind(i64::from(filter.without_backlog))
+            .bind(filter.limit.min(1_000_000) as i64)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(rows.iter().rev().map(hit).collect())
+    }
+
+    /// The stored hits of one item, by profile.
+    pub async fn hits_of_item(&self, id: Id) -> Result<Vec<Hit>> {
+        let sql = format!(
+            "SELECT {}, {COLUMNS} FROM hits h JOIN items i ON i.id = h.item_id WHERE h.item_id = $1 ORDER BY h.profile",
+            items::COLUMNS
+        );
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_all(&self.reader).await?.iter().map(hit).collect())
+    }
+
+    /// The hits that an outbox row is about, the strongest first.
+    pub async fn hits_of_delivery(&self, outbox: Id, limit: usize) -> Result<Vec<Hit>> {
+        let sql = format!(
+            "SELECT {}, {COLUMNS} FROM outbox_hits o JOIN hits h ON h.item_id = o.item_id AND h.profile = o.profile \
+             JOIN items i ON i.id = h.item_id WHERE o.outbox_id = $1 \
+             ORDER BY h.profile, h.score / h.threshold DESC, h.item_id LIMIT $2",
+            items::COLUMNS
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(outbox.0).bind(limit as i64).fetch_all(&self.reader).await?;
+        Ok(rows.iter().map(hit).collect())
+    }
+
+    /// Other items of the same story, the oldest first: syndicated copies.
+    pub async fn copies(&self, id: Id, limit: usize) -> Result<Vec<Item>> {
+        let sql = format!(
+            "SELECT {} FROM items i WHERE i.story_id = (SELECT story_id FROM items WHERE id = $1) AND i.id <> $1 \
+             ORDER BY i.first_seen_at, i.id LIMIT $2",
+            items::COLUMNS
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.0).bind(limit as i64).fetch_all(&self.reader).await?;
+        Ok(rows.iter().map(items::item).collect())
+    }
+
+    /// How many hits first contacts brought since `since`, by source: they were not alerted, so they must be told.
+    pub async fn backlog_hits(&self, since: Timestamp) -> Result<Vec<(String, i64)>> {
+        let rows = sqlx::query(
+            "SELECT i.source, count(*) FROM hits h JOIN items i ON i.id = h.item_id \
+             WHERE h.backlog = 1 AND h.found_at >= $1 GROUP BY i.source ORDER BY i.source",
+        )
+        .bind(millis(since))
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Hits by profile found since `since`.
+    pub async fn hit_counts(&self, since: Timestamp) -> Result<Vec<(String, i64)>> {
+        let rows = sqlx::query("SELECT profile, count(*) FROM hits WHERE found_at >= $1 GROUP BY profile ORDER BY profile")
+            .bind(millis(since))
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+}
+
+/// Takes items out of the matcher's queue; answers those whose claim still held.
+async fn leave_queue(tx: &mut Transaction<'static, Any>, scored: &[(Id, Claim)]) -> Result<BTreeSet<Id>> {
+    const GROUP: usize = 64;
+    let mut finished = BTreeSet::new();
+    for group in scored.chunks(GROUP) {
+        // The last group is filled up with its own last row: one statement serves every length.
+        let sql = format!(
+            "DELETE FROM unscored WHERE (item_id, lease_owner, fence) IN (VALUES {}) RETURNING item_id",
+            placeholders(GROUP, 3)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for index in 0..GROUP {
+            let Some((id, claim)) = group.get(index).or(group.last()) else { break };
+            query = query.bind(id.0).bind(claim.owner.clone()).bind(claim.fence);
+        }
+        finished.extend(query.fetch_all(&mut **tx).await?.iter().map(|row| Id(row.get(0))));
+    }
+    Ok(finished)
+}
+
+async fn insert(tx: &mut Transaction<'static, Any>, new: &NewHit) -> Result<bool> {
+    let hit = &new.hit;
+    let done = sqlx::query(
+        "INSERT INTO hits (item_id, profile, profile_version, score, threshold, reasons, found_at, backlog, story_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (item_id, profile) DO NOTHING",
+    )
+    .bind(hit.item.id.0)
+    .bind(&hit.profile)
+    .bind(hit.profile_version)
+    .bind(hit.score)
+    .bind(hit.threshold)
+    .bind(serde_json::to_string(&hit.reasons).unwrap_or_default())
+    .bind(millis(hit.found_at))
+    .bind(i64::from(hit.item.backlog))
+    .bind(new.story.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,278 @@
+//! Items, the matcher's queue, and the queue of article pages still to be read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use super::sources::Claim;
+use super::{Result, Store, millis, or_never, read_by_keys, some_time, time, write_rows};
+use crate::model::{ArticleState, Id, Item};
+
+/// How often an item's article page is tried before the item stays "matched on summary only".
+pub const ARTICLE_ATTEMPTS_MAX: i64 = 4;
+
+/// An item to be stored.
+#[derive(Clone, Debug)]
+pub struct NewItem {
+    /// The item.
+    pub item: Item,
+    /// Hash of what the source itself gave (not of the article page): tells an edit.
+    pub text_hash: i64,
+    /// The story it belongs to.
+    pub story: Id,
+}
+
+/// What is known of an item that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownItem {
+    /// Hash of what the source gave when it was stored.
+    pub text_hash: i64,
+}
+
+pub(super) const COLUMNS: &str = "i.id, i.source, i.item_key, i.url, i.title, i.summary, i.content, i.article, i.article_state, \
+                                  i.article_problem, i.publisher, i.language, i.published_at, i.first_seen_at, i.backlog";
+/// How many columns [`COLUMNS`] names: what follows them in a row starts here.
+pub(super) const COLUMN_COUNT: usize = 15;
+
+pub(super) fn item(row: &AnyRow) -> Item {
+    let url: String = row.get(3);
+    Item {
+        id: Id(row.get(0)),
+        source: row.get(1),
+        key: row.get(2),
+        url: Some(url).filter(|url| !url.is_empty()),
+        title: row.get(4),
+        summary: row.get(5),
+        content: row.get(6),
+        article: row.get(7),
+        article_state: ArticleState::from_stored(&row.get::<String, _>(8)),
+        article_problem: row.get(9),
+        publisher: row.get(10),
+        language: row.get(11),
+        published_at: time(row.get(12)),
+        first_seen_at: some_time(row.get(13)),
+        backlog: row.get::<i64, _>(14) != 0,
+    }
+}
+
+/// Stores items that are new, with their place in the matcher's queue. Answers how many were really new.
+pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<u64> {
+    let stored = write_rows(
+        tx,
+        "INSERT INTO items (id, source, item_key, url, title, summary, content, article, article_state, article_problem, \
+         article_attempts, publisher, language, published_at, first_seen_at, text_hash, backlog, story_id)",
+        "ON CONFLICT (id) DO NOTHING",
+        18,
+        items,
+        |query, new| {
+            let item = &new.item;
+            query
+                .bind(item.id.0)
+                .bind(item.source.clone())
+                .bind(item.key.clone())
+                .bind(item.url.clone().unwrap_or_default())
+                .bind(item.title.clone())
+                .bind(item.summary.clone())
+                .bind(item.content.clone())
+                .bind(item.article.clone())
+                .bind(item.article_state.as_str())
+                .bind(item.article_problem.clone())
+                .bind(0i64)
+                .bind(item.publisher.clone())
+                .bind(item.language.clone())
+                .bind(or_never(item.published_at))
+                .bind(millis(item.first_seen_at))
+                .bind(new.text_hash)
+                .bind(i64::from(item.backlog))
+                .bind(new.story.0)
+        },
+    )
+    .await?;
+    write_rows(
+        tx,
+        "INSERT INTO stories (id, first_item_id, first_seen_at)",
+        "ON CONFLICT (id) DO NOTHING",
+        3,
+        items,
+        |query, new| query.bind(new.story.0).bind(new.item.id.0).bind(millis(now)),
+    )
+    .await?;
+    queue(tx, items, now).await?;
+    let unread: Vec<&&NewItem> = items.iter().filter(|new| new.item.article_state == ArticleState::Unread).collect();
+    write_rows(
+        tx,
+        "INSERT INTO unread_articles (item_id, source)",
+        "ON CONFLICT (item_id) DO NOTHING",
+        2,
+        &unread,
+        |query, new| query.bind(new.item.id.0).bind(new.item.source.clone()),
+    )
+    .await?;
+    Ok(stored)
+}
+
+async fn queue(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
+    // An item that is being scored while its text changes: the fence rises, so the score of the old text does not count.
+    write_rows(
+        tx,
+        "INSERT INTO unscored (item_id, queued_at, lease_owner, lease_until, fence)",
+        "ON CONFLICT (item_id) DO UPDATE SET lease_until = 0, fence = unscored.fence + 1",
+        5,
+        items,
+        |query, new| query.bind(new.item.id.0).bind(millis(now)).bind("").bind(0i64).bind(0i64),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Stores the new text of known items and queues them again: an item can come on topic by an edit or by its article.
+pub(super) async fn update(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
+    for new in items {
+        let item = &new.item;
+        sqlx::query(
+            "UPDATE items SET title = $1, summary = $2, content = $3, article = $4, article_state = $5, article_problem = $6, \
+             text_hash = $7 WHERE id = $8",
+        )
+        .bind(&item.title)
+        .bind(&item.summary)
+        .bind(&item.content)
+        .bind(&item.article)
+        .bind(item.article_state.as_str())
+        .bind(&item.article_problem)
+        .bind(new.text_hash)
+        .bind(item.id.0)
+        .execute(&mut **tx)
+        .await?;
+        if item.article_state != ArticleState::Unread {
+            sqlx::query("DELETE FROM unread_articles WHERE item_id = $1").bind(item.id.0).execute(&mut **tx).await?;
+        }
+    }
+    queue(tx, items, now).await
+}
+
+/// Notes that the article pages of these items were tried in vain, and why; after the last attempt they are let be.
+pub(super) async fn count_article_attempts(tx: &mut Transaction<'static, Any>, items: &[&Item]) -> Result<()> {
+    for item in items {
+        sqlx::query("UPDATE items SET article_attempts = article_attempts + 1, article_problem = $1 WHERE id = $2")
+            .bind(&item.article_problem)
+            .bind(item.id.0)
+            .execute(&mut **tx)
+            .await?;
+        sqlx::query(
+            "DELETE FROM unread_articles WHERE item_id = $1 AND EXISTS ( \
+             SELECT 1 FROM items WHERE id = $1 AND article_attempts >= $2)",
+        )
+        .bind(item.id.0)
+        .bind(ARTICLE_ATTEMPTS_MAX)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Which of these items are stored.
+    pub async fn known_items(&self, ids: &[Id]) -> Result<BTreeMap<Id, KnownItem>> {
+        let keys: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        let rows = read_by_keys(&self.reader, "SELECT id, text_hash FROM items WHERE id", "", &keys).await?;
+        Ok(rows.iter().map(|row| (Id(row.get(0)), KnownItem { text_hash: row.get(1) })).collect())
+    }
+
+    /// Items of a source whose article page is still to be read, the oldest first.
+    pub async fn unread_articles(&self, source: &str, limit: usize) -> Result<Vec<(Item, i64, Id)>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, i.text_hash, i.story_id FROM items i JOIN unread_articles u ON u.item_id = i.id \
+             WHERE u.source = $1 ORDER BY i.first_seen_at, i.id LIMIT $2"
+        );
+        let rows =
+            sqlx::query(AssertSqlSafe(sql)).bind(source).bind(limit as i64).fetch_all(&self.reader).await?;
+        let with = |row: &AnyRow| (item(row), row.get(COLUMN_COUNT), Id(row.get(COLUMN_COUNT + 1)));
+        Ok(rows.iter().map(with).collect())
+    }
+
+    /// Claims items that no profile has seen, in the order they were stored.
+    pub async fn claim_unscored(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<UnscoredItem>> {
+        let sql = format!(
+            "UPDATE unscored SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE item_id IN ( \
+             SELECT item_id FROM unscored WHERE lease_until <= $3 ORDER BY queued_at, item_id LIMIT $4 {}) \
+             RETURNING item_id, fence",
+            self.skip_locked()
+        );
+        let claimed: BTreeMap<i64, i64> = sqlx::query(AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(millis(lease_until))
+            .bind(millis(now))
+            .bind(limit as i64)
+            .fetch_all(&self.writer)
+            .await?
+            .iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .collect();
+        let keys: Vec<i64> = claimed.keys().copied().collect();
+        let head = format!("SELECT {COLUMNS}, i.story_id FROM items i WHERE i.id");
+        let rows = read_by_keys(&self.reader, &head, "", &keys).await?;
+        let mut items: BTreeMap<i64, UnscoredItem> = BTreeMap::new();
+        for row in &rows {
+            let item = item(row);
+            let fence = claimed.get(&item.id.0).copied().unwrap_or_default();
+            let claim = Claim { owner: owner.to_string(), fence };
+            items.insert(item.id.0, UnscoredItem { item, story: Id(row.get(COLUMN_COUNT)), claim });
+        }
+        Ok(items.into_values().collect())
+    }
+
+    /// How many items wait for the matcher.
+    pub async fn unscored_count(&self) -> Result<i64> {
+        Ok(sqlx::query("SELECT count(*) FROM unscored").fetch_one(&self.reader).await?.get(0))
+    }
+
+    /// How many items are stored, and how many were first seen since `since`.
+    pub async fn item_counts(&self, since: Timestamp) -> Result<(i64, i64)> {
+        let all: i64 = sqlx::query("SELECT count(*) FROM items").fetch_one(&self.reader).await?.get(0);
+        let recent: i64 = sqlx::query("SELECT count(*) FROM items WHERE first_seen_at >= $1")
+            .bind(millis(since))
+            .fetch_one(&self.reader)
+            .await?
+            .get(0);
+        Ok((all, recent))
+    }
+
+    /// One item.
+    pub async fn item(&self, id: Id) -> Result<Option<Item>> {
+        let sql = format!("SELECT {COLUMNS} FROM items i WHERE i.id = $1");
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&self.reader).await?;
+        Ok(row.as_ref().map(item))
+    }
+
+    /// Items with this address, the oldest first.
+    pub async fn items_by_url(&self, url: &str) -> Result<Vec<Item>> {
+        let sql = format!("SELECT {COLUMNS} FROM items i WHERE i.url = $1 ORDER BY i.first_seen_at, i.id LIMIT 100");
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(url).fetch_all(&self.reader).await?;
+        Ok(rows.iter().map(item).collect())
+    }
+
+    /// The item is still in the matcher's queue.
+    pub async fn is_unscored(&self, id: Id) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM unscored WHERE item_id = $1").bind(id.0).fetch_optional(&self.reader).await?;
+        Ok(row.is_some())
+    }
+}
+
+/// An item claimed by the matcher.
+#[derive(Clone, Debug)]
+pub struct UnscoredItem {
+    /// The item.
+    pub item: Item,
+    /// The story it belongs to.
+    pub story: Id,
+    /// The claim on its place in the queue.
+    pub claim: Claim,
+}

@@ -1,0 +1,343 @@
+//! What has to be delivered to whom. A row is made with the hit it is about and leaves the outbox only when the channel
+//! accepted it or the operator discards it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use super::sources::Claim;
+use super::{Result, Store, millis, or_never, some_time, time};
+use crate::model::Id;
+
+/// What kind of message an outbox row becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryKind {
+    /// One story, at once.
+    Alert,
+    /// All hits of a window.
+    Digest,
+}
+
+impl DeliveryKind {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryKind::Alert => "alert",
+            DeliveryKind::Digest => "digest",
+        }
+    }
+
+    fn from_stored(text: &str) -> DeliveryKind {
+        if text == "digest" { DeliveryKind::Digest } else { DeliveryKind::Alert }
+    }
+}
+
+/// A delivery that a hit asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewDelivery {
+    /// At once; one row for each route, recipient, profile and story, so a copy of a known story adds nothing.
+    Alert {
+        /// Hash of route, recipient, profile and story.
+        id: Id,
+        /// Name of the route.
+        route: String,
+        /// Empty for channels without recipients.
+        recipient: String,
+        /// When.
+        due_at: Timestamp,
+    },
+    /// With the digest of a window, or of the next one if that digest is already on its way.
+    Digest {
+        /// The windows it may go into, the earliest first.
+        windows: Vec<DigestRow>,
+    },
+}
+
+/// The outbox row of one digest: one route, one recipient, one window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestRow {
+    /// Hash of route, recipient and window.
+    pub id: Id,
+    /// Name of the route.
+    pub route: String,
+    /// Empty for channels without recipients.
+    pub recipient: String,
+    /// Where the window begins: the schedule's time before this one.
+    pub window_from: Timestamp,
+    /// When the digest is due: the end of the window.
+    pub due_at: Timestamp,
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutboxRow {
+    /// Also the source of the Message-ID.
+    #[serde(serialize_with = "as_text")]
+    pub id: Id,
+    /// Name of the route.
+    pub route: String,
+    /// Empty for channels without recipients.
+    pub recipient: String,
+    /// Alert or digest.
+    pub kind: DeliveryKind,
+    /// Where a digest's window begins.
+    pub window_from: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it is (next) due.
+    pub due_at: Timestamp,
+    /// waiting, sent, dead or discarded.
+    pub state: String,
+    /// Attempts so far; counted before the attempt is made.
+    pub attempts: i64,
+    /// When it was accepted or given up.
+    pub finished_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    pub error: String,
+}
+
+fn as_text<S: serde::Serializer>(id: &Id, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// What happened to an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The channel accepted it.
+    Sent,
+    /// Once more, then.
+    Again {
+        /// When.
+        at: Timestamp,
+        /// Why it failed.
+        error: String,
+    },
+    /// It will not be tried again by itself; `newswatch outbox retry` can.
+    Dead {
+        /// Why it failed.
+        error: String,
+    },
+}
+
+const COLUMNS: &str = "id, route, recipient, kind, window_from, created_at, due_at, state, attempts, finished_at, error";
+const COLUMN_COUNT: usize = 11;
+
+fn row(row: &AnyRow) -> OutboxRow {
+    OutboxRow {
+        id: Id(row.get(0)),
+        route: row.get(1),
+        recipient: row.get(2),
+        kind: DeliveryKind::from_stored(&row.get::<String, _>(3)),
+        window_from: time(row.get(4)),
+        created_at: some_time(row.get(5)),
+        due_at: some_time(row.get(6)),
+        state: row.get(7),
+        attempts: row.get(8),
+        finished_at: time(row.get(9)),
+        error: row.get(10),
+    }
+}
+
+struct Insert<'a> {
+    id: Id,
+    route: &'a str,
+    recipient: &'a str,
+    kind: DeliveryKind,
+    window_from: Option<Timestamp>,
+    due_at: Timestamp,
+}
+
+/// Makes the row unless it is there; true when it was made.
+async fn insert(tx: &mut Transaction<'static, Any>, new: &Insert<'_>, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO outbox (id, route, recipient, kind, window_from, created_at, due_at, state, closed, attempts, \
+         attempted_at, finished_at, error, lease_owner, lease_until, fence) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, 0, 0, 0, '', '', 0, 0) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(new.id.0)
+    .bind(new.route)
+    .bind(new.recipient)
+    .bind(new.kind.as_str())
+    .bind(or_never(new.window_from))
+    .bind(millis(now))
+    .bind(millis(new.due_at))
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn link(tx: &mut Transaction<'static, Any>, outbox: Id, item: Id, profile: &str) -> Result<()> {
+    sqlx::query("INSERT INTO outbox_hits (outbox_id, item_id, profile) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(outbox.0)
+        .bind(item.0)
+        .bind(profile)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Makes the rows that a new hit asks for, in the hit's own transaction.
+pub(super) async fn add(
+    tx: &mut Transaction<'static, Any>,
+    delivery: &NewDelivery,
+    item: Id,
+    profile: &str,
+    now: Timestamp,
+) -> Result<()> {
+    match delivery {
+        NewDelivery::Alert { id, route, recipient, due_at } => {
+            let new =
+                Insert { id: *id, route, recipient, kind: DeliveryKind::Alert, window_from: None, due_at: *due_at };
+            // A row that was there is a story already told: the copy is neither sent nor added to what was sent.
+            if insert(tx, &new, now).await? {
+                link(tx, *id, item, profile).await?;
+            }
+        }
+        NewDelivery::Digest { windows } => {
+            for window in windows {
+                insert_digest(tx, window, now).await?;
+                // Takes the row's lock, so that no attempt can begin between this look and the link.
+                let open = sqlx::query("UPDATE outbox SET closed = closed WHERE id = $1 AND closed = 0 AND state = 'waiting'")
+                    .bind(window.id.0)
+                    .execute(&mut **tx)
+                    .await?;
+                if open.rows_affected() == 1 {
+                    link(tx, window.id, item, profile).await?;
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn insert_digest(tx: &mut Transaction<'static, Any>, window: &DigestRow, now: Timestamp) -> Result<bool> {
+    let new = Insert {
+        id: window.id,
+        route: &window.route,
+        recipient: &window.recipient,
+        kind: DeliveryKind::Digest,
+        window_from: Some(window.window_from),
+        due_at: window.due_at,
+    };
+    insert(tx, &new, now).await
+}
+
+impl Store {
+    /// Makes the rows of digests that are due even if nothing was found: an empty digest says that somebody looked.
+    pub async fn ensure_digests(&self, rows: &[DigestRow], now: Timestamp) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        for row in rows {
+            insert_digest(&mut tx, row, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Claims due rows, the longest due first. The attempt is counted and the row closed before the attempt is made.
+    pub async fn claim_outbox(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(OutboxRow, Claim)>> {
+        let sql = format!(
+            "UPDATE outbox SET lease_owner = $1, lease_until = $2, fence = fence + 1, closed = 1, attempts = attempts + 1, \
+             attempted_at = $3 WHERE id IN ( \
+                SELECT id FROM outbox WHERE state = 'waiting' AND due_at <= $3 AND lease_until <= $3 \
+                ORDER BY due_at, created_at, id LIMIT $4 {}) RETURNING {COLUMNS}, fence",
+            self.skip_locked()
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(millis(lease_until))
+            .bind(millis(now))
+            .bind(limit as i64)
+            .fetch_all(&self.writer)
+            .await?;
+        let mut claimed: Vec<(OutboxRow, Claim)> = rows
+            .iter()
+            .map(|found| (row(found), Claim { owner: owner.to_string(), fence: found.get(COLUMN_COUNT) }))
+            .collect();
+        claimed.sort_by(|a, b| (a.0.due_at, a.0.created_at, a.0.id).cmp(&(b.0.due_at, b.0.created_at, b.0.id)));
+        Ok(claimed)
+    }
+
+    /// Records what happened to attempts, in one transaction.
+    pub async fn finish_deliveries(&self, done: &[(Id, Claim, Outcome)], now: Timestamp) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (id, claim, outcome) in done {
+            let (state, due_at, finished_at, error) = match outcome {
+                Outcome::Sent => ("sent", None, millis(now), ""),
+                Outcome::Again { at, error } => ("waiting", Some(*at), 0, error.as_str()),
+                Outcome::Dead { error } => ("dead", None, millis(now), error.as_str()),
+            };
+            sqlx::query(
+                "UPDATE outbox SET state = $1, due_at = CASE WHEN $2 = 0 THEN due_at ELSE $2 END, finished_at = $3, error = $4, \
+                 lease_owner = '', lease_until = 0 WHERE id = $5 AND lease_owner = $6 AND fence = $7",
+            )
+            .bind(state)
+            .bind(or_never(due_at))
+            .bind(finished_at)
+            .bind(error)
+            .bind(id.0)
+            .bind(&claim.owner)
+            .bind(claim.fence)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// When the next waiting row is due.
+    pub async fn next_delivery_due(&self) -> Result<Option<Timestamp>> {
+        let found = sqlx::query(
+            "SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM outbox WHERE state = 'waiting'",
+        )
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(found.get::<Option<i64>, _>(0).map(some_time))
+    }
+
+    /// Rows in the given state ("" = all), the newest `limit`.
+    pub async fn outbox(&self, state: &str, limit: usize) -> Result<Vec<OutboxRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outbox WHERE ($1 = '' OR state = $1) ORDER BY created_at DESC, id DESC LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(state).bind(limit as i64).fetch_all(&self.reader).await?;
+        Ok(rows.iter().rev().map(row).collect())
+    }
+
+    /// Rows that tell of an item, by time.
+    pub async fn outbox_of_item(&self, item: Id) -> Result<Vec<OutboxRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM outbox WHERE id IN (SELECT outbox_id FROM outbox_hits WHERE item_id = $1) ORDER BY created_at, id"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(item.0).fetch_all(&self.reader).await?;
+        Ok(rows.iter().map(row).collect())
+    }
+
+    /// How many rows are in each state.
+    pub async fn outbox_counts(&self) -> Result<Vec<(String, i64)>> {
+        let rows = sqlx::query("SELECT state, count(*) FROM outbox GROUP BY state ORDER BY state").fetch_all(&self.reader).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// The operator's word on a row: try again now, or discard. Only rows that are waiting or dead; false when there is none.
+    pub async fn decide_outbox(&self, id: Id, retry: bool, now: Timestamp) -> Result<bool> {
+        let statement = if retry {
+            "UPDATE outbox SET state = 'waiting', due_at = $1, finished_at = 0 WHERE id = $2 AND state IN ('waiting', 'dead')"
+        } else {
+            "UPDATE outbox SET state = 'discarded', finished_at = $1 WHERE id = $2 AND state IN ('waiting', 'dead')"
+        };
+        let done = sqlx::query(statement).bind(millis(now)).bind(id.0).execute(&self.writer).await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,175 @@
+//! The tables, by numbered migrations. Written in PostgreSQL's types; SQLite gets its own words for them and STRICT.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Engine, Result, Store, StoreError};
+
+/// Migrations in order; the version of a store is how many of them it has seen. Never change one that was released.
+const MIGRATIONS: &[&[&str]] = &[&[
+    // What is known of each source. `next_reason` says in words why the next check is when it is.
+    "CREATE TABLE sources (
+        name TEXT NOT NULL PRIMARY KEY,
+        url TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        host TEXT NOT NULL,
+        configured BIGINT NOT NULL,
+        paused BIGINT NOT NULL,
+        health TEXT NOT NULL,
+        etag BYTEA,
+        last_modified BYTEA,
+        body_hash BIGINT NOT NULL,
+        attempted_at BIGINT NOT NULL,
+        succeeded_at BIGINT NOT NULL,
+        changed_at BIGINT NOT NULL,
+        baseline_at BIGINT NOT NULL,
+        next_at BIGINT NOT NULL,
+        next_reason TEXT NOT NULL,
+        failures BIGINT NOT NULL,
+        failing_since BIGINT NOT NULL,
+        error TEXT NOT NULL,
+        items BIGINT NOT NULL,
+        lease_owner TEXT NOT NULL,
+        lease_until BIGINT NOT NULL,
+        fence BIGINT NOT NULL
+    )",
+    "CREATE INDEX sources_due ON sources (next_at)",
+    "CREATE INDEX sources_host ON sources (host, lease_until)",
+    // Every item ever seen. The row outlives its text: it is also the tombstone that keeps an old item from coming back.
+    // The identity is a hash, so it is not the table's own order: rows are appended, only the narrow index is scattered.
+    "CREATE TABLE items (
+        id BIGINT NOT NULL,
+        source TEXT NOT NULL,
+        item_key TEXT NOT NULL,
+        url TEXT NOT NULL,
+        title TEXT NOT NULL,
+        summary TEXT NOT NULL,
+        content TEXT NOT NULL,
+        article TEXT NOT NULL,
+        article_state TEXT NOT NULL,
+        article_problem TEXT NOT NULL,
+        article_attempts BIGINT NOT NULL,
+        publisher TEXT NOT NULL,
+        language TEXT NOT NULL,
+        published_at BIGINT NOT NULL,
+        first_seen_at BIGINT NOT NULL,
+        text_hash BIGINT NOT NULL,
+        backlog BIGINT NOT NULL,
+        story_id BIGINT NOT NULL
+    )",
+    "CREATE UNIQUE INDEX items_id ON items (id)",
+    "CREATE INDEX items_source ON items (source, first_seen_at)",
+    "CREATE INDEX items_url ON items (url)",
+    // Items whose article page is still to be read.
+    "CREATE TABLE unread_articles (
+        item_id BIGINT NOT NULL PRIMARY KEY,
+        source TEXT NOT NULL
+    )",
+    "CREATE INDEX unread_articles_source ON unread_articles (source)",
+    // The matcher's queue. Narrow, so that claiming does not write the texts again.
+    "CREATE TABLE unscored (
+        item_id BIGINT NOT NULL PRIMARY KEY,
+        queued_at BIGINT NOT NULL,
+        lease_owner TEXT NOT NULL,
+        lease_until BIGINT NOT NULL,
+        fence BIGINT NOT NULL
+    )",
+    // A story is named by a hash of what its items share; the row says who was first.
+    "CREATE TABLE stories (
+        id BIGINT NOT NULL PRIMARY KEY,
+        first_item_id BIGINT NOT NULL,
+        first_seen_at BIGINT NOT NULL
+    )",
+    "CREATE TABLE hits (
+        item_id BIGINT NOT NULL,
+        profile TEXT NOT NULL,
+        profile_version BIGINT NOT NULL,
+        score DOUBLE PRECISION NOT NULL,
+        threshold DOUBLE PRECISION NOT NULL,
+        reasons TEXT NOT NULL,
+        found_at BIGINT NOT NULL,
+        backlog BIGINT NOT NULL,
+        story_id BIGINT NOT NULL,
+        PRIMARY KEY (item_id, profile)
+    )",
+    "CREATE INDEX hits_found ON hits (found_at)",
+    "CREATE INDEX hits_story ON hits (story_id)",
+    // What has to be delivered to whom. `closed`: an attempt was begun, no further hit joins. `state`: waiting, sent, dead,
+    // discarded.
+    "CREATE TABLE outbox (
+        id BIGINT NOT NULL PRIMARY KEY,
+        route TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        window_from BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        due_at BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        closed BIGINT NOT NULL,
+        attempts BIGINT NOT NULL,
+        attempted_at BIGINT NOT NULL,
+        finished_at BIGINT NOT NULL,
+        error TEXT NOT NULL,
+        lease_owner TEXT NOT NULL,
+        lease_until BIGINT NOT NULL,
+        fence BIGINT NOT NULL
+    )",
+    "CREATE INDEX outbox_due ON outbox (state, due_at)",
+    "CREATE TABLE outbox_hits (
+        outbox_id BIGINT NOT NULL,
+        item_id BIGINT NOT NULL,
+        profile TEXT NOT NULL,
+        PRIMARY KEY (outbox_id, item_id, profile)
+    )",
+    "CREATE INDEX outbox_hits_item ON outbox_hits (item_id)",
+    // Document frequencies of the archive: one row a scored batch, folded together from time to time.
+    "CREATE TABLE frequencies (
+        id BIGINT NOT NULL PRIMARY KEY,
+        data BYTEA NOT NULL
+    )",
+]];
+
+/// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.
+pub(super) async fn migrate(store: &Store) -> Result<()> {
+    let mut tx = store.begin().await?;
+    if store.engine == Engine::Postgres {
+        // Two watchers that start together must not both create the tables.
+        sqlx::query("SELECT pg_advisory_xact_lock(5771190)").execute(&mut *tx).await?;
+    }
+    let notes = "CREATE TABLE IF NOT EXISTS notes (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)";
+    sqlx::query(AssertSqlSafe(translate(store.engine, notes))).execute(&mut *tx).await?;
+    let row = sqlx::query("SELECT value FROM notes WHERE name = 'schema'").fetch_optional(&mut *tx).await?;
+    let found = row.and_then(|row| row.get::<String, _>(0).parse::<i64>().ok()).unwrap_or(0);
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(StoreError::Newer { store: store.name.clone(), found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    for migration in &MIGRATIONS[found as usize..] {
+        for statement in *migration {
+            sqlx::query(AssertSqlSafe(translate(store.engine, statement))).execute(&mut *tx).await?;
+        }
+    }
+    sqlx::query(
+        "INSERT INTO notes (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(known.to_string())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The statement in the engine's own types.
+fn translate(engine: Engine, statement: &str) -> String {
+    if engine == Engine::Postgres {
+        return statement.to_string();
+    }
+    let own = statement
+        .replace("DOUBLE PRECISION", "REAL")
+        .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
+        .replace("BIGINT", "INTEGER")
+        .replace("BYTEA", "BLOB");
+    if own.starts_with("CREATE TABLE") { format!("{own} STRICT") } else { own }
+}

@@ -1,0 +1,355 @@
+//! What is known of each source, and the claims on due ones.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::items::{self, NewItem};
+use super::{Result, Store, millis, or_never, some_time, time};
+use crate::model::Item;
+
+/// How a source does, as stored and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Never asked.
+    New,
+    /// The last visit was good.
+    Fine,
+    /// The last visit failed.
+    Failing,
+}
+
+impl Health {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Health::New => "new",
+            Health::Fine => "fine",
+            Health::Failing => "failing",
+        }
+    }
+
+    fn from_stored(text: &str) -> Health {
+        match text {
+            "fine" => Health::Fine,
+            "failing" => Health::Failing,
+            _ => Health::New,
+        }
+    }
+}
+
+/// What newswatch knows of a source between two visits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceState {
+    /// Name in the configuration.
+    pub name: String,
+    /// Address at the last configuration.
+    pub url: String,
+    /// Kind at the last configuration.
+    pub kind: String,
+    /// Host of the address: one request at a time for each.
+    pub host: String,
+    /// The operator paused it.
+    pub paused: bool,
+    /// How it does.
+    pub health: Health,
+    /// Validator of the last good answer, byte for byte.
+    pub etag: Option<Vec<u8>>,
+    /// Validator of the last good answer, byte for byte.
+    pub last_modified: Option<Vec<u8>>,
+    /// Hash of the last good body; 0 when there was none.
+    pub body_hash: i64,
+    /// Last visit.
+    pub attempted_at: Option<Timestamp>,
+    /// Last good visit, also one without news.
+    pub succeeded_at: Option<Timestamp>,
+    /// Last visit that brought a new item.
+    pub changed_at: Option<Timestamp>,
+    /// First good visit: what it showed is backlog.
+    pub baseline_at: Option<Timestamp>,
+    /// Next visit.
+    pub next_at: Timestamp,
+    /// Why then, in words.
+    pub next_reason: String,
+    /// Failed visits in a row.
+    pub failures: i64,
+    /// Since when it fails.
+    pub failing_since: Option<Timestamp>,
+    /// The last error in words; empty when fine.
+    pub error: String,
+    /// Items ever seen.
+    pub items: i64,
+}
+
+/// A claim on a row: only its holder may finish the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The process that holds it.
+    pub owner: String,
+    /// Which claim on this row it is.
+    pub fence: i64,
+}
+
+/// What a visit gave, to be committed as one.
+#[derive(Clone, Debug)]
+pub struct VisitResult {
+    /// The claim under which the visit was made.
+    pub claim: Claim,
+    /// The state after the visit.
+    pub state: SourceState,
+    /// Items not seen before.
+    pub new_items: Vec<NewItem>,
+    /// Items seen before whose text is new (edited, or their article page was read).
+    pub changed_items: Vec<NewItem>,
+    /// Items whose article page could not be read this time; the attempt counts.
+    pub article_attempts: Vec<Item>,
+}
+
+const COLUMNS: &str = "name, url, kind, host, paused, health, etag, last_modified, body_hash, attempted_at, succeeded_at, \
+                       changed_at, baseline_at, next_at, next_reason, failures, failing_since, error, items, fence";
+
+fn state(row: &AnyRow) -> SourceState {
+    SourceState {
+        name: row.get(0),
+        url: row.get(1),
+        kind: row.get(2),
+        host: row.get(3),
+        paused: row.get::<i64, _>(4) != 0,
+        health: Health::from_stored(&row.get::<String, _>(5)),
+        etag: row.get(6),
+        last_modified: row.get(7),
+        body_hash: row.get(8),
+        attempted_at: time(row.get(9)),
+        succeeded_at: time(row.get(10)),
+        changed_at: time(row.get(11)),
+        baseline_at: time(row.get(12)),
+        next_at: some_time(row.get(13)),
+        next_reason: row.get(14),
+        failures: row.get(15),
+        failing_since: time(row.get(16)),
+        error: row.get(17),
+        items: row.get(18),
+    }
+}
+
+/// A source as configured, for [`Store::configure_sources`].
+#[derive(Clone, Debug)]
+pub struct ConfiguredSource {
+    /// Unique name.
+    pub name: String,
+    /// Address.
+    pub url: String,
+    /// Kind.
+    pub kind: String,
+    /// Host of the address.
+    pub host: String,
+    /// When a source that was never asked is asked first.
+    pub first_at: Timestamp,
+}
+
+impl Store {
+    /// Makes the stored sources agree with the configuration. A source that left it keeps its state, so that it can
+    /// come back without alerting twice; one whose address changed forgets its validators and is asked soon.
+    pub async fn configure_sources(&self, sources: &[ConfiguredSource]) -> Result<()> {
+        let known: BTreeMap<String, (String, String, bool)> = sqlx::query("SELECT name, url, kind, configured FROM sources")
+            .fetch_all(&self.reader)
+            .await?
+            .iter()
+            .map(|row| (row.get(0), (row.get(1), row.get(2), row.get::<i64, _>(3) != 0)))
+            .collect();
+        let mut tx = self.begin().await?;
+        let mut fresh = Vec::new();
+        for source in sources {
+            match known.get(&source.name) {
+                None => fresh.push(source),
+                Some((url, kind, true)) if *url == source.url && *kind == source.kind => {}
+                Some((url, kind, _)) => {
+                    let moved = *url != source.url || *kind != source.kind;
+                    sqlx::query(
+                        "UPDATE sources SET url = $1, kind = $2, host = $3, configured = 1, \
+                         etag = CASE WHEN $4 = 1 THEN NULL ELSE etag END, \
+                         last_modified = CASE WHEN $4 = 1 THEN NULL ELSE last_modified END, \
+                         body_hash = CASE WHEN $4 = 1 THEN 0 ELSE body_hash END, \
+                         next_at = CASE WHEN $4 = 1 THEN $5 ELSE next_at END, \
+                         next_reason = CASE WHEN $4 = 1 THEN 'its address or kind was changed' ELSE next_reason END \
+                         WHERE name = $6",
+                    )
+                    .bind(&source.url)
+                    .bind(&source.kind)
+                    .bind(&source.host)
+                    .bind(i64::from(moved))
+                    .bind(millis(source.first_at))
+                    .bind(&source.name)
+                    .execute(&mut *tx)
+                    .await?;
+                }
+            }
+        }
+        super::write_rows(
+            &mut tx,
+            "INSERT INTO sources (name, url, kind, host, configured, paused, health, body_hash, attempted_at, succeeded_at, \
+             changed_at, baseline_at, next_at, next_reason, failures, failing_since, error, items, lease_owner, lease_until, fence)",
+            "ON CONFLICT (name) DO NOTHING",
+            21,
+            &fresh,
+            |query, source| {
+                query
+                    .bind(source.name.clone())
+                    .bind(source.url.clone())
+                    .bind(source.kind.clone())
+                    .bind(source.host.clone())
+                    .bind(1i64)
+                    .bind(0i64)
+                    .bind("new")
+                    .bind(0i64)
+                    .bind(0i64)
+                    .bind(0i64)
+                    .bind(0i64)
+                    .bind(0i64)
+                    .bind(millis(source.first_at))
+                    .bind("first visit, spread over the start")
+                    .bind(0i64)
+                    .bind(0i64)
+                    .bind("")
+                    .bind(0i64)
+                    .bind("")
+                    .bind(0i64)
+                    .bind(0i64)
+            },
+        )
+        .await?;
+        let present: std::collections::BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        for (name, (_, _, configured)) in &known {
+            if *configured && !present.contains(name.as_str()) {
+                sqlx::query("UPDATE sources SET configured = 0 WHERE name = $1").bind(name).execute(&mut *tx).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// All configured sources by name.
+    pub async fn sources(&self) -> Result<Vec<SourceState>> {
+        let sql = format!("SELECT {COLUMNS} FROM sources WHERE configured = 1 ORDER BY name");
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.reader).await?;
+        Ok(rows.iter().map(state).collect())
+    }
+
+    /// Claims sources that are due, the longest overdue first, at most `per_host_max` of one host and none of a host that has a
+    /// claimed source.
+    pub async fn claim_sources(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: usize,
+        per_host_max: usize,
+    ) -> Result<Vec<(SourceState, Claim)>> {
+        let sql = format!(
+            "UPDATE sources SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE name IN ( \
+                SELECT name FROM sources WHERE configured = 1 AND paused = 0 AND next_at <= $3 AND lease_until <= $3 AND name IN ( \
+                    SELECT name FROM ( \
+                        SELECT name, next_at, row_number() OVER (PARTITION BY host ORDER BY next_at, name) AS place FROM sources s \
+                        WHERE configured = 1 AND paused = 0 AND next_at <= $3 AND NOT EXISTS ( \
+                            SELECT 1 FROM sources b WHERE b.host = s.host AND b.lease_until > $3) \
+                    ) due WHERE place <= $4 ORDER BY next_at, name LIMIT $5) \
+                {}) RETURNING {COLUMNS}",
+            self.skip_locked()
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(millis(lease_until))
+            .bind(millis(now))
+            .bind(per_host_max as i64)
+            .bind(limit as i64)
+            .fetch_all(&self.writer)
+            .await?;
+        let mut claimed: Vec<(SourceState, Claim)> =
+            rows.iter().map(|row| (state(row), Claim { owner: owner.to_string(), fence: row.get(19) })).collect();
+        claimed.sort_by(|a, b| (a.0.next_at, &a.0.name).cmp(&(b.0.next_at, &b.0.name)));
+        Ok(claimed)
+    }
+
+    /// When the next source that nobody holds is due; `None` when there is none.
+    pub async fn next_source_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let row = sqlx::query(
+            "SELECT min(CASE WHEN lease_until > $1 AND lease_until > next_at THEN lease_until ELSE next_at END) \
+             FROM sources WHERE configured = 1 AND paused = 0",
+        )
+        .bind(millis(now))
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(row.get::<Option<i64>, _>(0).map(some_time))
+    }
+
+    /// Commits visits: their items, what the matcher has to do, the state of the sources and their validators, in one
+    /// transaction. A visit whose claim was taken over is left out. Answers how many new items were stored.
+    pub async fn commit_visits(&self, visits: &[VisitResult], now: Timestamp) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let mut new_items = Vec::new();
+        let mut changed_items = Vec::new();
+        let mut article_attempts = Vec::new();
+        for visit in visits {
+            let state = &visit.state;
+            let done = sqlx::query(
+                "UPDATE sources SET health = $1, etag = $2, last_modified = $3, body_hash = $4, attempted_at = $5, \
+                 succeeded_at = $6, changed_at = $7, baseline_at = $8, next_at = $9, next_reason = $10, failures = $11, \
+                 failing_since = $12, error = $13, items = items + $14, lease_owner = '', lease_until = 0 \
+                 WHERE name = $15 AND lease_owner = $16 AND fence = $17",
+            )
+            .bind(state.health.as_str())
+            .bind(state.etag.clone())
+            .bind(state.last_modified.clone())
+            .bind(state.body_hash)
+            .bind(or_never(state.attempted_at))
+            .bind(or_never(state.succeeded_at))
+            .bind(or_never(state.changed_at))
+            .bind(or_never(state.baseline_at))
+            .bind(millis(state.next_at))
+            .bind(&state.next_reason)
+            .bind(state.failures)
+            .bind(or_never(state.failing_since))
+            .bind(&state.error)
+            .bind(visit.new_items.len() as i64)
+            .bind(&state.name)
+            .bind(&visit.claim.owner)
+            .bind(visit.claim.fence)
+            .execute(&mut *tx)
+            .await?;
+            if done.rows_affected() == 1 {
+                new_items.extend(visit.new_items.iter());
+                changed_items.extend(visit.changed_items.iter());
+                article_attempts.extend(visit.article_attempts.iter());
+            }
+        }
+        let stored = items::insert(&mut tx, &new_items, now).await?;
+        items::update(&mut tx, &changed_items, now).await?;
+        items::count_article_attempts(&mut tx, &article_attempts).await?;
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    /// Pauses a source or lets it run again; false when there is no such source.
+    pub async fn pause_source(&self, name: &str, paused: bool) -> Result<bool> {
+        let done = sqlx::query("UPDATE sources SET paused = $1 WHERE name = $2 AND configured = 1")
+            .bind(i64::from(paused))
+            .bind(name)
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Makes every source due now (`run --once` asks all of them). Sources that a publisher told us to leave alone keep
+    /// their time: `keep_after` is the reason text that marks them.
+    pub async fn make_all_due(&self, now: Timestamp) -> Result<()> {
+        sqlx::query("UPDATE sources SET next_at = $1 WHERE configured = 1 AND next_at > $1 AND next_reason NOT LIKE 'the publisher asked%'")
+            .bind(millis(now))
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! The store's promises, on SQLite always and on PostgreSQL when NEWSWATCH_TEST_POSTGRES names one.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::hits::{HitFilter, MatchResult, NewHit};
+use super::items::NewItem;
+use super::outbox::{DigestRow, NewDelivery, Outcome};
+use super::sources::{ConfiguredSource, Health, VisitResult};
+use super::*;
+use crate::model::{ArticleState, Hit, Id, Item, Reason};
+
+pub(crate) fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
+}
+
+/// Runs a test on each engine at hand.
+async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/store.sqlite", folder.path().display());
+    test(Store::open(&url, Durability::Process).await.unwrap()).await;
+    if let Ok(server) = std::env::var("NEWSWATCH_TEST_POSTGRES") {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let schema = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        sqlx::any::install_default_drivers();
+        let admin = AnyPool::connect(&server).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&admin).await.unwrap();
+        let join = if server.contains('?') { '&' } else { '?' };
+        let store = Store::open(&format!("{server}{join}options[search_path]={schema}"), Durability::Full).await.unwrap();
+        test(store.clone()).await;
+        store.close().await;
+        sqlx::query(AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"))).execute(&admin).await.unwrap();
+    }
+}
+
+fn source(name: &str, host: &str) -> ConfiguredSource {
+    ConfiguredSource {
+        name: name.into(),
+        url: format!("https://{host}/{name}"),
+        kind: "feed".into(),
+        host: host.into(),
+        first_at: at(0),
+    }
+}
+
+fn new_item(source: &str, key: &str) -> NewItem {
+    let id = Id::of(&[source, key]);
+    let item = Item {
+        id,
+        source: source.into(),
+        key: key.into(),
+        url: Some(format!("https://example.org/{key}")),
+        title: format!("title of {key}"),
+        summary: "summary".into(),
+        content: String::new(),
+        article: String::new(),
+        article_state: ArticleState::NotWanted,
+        article_problem: String::new(),
+        publisher: String::new(),
+        language: "en".into(),
+        published_at: Some(at(-5)),
+        first_seen_at: at(1),
+        backlog: false,
+    };
+    NewItem { item, text_hash: 1, story: Id::of(&["story", key]) }
+}
+
+async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestamp) -> u64 {
+    let claimed = store.claim_sources("me", now, now + SignedDuration::from_mins(5), 100, 4).await.unwrap();
+    let (mut state, claim) = claimed.into_iter().find(|(state, _)| state.name == name).unwrap();
+    state.health = Health::Fine;
+    state.etag = Some(b"\"\xff odd\"".to_vec());
+    state.next_at = now + SignedDuration::from_mins(30);
+    state.next_reason = "every 30 min".into();
+    state.succeeded_at = Some(now);
+    let result = VisitResult { claim, state, new_items, changed_items: vec![], article_attempts: vec![] };
+    store.commit_visits(&[result], now).await.unwrap()
+}
+
+async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>, now: Timestamp) -> u64 {
+    let claimed = store.claim_unscored("me", now, now + SignedDuration::from_mins(5), 1000).await.unwrap();
+    let mut result = MatchResult::default();
+    for unscored in claimed {
+        result.scored.push((unscored.item.id, unscored.claim));
+        let hit = Hit {
+            profile: "apg".into(),
+            profile_version: 3,
+            score: 0.1 + 0.2,
+            threshold: 0.25,
+            reasons: vec![Reason { term: "북한 \"x\"".into(), share: 0.3, count: 2, context: "…".into() }],
+            found_at: now,
+            item: unscored.item.clone(),
+        };
+        result.hits.push(NewHit { deliveries: deliveries(&unscored.item), hit, story: unscored.story });
+    }
+    result.frequencies = Some((now.as_millisecond(), vec![1, 2, 3]));
+    store.commit_matches(&result).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_item_goes_from_source_to_sent_exactly_once() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        assert_eq!(visit(&store, "wire", vec![new_item("wire", "1"), new_item("wire", "2")], at(1)).await, 2);
+        // The same items again, as after a crash: nothing is new.
+        assert_eq!(visit(&store, "wire", vec![new_item("wire", "1"), new_item("wire", "2")], at(40)).await, 0);
+        let state = store.sources().await.unwrap().remove(0);
+        assert_eq!(state.etag.as_deref(), Some(&b"\"\xff odd\""[..]), "validators stay as they were");
+
+        let alert = |item: &Item| {
+            let id = Id::of(&["desk", "me@example.org", &item.key]);
+            vec![NewDelivery::Alert { id, route: "desk".into(), recipient: "me@example.org".into(), due_at: at(2) }]
+        };
+        assert_eq!(score_all(&store, alert, at(41)).await, 2);
+        assert_eq!(score_all(&store, alert, at(42)).await, 0, "scored items leave the queue");
+
+        let hits = store.hits(&HitFilter { limit: 10, ..HitFilter::default() }).await.unwrap();
+        assert_eq!(hits.len(), 2);
+        assert_eq!(hits[0].score.to_bits(), (0.1f64 + 0.2).to_bits(), "a stored score is the score, to the last digit");
+        assert_eq!(hits[0].reasons[0].term, "북한 \"x\"");
+
+        let due = store.claim_outbox("me", at(43), at(48), 10).await.unwrap();
+        assert_eq!(due.len(), 2);
+        assert_eq!(due[0].0.attempts, 1, "counted before it is made");
+        assert!(store.claim_outbox("other", at(44), at(49), 10).await.unwrap().is_empty(), "held by a lease");
+        let (row, claim) = due[0].clone();
+        store.finish_deliveries(&[(row.id, claim, Outcome::Sent)], at(45)).await.unwrap();
+        // The other one's owner died: its lease runs out, the late owner can finish nothing.
+        let again = store.claim_outbox("other", at(50), at(55), 10).await.unwrap();
+        assert_eq!(again.len(), 1);
+        let (row, stale) = due[1].clone();
+        store.finish_deliveries(&[(row.id, stale, Outcome::Dead { error: "late".into() })], at(51)).await.unwrap();
+        let (row, claim) = again[0].clone();
+        let later = Outcome::Again { at: at(60), error: "421 busy".into() };
+        store.finish_deliveries(&[(row.id, claim, later)], at(52)).await.unwrap();
+        assert_eq!(store.next_delivery_due().await.unwrap(), Some(at(60)));
+        assert_eq!(store.outbox_counts().await.unwrap(), [("sent".to_string(), 1), ("waiting".to_string(), 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
+    on_each_engine(async |store| {
+        let sources: Vec<_> = (0..6).map(|n| source(&format!("a{n}"), "a.example")).chain([source("b", "b.example")]).collect();
+        store.configure_sources(&sources).await.unwrap();
+        let claimed = store.claim_sources("me", at(1), at(6), 10, 2).await.unwrap();
+        assert_eq!(claimed.len(), 3, "two of the first host and the one of the second");
+        assert!(store.claim_sources("me", at(1), at(6), 10, 2).await.unwrap().is_empty(), "both hosts are busy");
+        // The lease ran out and somebody else took over; the late visit must leave no item and no state.
+        let taken = store.claim_sources("other", at(10), at(15), 1, 1).await.unwrap();
+        let (state, claim) = claimed.iter().find(|(state, _)| state.name == taken[0].0.name).cloned().unwrap();
+        let late = VisitResult {
+            claim,
+            state: state.clone(),
+            new_items: vec![new_item(&state.name, "late")],
+            changed_items: vec![],
+            article_attempts: vec![],
+        };
+        assert_eq!(store.commit_visits(&[late], at(11)).await.unwrap(), 0);
+        assert_eq!(store.unscored_count().await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_digest_takes_hits_until_its_attempt_begins() {
+    on_each_engine(async |store| {
+        let window = |n: i64| DigestRow {
+            id: Id::of(&["digest", &n.to_string()]),
+            route: "desk".into(),
+            recipient: "me@example.org".into(),
+            window_from: at(n - 60),
+            due_at: at(n),
+        };
+        let digest = |_: &Item| vec![NewDelivery::Digest { windows: vec![window(60), window(120)] }];
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
+        score_all(&store, digest, at(2)).await;
+        store.ensure_digests(&[window(60)], at(60)).await.unwrap();
+        let due = store.claim_outbox("me", at(60), at(65), 10).await.unwrap();
+        assert_eq!(due.len(), 1);
+        // Found before the hour, committed after the attempt began: goes into the next digest, is not lost.
+        visit(&store, "wire", vec![new_item("wire", "2")], at(60)).await;
+        score_all(&store, digest, at(60)).await;
+        assert_eq!(store.hits_of_delivery(window(60).id, 10).await.unwrap().len(), 1);
+        assert_eq!(store.hits_of_delivery(window(120).id, 10).await.unwrap().len(), 1);
+        assert_eq!(store.outbox_of_item(Id::of(&["wire", "2"])).await.unwrap()[0].due_at, at(120));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
+        let claimed = store.claim_unscored("me", at(2), at(7), 10).await.unwrap();
+        let mut changed = new_item("wire", "1");
+        changed.item.summary = "now on topic".into();
+        let due = store.claim_sources("me", at(40), at(45), 10, 1).await.unwrap().remove(0);
+        let edit = VisitResult {
+            claim: due.1,
+            state: due.0,
+            new_items: vec![],
+            changed_items: vec![changed],
+            article_attempts: vec![],
+        };
+        store.commit_visits(&[edit], at(41)).await.unwrap();
+        let scored = claimed.into_iter().map(|unscored| (unscored.item.id, unscored.claim)).collect();
+        store.commit_matches(&MatchResult { scored, ..MatchResult::default() }).await.unwrap();
+        let again = store.claim_unscored("me", at(42), at(47), 10).await.unwrap();
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].item.summary, "now on topic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn frequencies_fold_without_being_counted_twice() {
+    on_each_engine(async |store| {
+        for (id, now) in [(1, at(1)), (2, at(40))] {
+            store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+            visit(&store, "wire", vec![new_item("wire", &id.to_string())], now).await;
+            score_all(&store, |_| vec![], now).await;
+        }
+        let rows = store.frequencies(&[]).await.unwrap();
+        let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids.len(), 2);
+        assert_eq!(store.frequencies(&ids[..1]).await.unwrap().len(), 1);
+        store.fold_frequencies(&ids, 7, &[9]).await.unwrap();
+        store.fold_frequencies(&ids, 8, &[9]).await.unwrap();
+        assert_eq!(store.frequencies(&[]).await.unwrap(), [(7, vec![9])]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_daemon_and_a_newer_store_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/store.sqlite", folder.path().display());
+    let first = Store::open(&url, Durability::Full).await.unwrap().lock().unwrap();
+    let second = Store::open(&url, Durability::Full).await.unwrap();
+    let refused = second.clone().lock().unwrap_err().to_string();
+    assert!(refused.contains("another newswatch already runs"), "{refused}");
+    first.note("schema", "999").await.unwrap();
+    let refused = Store::open(&url, Durability::Full).await.unwrap_err().to_string();
+    assert!(refused.contains("written by a newer newswatch"), "{refused}");
+    let refused = Store::open("mysql://x", Durability::Full).await.unwrap_err().to_string();
+    assert!(refused.contains("neither sqlite:PATH nor postgres://"), "{refused}");
+}
+
+#[test]
+fn a_password_is_never_part_of_the_name() {
+    assert_eq!(without_password("postgres://user:pa@ss@db.example/news"), "postgres://db.example/news");
+    assert_eq!(without_password("sqlite:/var/lib/newswatch/a.sqlite"), "sqlite:/var/lib/newswatch/a.sqlite");
+}
