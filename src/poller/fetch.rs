@@ -1,7 +1,5 @@
 //! The seam between the poller and the network: what is asked, what comes back, what can go wrong.
 
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 use url::Url;
 
@@ -32,18 +30,16 @@ pub struct Response {
     pub status: u16,
     /// Where the answer came from, after redirects.
     pub url: Url,
-    /// Addresses that said the move was permanent, in order, if every hop was permanent; empty otherwise.
-    pub moved_permanently: bool,
     /// Content-Type as sent.
     pub content_type: Option<String>,
     /// ETag as sent.
     pub etag: Option<Vec<u8>>,
     /// Last-Modified as sent.
     pub last_modified: Option<Vec<u8>>,
-    /// How long the publisher calls the answer fresh (Cache-Control max-age).
-    pub max_age: Option<Duration>,
-    /// How long the publisher asks to stay away (Retry-After), already a duration.
-    pub retry_after: Option<Duration>,
+    /// Cache-Control as sent.
+    pub cache_control: Option<String>,
+    /// Retry-After as sent.
+    pub retry_after: Option<String>,
     /// Decoded body.
     pub body: Vec<u8>,
 }
@@ -57,7 +53,7 @@ pub enum FetchError {
     /// The name could not be resolved.
     #[error("unknown host {0}: check the address, or the machine's DNS")]
     UnknownHost(String),
-    /// No connection, or it broke.
+    /// No connection, or it broke: in words.
     #[error("{0}")]
     Connection(String),
     /// Too slow.

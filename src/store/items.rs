@@ -99,7 +99,8 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
         |query, new| query.bind(new.story.0).bind(new.item.id.0).bind(millis(now)),
     )
     .await?;
-    queue(tx, items, now).await?;
+    let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
+    queue(tx, &ids, now).await?;
     let unread: Vec<&&NewItem> = items.iter().filter(|new| new.item.article_state == ArticleState::Unread).collect();
     write_rows(
         tx,
@@ -113,63 +114,65 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
     Ok(stored)
 }
 
-async fn queue(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
-    // An item that is being scored while its text changes: the fence rises, so the score of the old text does not count.
+/// Puts items into the matcher's queue. For an item that is being scored while its text changes the fence rises, so that the
+/// score of the old text does not count.
+async fn queue(tx: &mut Transaction<'static, Any>, items: &[Id], now: Timestamp) -> Result<()> {
     write_rows(
         tx,
         "INSERT INTO unscored (item_id, queued_at, lease_owner, lease_until, fence)",
         "ON CONFLICT (item_id) DO UPDATE SET lease_until = 0, fence = unscored.fence + 1",
         5,
         items,
-        |query, new| query.bind(new.item.id.0).bind(millis(now)).bind("").bind(0i64).bind(0i64),
+        |query, id| query.bind(id.0).bind(millis(now)).bind("").bind(0i64).bind(0i64),
     )
     .await?;
     Ok(())
 }
 
-/// Stores the new text of known items and queues them again: an item can come on topic by an edit or by its article.
-pub(super) async fn update(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
+/// Stores the new words of known items and queues them again: an item can come on topic by an edit.
+pub(super) async fn edit(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
     for new in items {
-        let item = &new.item;
+        sqlx::query("UPDATE items SET title = $1, summary = $2, content = $3, text_hash = $4 WHERE id = $5")
+            .bind(&new.item.title)
+            .bind(&new.item.summary)
+            .bind(&new.item.content)
+            .bind(new.text_hash)
+            .bind(new.item.id.0)
+            .execute(&mut **tx)
+            .await?;
+    }
+    let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
+    queue(tx, &ids, now).await
+}
+
+/// Stores article texts and queues their items again: an item can come on topic by its article. An attempt in vain is
+/// counted with its reason; after the last one the item is let be.
+pub(super) async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[&Item], now: Timestamp) -> Result<()> {
+    let mut read = Vec::new();
+    for item in items {
         sqlx::query(
-            "UPDATE items SET title = $1, summary = $2, content = $3, article = $4, article_state = $5, article_problem = $6, \
-             text_hash = $7 WHERE id = $8",
+            "UPDATE items SET article = $1, article_state = $2, article_problem = $3, \
+             article_attempts = article_attempts + 1 WHERE id = $4",
         )
-        .bind(&item.title)
-        .bind(&item.summary)
-        .bind(&item.content)
         .bind(&item.article)
         .bind(item.article_state.as_str())
         .bind(&item.article_problem)
-        .bind(new.text_hash)
         .bind(item.id.0)
         .execute(&mut **tx)
         .await?;
-        if item.article_state != ArticleState::Unread {
-            sqlx::query("DELETE FROM unread_articles WHERE item_id = $1").bind(item.id.0).execute(&mut **tx).await?;
-        }
-    }
-    queue(tx, items, now).await
-}
-
-/// Notes that the article pages of these items were tried in vain, and why; after the last attempt they are let be.
-pub(super) async fn count_article_attempts(tx: &mut Transaction<'static, Any>, items: &[&Item]) -> Result<()> {
-    for item in items {
-        sqlx::query("UPDATE items SET article_attempts = article_attempts + 1, article_problem = $1 WHERE id = $2")
-            .bind(&item.article_problem)
-            .bind(item.id.0)
-            .execute(&mut **tx)
-            .await?;
         sqlx::query(
             "DELETE FROM unread_articles WHERE item_id = $1 AND EXISTS ( \
-             SELECT 1 FROM items WHERE id = $1 AND article_attempts >= $2)",
+             SELECT 1 FROM items WHERE id = $1 AND (article_state <> 'unread' OR article_attempts >= $2))",
         )
         .bind(item.id.0)
         .bind(ARTICLE_ATTEMPTS_MAX)
         .execute(&mut **tx)
         .await?;
+        if item.article_state == ArticleState::Read {
+            read.push(item.id);
+        }
     }
-    Ok(())
+    queue(tx, &read, now).await
 }
 
 impl Store {
@@ -181,15 +184,13 @@ impl Store {
     }
 
     /// Items of a source whose article page is still to be read, the oldest first.
-    pub async fn unread_articles(&self, source: &str, limit: usize) -> Result<Vec<(Item, i64, Id)>> {
+    pub async fn unread_articles(&self, source: &str, limit: usize) -> Result<Vec<Item>> {
         let sql = format!(
-            "SELECT {COLUMNS}, i.text_hash, i.story_id FROM items i JOIN unread_articles u ON u.item_id = i.id \
+            "SELECT {COLUMNS} FROM items i JOIN unread_articles u ON u.item_id = i.id \
              WHERE u.source = $1 ORDER BY i.first_seen_at, i.id LIMIT $2"
         );
-        let rows =
-            sqlx::query(AssertSqlSafe(sql)).bind(source).bind(limit as i64).fetch_all(&self.reader).await?;
-        let with = |row: &AnyRow| (item(row), row.get(COLUMN_COUNT), Id(row.get(COLUMN_COUNT + 1)));
-        Ok(rows.iter().map(with).collect())
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(source).bind(limit as i64).fetch_all(&self.reader).await?;
+        Ok(rows.iter().map(item).collect())
     }
 
     /// Claims items that no profile has seen, in the order they were stored.

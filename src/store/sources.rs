@@ -103,10 +103,10 @@ pub struct VisitResult {
     pub state: SourceState,
     /// Items not seen before.
     pub new_items: Vec<NewItem>,
-    /// Items seen before whose text is new (edited, or their article page was read).
-    pub changed_items: Vec<NewItem>,
-    /// Items whose article page could not be read this time; the attempt counts.
-    pub article_attempts: Vec<Item>,
+    /// Items seen before that the source now shows with other words.
+    pub edited_items: Vec<NewItem>,
+    /// Items seen before whose article page was tried again: read, or not and why.
+    pub articles: Vec<Item>,
 }
 
 const COLUMNS: &str = "name, url, kind, host, paused, health, etag, last_modified, body_hash, attempted_at, succeeded_at, \
@@ -291,8 +291,8 @@ impl Store {
     pub async fn commit_visits(&self, visits: &[VisitResult], now: Timestamp) -> Result<u64> {
         let mut tx = self.begin().await?;
         let mut new_items = Vec::new();
-        let mut changed_items = Vec::new();
-        let mut article_attempts = Vec::new();
+        let mut edited_items = Vec::new();
+        let mut articles = Vec::new();
         for visit in visits {
             let state = &visit.state;
             let done = sqlx::query(
@@ -322,13 +322,13 @@ impl Store {
             .await?;
             if done.rows_affected() == 1 {
                 new_items.extend(visit.new_items.iter());
-                changed_items.extend(visit.changed_items.iter());
-                article_attempts.extend(visit.article_attempts.iter());
+                edited_items.extend(visit.edited_items.iter());
+                articles.extend(visit.articles.iter());
             }
         }
         let stored = items::insert(&mut tx, &new_items, now).await?;
-        items::update(&mut tx, &changed_items, now).await?;
-        items::count_article_attempts(&mut tx, &article_attempts).await?;
+        items::edit(&mut tx, &edited_items, now).await?;
+        items::store_articles(&mut tx, &articles, now).await?;
         tx.commit().await?;
         Ok(stored)
     }

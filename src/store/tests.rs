@@ -74,7 +74,7 @@ async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestam
     state.next_at = now + SignedDuration::from_mins(30);
     state.next_reason = "every 30 min".into();
     state.succeeded_at = Some(now);
-    let result = VisitResult { claim, state, new_items, changed_items: vec![], article_attempts: vec![] };
+    let result = VisitResult { claim, state, new_items, edited_items: vec![], articles: vec![] };
     store.commit_visits(&[result], now).await.unwrap()
 }
 
@@ -155,8 +155,8 @@ async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
             claim,
             state: state.clone(),
             new_items: vec![new_item(&state.name, "late")],
-            changed_items: vec![],
-            article_attempts: vec![],
+            edited_items: vec![],
+            articles: vec![],
         };
         assert_eq!(store.commit_visits(&[late], at(11)).await.unwrap(), 0);
         assert_eq!(store.unscored_count().await.unwrap(), 0);
@@ -204,8 +204,8 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
             claim: due.1,
             state: due.0,
             new_items: vec![],
-            changed_items: vec![changed],
-            article_attempts: vec![],
+            edited_items: vec![changed],
+            articles: vec![],
         };
         store.commit_visits(&[edit], at(41)).await.unwrap();
         let scored = claimed.into_iter().map(|unscored| (unscored.item.id, unscored.claim)).collect();
