@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod health;
 pub mod matcher;
 pub mod model;
 pub mod notifier;

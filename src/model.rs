@@ -45,6 +45,12 @@ impl fmt::Debug for Id {
     }
 }
 
+impl Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What `Id::from_str` says of a text that is no identity.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("an id has 12 letters and digits, as `newswatch hits` prints them")]
@@ -91,6 +97,8 @@ pub struct Entry {
     pub enclosures: Vec<Enclosure>,
     /// Language tag given by the publisher ("en", "ko-KR").
     pub language: Option<String>,
+    /// Who published it, when that is not the source itself (aggregators); else empty.
+    pub publisher: String,
 }
 
 /// A file attached to an entry.
@@ -216,6 +224,83 @@ impl Item {
     }
 }
 
+/// How a source does, as stored and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Never asked.
+    New,
+    /// The last visit was good.
+    Fine,
+    /// The last visit failed.
+    Failing,
+}
+
+impl Health {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Health::New => "new",
+            Health::Fine => "fine",
+            Health::Failing => "failing",
+        }
+    }
+
+    /// From the stored form; anything unknown counts as never asked.
+    pub fn from_stored(text: &str) -> Health {
+        match text {
+            "fine" => Health::Fine,
+            "failing" => Health::Failing,
+            _ => Health::New,
+        }
+    }
+}
+
+/// What newswatch knows of a source between two visits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SourceState {
+    /// Name in the configuration.
+    pub name: String,
+    /// Address at the last configuration.
+    pub url: String,
+    /// Kind at the last configuration.
+    pub kind: String,
+    /// Host of the address: one request at a time for each.
+    pub host: String,
+    /// The operator paused it.
+    pub paused: bool,
+    /// How it does.
+    pub health: Health,
+    /// Validator of the last good answer, byte for byte.
+    #[serde(skip)]
+    pub etag: Option<Vec<u8>>,
+    /// Validator of the last good answer, byte for byte.
+    #[serde(skip)]
+    pub last_modified: Option<Vec<u8>>,
+    /// Hash of the last good body; 0 when there was none.
+    pub body_hash: i64,
+    /// Last visit.
+    pub attempted_at: Option<Timestamp>,
+    /// Last good visit, also one without news.
+    pub succeeded_at: Option<Timestamp>,
+    /// Last visit that brought a new item.
+    pub changed_at: Option<Timestamp>,
+    /// First good visit: what it showed is backlog.
+    pub baseline_at: Option<Timestamp>,
+    /// Next visit.
+    pub next_at: Timestamp,
+    /// Why then, in words.
+    pub next_reason: String,
+    /// Failed visits in a row.
+    pub failures: i64,
+    /// Since when it fails.
+    pub failing_since: Option<Timestamp>,
+    /// The last error in words; empty when fine.
+    pub error: String,
+    /// Items ever seen.
+    pub items: i64,
+}
+
 /// One reason of a score: a term or phrase that occurred, and what it gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
@@ -261,6 +346,115 @@ pub struct Hit {
     pub reasons: Vec<Reason>,
     /// When the matcher found it.
     pub found_at: Timestamp,
+}
+
+/// What kind of message an outbox row becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryKind {
+    /// One story, at once.
+    Alert,
+    /// All hits of a window.
+    Digest,
+}
+
+impl DeliveryKind {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryKind::Alert => "alert",
+            DeliveryKind::Digest => "digest",
+        }
+    }
+
+    /// From the stored form.
+    pub fn from_stored(text: &str) -> DeliveryKind {
+        if text == "digest" { DeliveryKind::Digest } else { DeliveryKind::Alert }
+    }
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutboxRow {
+    /// Also the source of the Message-ID.
+    pub id: Id,
+    /// Name of the route.
+    pub route: String,
+    /// Empty for channels without recipients.
+    pub recipient: String,
+    /// Alert or digest.
+    pub kind: DeliveryKind,
+    /// Where a digest's window begins.
+    pub window_from: Option<Timestamp>,
+    /// Where a digest's window ends. (A retry moves `due_at`, never the window.)
+    pub window_to: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it is (next) due.
+    pub due_at: Timestamp,
+    /// waiting, sent, dead or discarded.
+    pub state: String,
+    /// Attempts so far; counted before the attempt is made.
+    pub attempts: i64,
+    /// When it was accepted or given up.
+    pub finished_at: Option<Timestamp>,
+    /// Why the last attempt failed.
+    pub error: String,
+}
+
+/// What happened to an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The channel accepted it.
+    Sent,
+    /// Once more, then.
+    Again {
+        /// When.
+        at: Timestamp,
+        /// Why it failed.
+        error: String,
+    },
+    /// It will not be tried again by itself; `newswatch outbox retry` can.
+    Dead {
+        /// Why it failed.
+        error: String,
+    },
+}
+
+/// A delivery that a hit asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewDelivery {
+    /// At once; one row for each route, recipient, profile and story, so a copy of a known story adds nothing.
+    Alert {
+        /// Hash of route, recipient, profile and story.
+        id: Id,
+        /// Name of the route.
+        route: String,
+        /// Empty for channels without recipients.
+        recipient: String,
+        /// When.
+        due_at: Timestamp,
+    },
+    /// With the digest of a window, or of the next one if that digest is already on its way.
+    Digest {
+        /// The windows it may go into, the earliest first.
+        windows: Vec<DigestRow>,
+    },
+}
+
+/// The outbox row of one digest: one route, one recipient, one window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DigestRow {
+    /// Hash of route, recipient and window.
+    pub id: Id,
+    /// Name of the route.
+    pub route: String,
+    /// Empty for channels without recipients.
+    pub recipient: String,
+    /// Where the window begins: the schedule's time before this one.
+    pub window_from: Timestamp,
+    /// When the digest is due: the end of the window.
+    pub due_at: Timestamp,
 }
 
 #[cfg(test)]

@@ -1,8 +1,256 @@
 //! Loop 1: due sources → visits → items.
+//!
+//! [`Poller::step`] commits what has come back, claims sources that are due and starts visits, host by host, as far as there
+//! is room. It never waits for the network, so a slow host holds one place and nothing else. Many visits that finish together are
+//! committed together.
 
 pub mod fetch;
 pub mod guard;
+pub mod http;
 pub mod identity;
 pub mod read;
 pub mod schedule;
 pub mod source;
+pub mod visit;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+
+use crate::config::SourceConfig;
+use crate::plain;
+use crate::model::{Health, SourceState};
+use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
+use crate::store;
+use visit::Visitor;
+
+/// A claim is held so long; a visit is much shorter, so only a dead or stopped watcher loses one.
+const LEASE: SignedDuration = SignedDuration::from_mins(15);
+/// A claimed source that waited so long for its host is given back.
+const QUEUE_WAIT_MAX: SignedDuration = SignedDuration::from_mins(8);
+/// Sources of one host claimed together: enough to keep it busy, few enough to leave room for other hosts.
+const PER_HOST_MAX: usize = 4;
+/// The store is asked again after this long even if it said that nothing is due sooner: another process may have changed it.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Polls sources.
+pub struct Poller {
+    visitor: Visitor,
+    sources: Arc<BTreeMap<String, Arc<SourceConfig>>>,
+    in_flight_max: usize,
+    owner: String,
+    waiting: VecDeque<Waiting>,
+    busy_hosts: BTreeSet<String>,
+    visits: JoinSet<store::Result<VisitResult>>,
+    /// Which source and host a visit belongs to, also when it panicked.
+    visiting: HashMap<tokio::task::Id, (String, String)>,
+    finished: Vec<VisitResult>,
+    claim_at: Timestamp,
+}
+
+/// A claimed source whose visit has not begun.
+struct Waiting {
+    state: SourceState,
+    claim: Claim,
+    claimed_at: Timestamp,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Visits committed.
+    pub visits: usize,
+    /// New items stored.
+    pub items: u64,
+}
+
+impl Poller {
+    /// A poller for these sources. `owner` names this process in its claims.
+    pub fn new(visitor: Visitor, sources: &[Arc<SourceConfig>], owner: &str) -> Poller {
+        Poller {
+            in_flight_max: visitor.settings.in_flight_max,
+            visitor,
+            sources: Arc::new(by_name(sources)),
+            owner: owner.to_string(),
+            waiting: VecDeque::new(),
+            busy_hosts: BTreeSet::new(),
+            visits: JoinSet::new(),
+            visiting: HashMap::new(),
+            finished: Vec::new(),
+            claim_at: Timestamp::MIN,
+        }
+    }
+
+    /// Takes over a new configuration; visits in flight end as they began.
+    pub fn reconfigure(&mut self, visitor: Visitor, sources: &[Arc<SourceConfig>]) {
+        self.in_flight_max = visitor.settings.in_flight_max;
+        self.visitor = visitor;
+        self.sources = Arc::new(by_name(sources));
+        self.claim_at = Timestamp::MIN;
+    }
+
+    /// Commits, claims, starts. Answers what was committed and when to call again at the latest.
+    pub async fn step(&mut self, now: Timestamp) -> store::Result<(Progress, Timestamp)> {
+        let progress = self.commit(now).await?;
+        if progress.visits > 0 {
+            self.claim_at = Timestamp::MIN;
+        }
+        if self.waiting.len() < self.in_flight_max && now >= self.claim_at {
+            self.claim(now).await?;
+        }
+        self.start(now);
+        Ok((progress, self.claim_at.max(now)))
+    }
+
+    /// No visit is running or waiting to be committed.
+    pub fn is_idle(&self) -> bool {
+        self.visits.is_empty() && self.finished.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Waits until a visit has finished; for ever when none is running.
+    pub async fn visit_finished(&mut self) {
+        if !self.finished.is_empty() {
+            return;
+        }
+        match self.visits.join_next_with_id().await {
+            Some(joined) => self.collect(joined),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets running visits finish until `deadline` passes on `expired`, then gives up the rest: their sources are asked again
+    /// when their claims run out.
+    pub async fn stop(&mut self, now: Timestamp, expired: impl Future<Output = ()>) -> store::Result<Progress> {
+        self.waiting.clear();
+        tokio::pin!(expired);
+        loop {
+            tokio::select! {
+                joined = self.visits.join_next_with_id() => match joined {
+                    Some(joined) => self.collect(joined),
+                    None => break,
+                },
+                () = &mut expired => break,
+            }
+        }
+        self.visits.abort_all();
+        self.commit(now).await
+    }
+
+    fn collect(&mut self, joined: Result<(tokio::task::Id, store::Result<VisitResult>), tokio::task::JoinError>) {
+        let id = match &joined {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let (name, host) = self.visiting.remove(&id).unwrap_or_default();
+        self.busy_hosts.remove(&host);
+        match joined {
+            Ok((_, Ok(result))) => self.finished.push(result),
+            // The claim runs out and the source is asked again: a failing store or a fault of ours costs one visit.
+            Ok((_, Err(error))) => tracing::error!(source = name, "visit of {name} could not be finished: {error}"),
+            Err(error) => tracing::error!(source = name, "visit of {name} failed inside newswatch: {error}"),
+        }
+    }
+
+    async fn commit(&mut self, now: Timestamp) -> store::Result<Progress> {
+        while let Some(joined) = self.visits.try_join_next_with_id() {
+            self.collect(joined);
+        }
+        if self.finished.is_empty() {
+            return Ok(Progress::default());
+        }
+        let items = self.visitor.store.commit_visits(&self.finished, now).await?;
+        let visits = self.finished.len();
+        for result in self.finished.drain(..) {
+            report(&result);
+        }
+        Ok(Progress { visits, items })
+    }
+
+    async fn claim(&mut self, now: Timestamp) -> store::Result<()> {
+        let limit = self.in_flight_max * 4;
+        let claimed =
+            self.visitor.store.claim_sources(&self.owner, now, now + LEASE, limit, PER_HOST_MAX).await?;
+        if claimed.is_empty() {
+            let due = self.visitor.store.next_source_due(now).await?.unwrap_or(Timestamp::MAX);
+            self.claim_at = due.clamp(now + SignedDuration::from_millis(50), now + LOOK_AGAIN);
+        }
+        self.waiting.extend(claimed.into_iter().map(|(state, claim)| Waiting { state, claim, claimed_at: now }));
+        Ok(())
+    }
+
+    /// Starts visits of hosts that are free, in the order of their due times.
+    fn start(&mut self, now: Timestamp) {
+        let mut kept = VecDeque::new();
+        while let Some(waiting) = self.waiting.pop_front() {
+            if now.duration_since(waiting.claimed_at) > QUEUE_WAIT_MAX {
+                continue;
+            }
+            let Some(source) = self.sources.get(&waiting.state.name).cloned() else { continue };
+            if self.visits.len() >= self.in_flight_max || self.busy_hosts.contains(&waiting.state.host) {
+                kept.push_back(waiting);
+                continue;
+            }
+            let (name, host) = (waiting.state.name.clone(), waiting.state.host.clone());
+            self.busy_hosts.insert(host.clone());
+            let visitor = self.visitor.clone();
+            let task = self.visits.spawn(async move { visitor.visit(&source, waiting.state, waiting.claim, now).await });
+            self.visiting.insert(task.id(), (name, host));
+        }
+        self.waiting = kept;
+    }
+}
+
+/// Log lines of a visit: a change of health once, its repetition only for who wants to debug.
+fn report(result: &VisitResult) {
+    let state = &result.state;
+    let name = plain::line(&state.name, 100);
+    match state.health {
+        Health::Failing if state.failures == 1 => tracing::warn!(
+            source = name, next = state.next_reason,
+            "{name} cannot be read: {}", state.error
+        ),
+        Health::Failing => tracing::debug!(source = name, failures = state.failures, "{name} still cannot be read: {}", state.error),
+        Health::Fine | Health::New => {
+            if result.failures_before > 0 {
+                tracing::info!(source = name, "{name} can be read again, after {} failed visits", result.failures_before);
+            }
+            if !state.error.is_empty() && !result.new_items.is_empty() {
+                tracing::warn!(source = name, "{name} was read in part: {}", state.error);
+            }
+            let backlog = result.new_items.iter().any(|new| new.item.backlog);
+            if backlog {
+                tracing::info!(
+                    source = name, items = result.new_items.len(),
+                    "first contact with {name}: {} items kept as backlog, nobody is told of them", result.new_items.len()
+                );
+            } else {
+                tracing::debug!(source = name, items = result.new_items.len(), "{name} was read, {} new items", result.new_items.len());
+            }
+        }
+    }
+}
+
+fn by_name(sources: &[Arc<SourceConfig>]) -> BTreeMap<String, Arc<SourceConfig>> {
+    let enabled = sources.iter().filter(|source| source.enabled);
+    enabled.map(|source| (source.name.clone(), source.clone())).collect()
+}
+
+/// The sources as the store wants to know them.
+pub fn configured(
+    sources: &[Arc<SourceConfig>],
+    settings: &crate::config::FetchSettings,
+    now: Timestamp,
+) -> Vec<ConfiguredSource> {
+    let enabled = sources.iter().filter(|source| source.enabled);
+    enabled
+        .map(|source| ConfiguredSource {
+            name: source.name.clone(),
+            url: source.url.to_string(),
+            kind: source.reader.kind().to_string(),
+            host: source.url.host_str().unwrap_or_default().to_ascii_lowercase(),
+            first_at: schedule::first_visit(&source.name, &visit::rhythm(settings, source), now),
+        })
+        .collect()
+}

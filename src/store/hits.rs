@@ -7,10 +7,10 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, COLUMN_COUNT};
-use super::outbox::{self, NewDelivery};
+use super::outbox;
 use super::sources::Claim;
 use super::{Result, Store, frequencies, millis, placeholders, some_time};
-use crate::model::{Hit, Id, Item};
+use crate::model::{Hit, Id, Item, NewDelivery};
 
 /// A hit to be stored.
 #[derive(Clone, Debug)]

@@ -2,127 +2,15 @@
 //! accepted it or the operator discards it.
 
 use jiff::Timestamp;
-use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::sources::Claim;
 use super::{Result, Store, millis, or_never, some_time, time};
-use crate::model::Id;
+use crate::model::{DeliveryKind, DigestRow, Id, NewDelivery, Outcome, OutboxRow};
 
-/// What kind of message an outbox row becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeliveryKind {
-    /// One story, at once.
-    Alert,
-    /// All hits of a window.
-    Digest,
-}
-
-impl DeliveryKind {
-    /// As stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DeliveryKind::Alert => "alert",
-            DeliveryKind::Digest => "digest",
-        }
-    }
-
-    fn from_stored(text: &str) -> DeliveryKind {
-        if text == "digest" { DeliveryKind::Digest } else { DeliveryKind::Alert }
-    }
-}
-
-/// A delivery that a hit asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NewDelivery {
-    /// At once; one row for each route, recipient, profile and story, so a copy of a known story adds nothing.
-    Alert {
-        /// Hash of route, recipient, profile and story.
-        id: Id,
-        /// Name of the route.
-        route: String,
-        /// Empty for channels without recipients.
-        recipient: String,
-        /// When.
-        due_at: Timestamp,
-    },
-    /// With the digest of a window, or of the next one if that digest is already on its way.
-    Digest {
-        /// The windows it may go into, the earliest first.
-        windows: Vec<DigestRow>,
-    },
-}
-
-/// The outbox row of one digest: one route, one recipient, one window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DigestRow {
-    /// Hash of route, recipient and window.
-    pub id: Id,
-    /// Name of the route.
-    pub route: String,
-    /// Empty for channels without recipients.
-    pub recipient: String,
-    /// Where the window begins: the schedule's time before this one.
-    pub window_from: Timestamp,
-    /// When the digest is due: the end of the window.
-    pub due_at: Timestamp,
-}
-
-/// A row of the outbox.
-#[derive(Clone, Debug, Serialize)]
-pub struct OutboxRow {
-    /// Also the source of the Message-ID.
-    #[serde(serialize_with = "as_text")]
-    pub id: Id,
-    /// Name of the route.
-    pub route: String,
-    /// Empty for channels without recipients.
-    pub recipient: String,
-    /// Alert or digest.
-    pub kind: DeliveryKind,
-    /// Where a digest's window begins.
-    pub window_from: Option<Timestamp>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it is (next) due.
-    pub due_at: Timestamp,
-    /// waiting, sent, dead or discarded.
-    pub state: String,
-    /// Attempts so far; counted before the attempt is made.
-    pub attempts: i64,
-    /// When it was accepted or given up.
-    pub finished_at: Option<Timestamp>,
-    /// Why the last attempt failed.
-    pub error: String,
-}
-
-fn as_text<S: serde::Serializer>(id: &Id, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
-}
-
-/// What happened to an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The channel accepted it.
-    Sent,
-    /// Once more, then.
-    Again {
-        /// When.
-        at: Timestamp,
-        /// Why it failed.
-        error: String,
-    },
-    /// It will not be tried again by itself; `newswatch outbox retry` can.
-    Dead {
-        /// Why it failed.
-        error: String,
-    },
-}
-
-const COLUMNS: &str = "id, route, recipient, kind, window_from, created_at, due_at, state, attempts, finished_at, error";
-const COLUMN_COUNT: usize = 11;
+const COLUMNS: &str = "id, route, recipient, kind, window_from, window_to, created_at, due_at, state, attempts, finished_at, error";
+const COLUMN_COUNT: usize = 12;
 
 fn row(row: &AnyRow) -> OutboxRow {
     OutboxRow {
@@ -131,12 +19,13 @@ fn row(row: &AnyRow) -> OutboxRow {
         recipient: row.get(2),
         kind: DeliveryKind::from_stored(&row.get::<String, _>(3)),
         window_from: time(row.get(4)),
-        created_at: some_time(row.get(5)),
-        due_at: some_time(row.get(6)),
-        state: row.get(7),
-        attempts: row.get(8),
-        finished_at: time(row.get(9)),
-        error: row.get(10),
+        window_to: time(row.get(5)),
+        created_at: some_time(row.get(6)),
+        due_at: some_time(row.get(7)),
+        state: row.get(8),
+        attempts: row.get(9),
+        finished_at: time(row.get(10)),
+        error: row.get(11),
     }
 }
 
@@ -145,22 +34,23 @@ struct Insert<'a> {
     route: &'a str,
     recipient: &'a str,
     kind: DeliveryKind,
-    window_from: Option<Timestamp>,
+    window: Option<(Timestamp, Timestamp)>,
     due_at: Timestamp,
 }
 
 /// Makes the row unless it is there; true when it was made.
 async fn insert(tx: &mut Transaction<'static, Any>, new: &Insert<'_>, now: Timestamp) -> Result<bool> {
     let done = sqlx::query(
-        "INSERT INTO outbox (id, route, recipient, kind, window_from, created_at, due_at, state, closed, attempts, \
+        "INSERT INTO outbox (id, route, recipient, kind, window_from, window_to, created_at, due_at, state, closed, attempts, \
          attempted_at, finished_at, error, lease_owner, lease_until, fence) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, 0, 0, 0, '', '', 0, 0) ON CONFLICT (id) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', 0, 0, 0, 0, '', '', 0, 0) ON CONFLICT (id) DO NOTHING",
     )
     .bind(new.id.0)
     .bind(new.route)
     .bind(new.recipient)
     .bind(new.kind.as_str())
-    .bind(or_never(new.window_from))
+    .bind(or_never(new.window.map(|(from, _)| from)))
+    .bind(or_never(new.window.map(|(_, to)| to)))
     .bind(millis(now))
     .bind(millis(new.due_at))
     .execute(&mut **tx)
@@ -189,7 +79,7 @@ pub(super) async fn add(
     match delivery {
         NewDelivery::Alert { id, route, recipient, due_at } => {
             let new =
-                Insert { id: *id, route, recipient, kind: DeliveryKind::Alert, window_from: None, due_at: *due_at };
+                Insert { id: *id, route, recipient, kind: DeliveryKind::Alert, window: None, due_at: *due_at };
             // A row that was there is a story already told: the copy is neither sent nor added to what was sent.
             if insert(tx, &new, now).await? {
                 link(tx, *id, item, profile).await?;
@@ -219,7 +109,7 @@ async fn insert_digest(tx: &mut Transaction<'static, Any>, window: &DigestRow, n
         route: &window.route,
         recipient: &window.recipient,
         kind: DeliveryKind::Digest,
-        window_from: Some(window.window_from),
+        window: Some((window.window_from, window.due_at)),
         due_at: window.due_at,
     };
     insert(tx, &new, now).await

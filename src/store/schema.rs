@@ -101,6 +101,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
         recipient TEXT NOT NULL,
         kind TEXT NOT NULL,
         window_from BIGINT NOT NULL,
+        window_to BIGINT NOT NULL,
         created_at BIGINT NOT NULL,
         due_at BIGINT NOT NULL,
         state TEXT NOT NULL,

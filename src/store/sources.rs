@@ -3,87 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::items::{self, NewItem};
 use super::{Result, Store, millis, or_never, some_time, time};
-use crate::model::Item;
-
-/// How a source does, as stored and shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Health {
-    /// Never asked.
-    New,
-    /// The last visit was good.
-    Fine,
-    /// The last visit failed.
-    Failing,
-}
-
-impl Health {
-    /// As stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Health::New => "new",
-            Health::Fine => "fine",
-            Health::Failing => "failing",
-        }
-    }
-
-    fn from_stored(text: &str) -> Health {
-        match text {
-            "fine" => Health::Fine,
-            "failing" => Health::Failing,
-            _ => Health::New,
-        }
-    }
-}
-
-/// What newswatch knows of a source between two visits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SourceState {
-    /// Name in the configuration.
-    pub name: String,
-    /// Address at the last configuration.
-    pub url: String,
-    /// Kind at the last configuration.
-    pub kind: String,
-    /// Host of the address: one request at a time for each.
-    pub host: String,
-    /// The operator paused it.
-    pub paused: bool,
-    /// How it does.
-    pub health: Health,
-    /// Validator of the last good answer, byte for byte.
-    pub etag: Option<Vec<u8>>,
-    /// Validator of the last good answer, byte for byte.
-    pub last_modified: Option<Vec<u8>>,
-    /// Hash of the last good body; 0 when there was none.
-    pub body_hash: i64,
-    /// Last visit.
-    pub attempted_at: Option<Timestamp>,
-    /// Last good visit, also one without news.
-    pub succeeded_at: Option<Timestamp>,
-    /// Last visit that brought a new item.
-    pub changed_at: Option<Timestamp>,
-    /// First good visit: what it showed is backlog.
-    pub baseline_at: Option<Timestamp>,
-    /// Next visit.
-    pub next_at: Timestamp,
-    /// Why then, in words.
-    pub next_reason: String,
-    /// Failed visits in a row.
-    pub failures: i64,
-    /// Since when it fails.
-    pub failing_since: Option<Timestamp>,
-    /// The last error in words; empty when fine.
-    pub error: String,
-    /// Items ever seen.
-    pub items: i64,
-}
+use crate::model::{Health, Item, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +26,8 @@ pub struct VisitResult {
     pub claim: Claim,
     /// The state after the visit.
     pub state: SourceState,
+    /// Failed visits in a row before this one: tells a recovery.
+    pub failures_before: i64,
     /// Items not seen before.
     pub new_items: Vec<NewItem>,
     /// Items seen before that the source now shows with other words.

@@ -6,10 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::hits::{HitFilter, MatchResult, NewHit};
 use super::items::NewItem;
-use super::outbox::{DigestRow, NewDelivery, Outcome};
-use super::sources::{ConfiguredSource, Health, VisitResult};
+use super::sources::{ConfiguredSource, VisitResult};
 use super::*;
-use crate::model::{ArticleState, Hit, Id, Item, Reason};
+use crate::model::{ArticleState, DigestRow, Health, NewDelivery, Hit, Id, Item, Outcome, Reason};
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
@@ -74,7 +73,7 @@ async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestam
     state.next_at = now + SignedDuration::from_mins(30);
     state.next_reason = "every 30 min".into();
     state.succeeded_at = Some(now);
-    let result = VisitResult { claim, state, new_items, edited_items: vec![], articles: vec![] };
+    let result = VisitResult { claim, state, failures_before: 0, new_items, edited_items: vec![], articles: vec![] };
     store.commit_visits(&[result], now).await.unwrap()
 }
 
@@ -154,6 +153,7 @@ async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
         let late = VisitResult {
             claim,
             state: state.clone(),
+            failures_before: 0,
             new_items: vec![new_item(&state.name, "late")],
             edited_items: vec![],
             articles: vec![],
@@ -203,6 +203,7 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
         let edit = VisitResult {
             claim: due.1,
             state: due.0,
+            failures_before: 0,
             new_items: vec![],
             edited_items: vec![changed],
             articles: vec![],

@@ -1,0 +1,60 @@
+//! After an attempt: done, once more and when, or given up. Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::channel::DeliveryError;
+use crate::model::{Id, Outcome};
+
+/// The first wait after a failed attempt; each further one is twice as long.
+const WAIT_FIRST: SignedDuration = SignedDuration::from_mins(1);
+/// The longest wait between two attempts.
+const WAIT_MAX: SignedDuration = SignedDuration::from_hours(1);
+/// A message that no attempt could deliver for so long is given up, loudly (RFC 5321 section 4.5.4.1: 4 to 5 days).
+const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
+
+/// What follows from an attempt on a row that was made at `created_at`, this being attempt number `attempts`.
+pub fn after(
+    id: Id,
+    result: Result<(), DeliveryError>,
+    attempts: i64,
+    created_at: Timestamp,
+    now: Timestamp,
+) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Sent,
+        Err(DeliveryError::Permanent(error)) => Outcome::Dead { error },
+        Err(DeliveryError::Temporary(error)) if now.duration_since(created_at) > GIVE_UP_AFTER => {
+            Outcome::Dead { error: format!("given up after 5 days and {attempts} attempts: {error}") }
+        }
+        Err(DeliveryError::Temporary(error)) => {
+            let doublings = attempts.clamp(1, 20) - 1;
+            let wait = (WAIT_FIRST * (1 << doublings)).min(WAIT_MAX);
+            // Rows that failed together shall not all come back in the same second.
+            let spread = SignedDuration::from_millis(id.0.rem_euclid(wait.as_millis() as i64 / 10 + 1));
+            Outcome::Again { at: now + wait + spread, error }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_have_a_ceiling_and_end_loudly() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let id = Id(12345);
+        let temporary = || Err(DeliveryError::Temporary("421 busy".into()));
+        for (attempts, minutes) in [(1, 1), (2, 2), (4, 8), (7, 60), (5_000, 60)] {
+            let Outcome::Again { at, error } = after(id, temporary(), attempts, now, now) else { panic!("{attempts}") };
+            let wait = at.duration_since(now);
+            assert!(wait >= SignedDuration::from_mins(minutes) && wait <= SignedDuration::from_secs(minutes * 66), "{attempts}: {wait}");
+            assert_eq!(error, "421 busy");
+        }
+        assert_eq!(after(id, Ok(()), 1, now, now), Outcome::Sent);
+        let refused = Err(DeliveryError::Permanent("550 no such user".into()));
+        assert_eq!(after(id, refused, 1, now, now), Outcome::Dead { error: "550 no such user".into() });
+        let old = now - SignedDuration::from_hours(6 * 24);
+        assert!(matches!(after(id, temporary(), 90, old, now), Outcome::Dead { error } if error.contains("5 days") && error.contains("421 busy")));
+    }
+}
