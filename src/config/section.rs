@@ -293,6 +293,27 @@ impl<'a> Section<'a> {
         Some(texts)
     }
 
+    /// A text, or a list of texts.
+    pub fn text_or_texts(&mut self, key: &str) -> Option<Vec<String>> {
+        match self.table.get(key)?.get_ref() {
+            DeValue::String(_) => self.text(key).map(|text| vec![text]),
+            _ => self.texts(key),
+        }
+    }
+
+    /// Knows the key without reading it; answers `default`.
+    pub fn one_of_absent<'w>(&mut self, key: &str, default: &'w str) -> Option<&'w str> {
+        self.ask(key);
+        Some(default)
+    }
+
+    /// Lets unknown keys pass: for a table whose kind is unknown, where nobody can tell which keys are right.
+    pub fn forgive_unknown(&mut self) {
+        for (key, _) in self.table.iter() {
+            self.asked.insert(key.get_ref().to_string(), ());
+        }
+    }
+
     /// One of the given words.
     pub fn one_of<'w>(&mut self, key: &str, words: &[&'w str]) -> Option<&'w str> {
         let text = self.text(key)?;
