@@ -1,5 +1,6 @@
 //! newswatch: a news watcher that analysts can trust.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod health;

@@ -1,0 +1,162 @@
+//! `newswatch profile`: builds profiles from seed articles and shows them.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use crate::config::section::{File, Problem, Problems};
+use crate::matcher::frequency::Frequencies;
+use crate::matcher::profile::{self, Profile};
+use crate::matcher::seed::Seed;
+use crate::matcher::text::Tokenizer;
+use crate::plain;
+
+/// A seed of more bytes is refused: it is a book, or not a text.
+const SEED_BYTES_MAX: u64 = 10 << 20;
+
+/// `newswatch profile`
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Learn a profile from one to three seed articles; prints it as TOML
+    Build(Build),
+    /// Show what a profile looks for, the heaviest terms first
+    Show(Show),
+}
+
+#[derive(Debug, clap::Args)]
+struct Build {
+    /// Items (JSON lines with title and text) that show which words are frequent in your sources
+    #[arg(long, value_name = "FILE")]
+    background: Option<PathBuf>,
+    /// Short name of the profile
+    #[arg(long)]
+    name: String,
+    /// Seed articles: text (title line, empty line, text), Markdown, or one JSON item
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    seed: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Show {
+    /// The profile's file
+    file: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match &arguments.command {
+        Command::Build(build) => {
+            let mut frequencies = Frequencies::new();
+            if let Some(path) = &build.background {
+                count_background(path, &mut Tokenizer::new(), &mut frequencies)?;
+            }
+            let seeds = build.seed.iter().map(|path| read_seed(path)).collect::<anyhow::Result<Vec<Seed>>>()?;
+            let built = profile::build(&build.name, &seeds, &frequencies)?;
+            out.write_all(profile::to_toml(&built).as_bytes())?;
+        }
+        Command::Show(show) => match load(&show.file)? {
+            Ok(profile) => write_profile(&mut out, &profile)?,
+            Err(problems) => return report(&problems),
+        },
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_profile(out: &mut impl Write, profile: &Profile) -> std::io::Result<()> {
+    let clean = |text: &str| plain::line(text, 200);
+    writeln!(out, "{} (version {}): {}", clean(&profile.name), profile.version, clean(&profile.title))?;
+    writeln!(out, "a hit from a score of {:.3} (level {})", profile.hit_score(), profile.level.as_str())?;
+    for seed in &profile.seeds {
+        writeln!(out, "learned from {}: {}", clean(&seed.file), clean(&seed.title))?;
+    }
+    if !profile.terms.is_empty() {
+        writeln!(out, "\n weight  rarity  seeds  term")?;
+    }
+    for term in &profile.terms {
+        let rarity = term.rarity.map_or("     -".to_string(), |rarity| format!("{rarity:6.1}"));
+        writeln!(out, "{:6.2}%  {rarity}  {:5}  {}", term.weight, term.seeds, clean(&term.text))?;
+    }
+    if !profile.phrases.is_empty() {
+        writeln!(out, "\n  adds  phrase")?;
+    }
+    for phrase in &profile.phrases {
+        writeln!(out, "{:6.2}  {}", phrase.weight, clean(&phrase.text))?;
+    }
+    Ok(())
+}
+
+/// Reads a profile's file: the profile, or all that is wrong with it. The outer error: the file cannot be read.
+pub fn load(path: &Path) -> anyhow::Result<Result<Profile, Vec<Problem>>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the profile {}", path.display()))?;
+    let problems = Problems::default();
+    let profile = File::new(&path.display().to_string(), text).read(&problems, profile::read);
+    Ok(match profile {
+        Some(profile) if problems.is_empty() => Ok(profile),
+        _ => Err(problems.into_sorted()),
+    })
+}
+
+/// Prints problems of the configuration; the exit code says so.
+pub fn report(problems: &[Problem]) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stderr().lock();
+    for problem in problems {
+        writeln!(out, "{problem}")?;
+    }
+    Ok(ExitCode::from(78))
+}
+
+/// Reads a seed article. The only place that knows what seeds can be; the error says what to do.
+pub fn read_seed(path: &Path) -> anyhow::Result<Seed> {
+    let shown = path.display().to_string();
+    if shown.starts_with("http://") || shown.starts_with("https://") {
+        bail!("the seed {shown} is an address; save the article as a text or Markdown file and name that");
+    }
+    let file = path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    if let Some(kind @ ("html" | "htm" | "pdf" | "doc" | "docx")) = ending.as_deref() {
+        bail!("the seed {shown}: {kind} files cannot be read; save the article as a text or Markdown file");
+    }
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read the seed {shown}"))?.len();
+    if size > SEED_BYTES_MAX {
+        bail!("the seed {shown} has {size} bytes; an article has at most {SEED_BYTES_MAX}");
+    }
+    let content =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the seed {shown} as UTF-8 text"))?;
+    Seed::parse(&file, &content).map_err(|reason| anyhow::anyhow!("the seed {shown} {reason}"))
+}
+
+#[derive(Deserialize)]
+struct Text {
+    #[serde(default)]
+    title: Option<String>,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+/// Counts the items of a JSON-lines file.
+pub fn count_background(path: &Path, tokenizer: &mut Tokenizer, frequencies: &mut Frequencies) -> anyhow::Result<()> {
+    let shown = path.display();
+    let file = std::fs::File::open(path).with_context(|| format!("cannot read the background {shown}"))?;
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.with_context(|| format!("cannot read the background {shown}"))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let item: Text =
+            serde_json::from_str(&line).with_context(|| format!("{shown}:{}: not a JSON item", number + 1))?;
+        let (title, text) = (item.title.unwrap_or_default(), item.text.unwrap_or_default());
+        frequencies.count(&tokenizer.read(&title, &text));
+    }
+    Ok(())
+}

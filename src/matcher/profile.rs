@@ -1,0 +1,158 @@
+//! What to look for: weighted terms and phrases with a threshold. Learned from seed articles ([`build`]), kept in a file
+//! that people read and edit ([`read`], [`to_toml`]).
+
+mod build;
+mod file;
+
+pub use build::{NotBuilt, build};
+pub use file::{read, to_toml};
+
+use super::frequency::Key;
+use super::text::{FRONT_WEIGHT, Tokenizer};
+
+/// Saturation: how many weighted occurrences make half of the greatest effect (recipe R, step 4). Larger than the usual
+/// 1.2 because in news a name that is repeated is evidence.
+const SATURATION: f64 = 8.0;
+/// How far the length of a text is held against it: 0 not at all, 1 in full proportion.
+const LENGTH_EFFECT: f64 = 0.75;
+
+/// The share of a saturation that does not depend on the term: k₁·(1 − b + b·length/average). Lengths in weighted words.
+pub fn length_norm(length: f64, average_length: f64) -> f64 {
+    SATURATION * (1.0 - LENGTH_EFFECT + LENGTH_EFFECT * length / average_length.max(1.0))
+}
+
+/// The effect of `frequency` weighted occurrences (BM25): f·(k₁ + 1)/(f + norm), from 0 to below 9.
+pub fn saturated(frequency: f64, norm: f64) -> f64 {
+    frequency * (SATURATION + 1.0) / (frequency + norm)
+}
+
+/// A named set of terms and phrases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Short name, as in routes and commands.
+    pub name: String,
+    /// What it is about, for people; may be empty.
+    pub title: String,
+    /// Raised by whoever changes the profile; stored with each hit.
+    pub version: i64,
+    /// How sure an alert must be.
+    pub level: Level,
+    /// The score that makes a hit at level normal; 1 = like a seed.
+    pub threshold: f64,
+    /// The seeds' average length in weighted words.
+    pub average_length: f64,
+    /// What it was learned from.
+    pub seeds: Vec<SeedName>,
+    /// Learned terms first, heaviest first.
+    pub terms: Vec<Term>,
+    /// Names that count on their own.
+    pub phrases: Vec<Phrase>,
+}
+
+/// How sure an alert must be; people differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Fewer alerts: 1.25 times the threshold.
+    Strict,
+    /// The threshold as it stands.
+    Normal,
+    /// More alerts: 0.8 times the threshold.
+    Loose,
+}
+
+impl Level {
+    /// All of them as written in a profile.
+    pub const WORDS: [&'static str; 3] = ["strict", "normal", "loose"];
+
+    /// As written in a profile.
+    pub fn as_str(self) -> &'static str {
+        Level::WORDS[self as usize]
+    }
+
+    /// From a word; anything unknown is normal.
+    pub fn from_word(word: &str) -> Level {
+        match word {
+            "strict" => Level::Strict,
+            "loose" => Level::Loose,
+            _ => Level::Normal,
+        }
+    }
+
+    fn factor(self) -> f64 {
+        match self {
+            Level::Strict => 1.25,
+            Level::Normal => 1.0,
+            Level::Loose => 0.8,
+        }
+    }
+}
+
+/// A seed as the profile remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeedName {
+    /// Name of the file.
+    pub file: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// One or two words that speak for the topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// As written in the seeds, not as a stem.
+    pub text: String,
+    /// What it is counted by.
+    pub key: Key,
+    /// Its share of the score of an article like the seeds, in percent of the sum of all terms' weights.
+    pub weight: f64,
+    /// Its rarity when the weight was set; `None`: the weight is meant for whatever its rarity is.
+    pub rarity: Option<f64>,
+    /// Its mean saturated frequency in the seeds.
+    pub strength: f64,
+    /// How many seeds hold it; 0 for a term added by hand.
+    pub seeds: u32,
+}
+
+/// An exact name that counts on its own, once an item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phrase {
+    /// As written; a "*" at the end lets the last word go on.
+    pub text: String,
+    /// What it adds to the score; 1 = like a seed.
+    pub weight: f64,
+}
+
+impl Profile {
+    /// The score that makes a hit.
+    pub fn hit_score(&self) -> f64 {
+        self.threshold * self.level.factor()
+    }
+}
+
+/// The strength of a term added by hand: it stands once in the title or the head of an article of average length.
+fn default_strength() -> f64 {
+    saturated(f64::from(FRONT_WEIGHT), length_norm(1.0, 1.0))
+}
+
+/// The threshold for a profile from so many seeds, when no archive says better (rule "self": set on held-in topics).
+fn default_threshold(seeds: usize) -> f64 {
+    match seeds {
+        0 => 1.0,
+        1 => 0.15,
+        2 => 0.25,
+        _ => 0.35,
+    }
+}
+
+/// What a term of a profile is counted by: one word or two adjacent ones; else why not.
+fn term_key(tokenizer: &mut Tokenizer, text: &str) -> Result<Key, &'static str> {
+    match tokenizer.read("", text).tokens() {
+        [] => {
+            Err("nothing is left of it to search for (stop words, single letters and short numbers are not counted); \
+                   write a [[phrase]] instead")
+        }
+        [only] => Ok(Key::Word(only.word)),
+        [_, second] if second.pair != 0 => Ok(Key::Pair(second.pair)),
+        _ => Err("a term is one word, or two that stand side by side; write a [[phrase]] instead"),
+    }
+}
