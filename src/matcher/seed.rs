@@ -40,15 +40,17 @@ impl Seed {
             "md" | "markdown" => markdown(&content),
             _ => plain(&content),
         };
-        if text.trim().is_empty() {
-            return Err("has no text below its title; a seed is a whole article, such as a page of text".to_string());
+        // Some agencies send flashes that are all title.
+        // Some agencies send flashes that are all title.
+        if text.trim().is_empty() && title.trim().is_empty() {
+            return Err("is empty; a seed is an article: a title line, an empty line, text".to_string());
         }
         Ok(Seed { file: file.to_string(), title: title.trim().to_string(), text: text.trim().to_string() })
     }
 }
 
 fn plain(content: &str) -> (String, String) {
-    match content.trim_start().split_once("\n\n") {
+    match content.split_once("\n\n") {
         Some((title, text)) if !title.contains('\n') => (title.to_string(), text.to_string()),
         _ => (String::new(), content.to_string()),
     }
@@ -93,6 +95,8 @@ mod tests {
     fn seeds_of_all_kinds_read_the_same() {
         check("a.txt", "A title\n\nFirst.\n\nSecond.\n", "A title", "First.\n\nSecond.");
         check("a.txt", "Only text,\nno title.", "", "Only text,\nno title.");
+        check("a.txt", "\n\nText of no title.\n\nMore.", "", "Text of no title.\n\nMore.");
+        check("a.txt", "All title\n\n", "All title", "");
         check("a.md", "---\nprofile: x\ntitle: A title\n---\n\nFirst.\n", "A title", "First.");
         check("a.md", "# A title\n\nFirst.\n## Part\nSecond #1.\n", "A title", "First.\nPart.\nSecond #1.");
         check("a.json", "{\"title\":\"A title\",\"text\":\"First.\",\"id\":7}\n", "A title", "First.");
@@ -100,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_without_text_are_refused() {
+    fn empty_seeds_are_refused() {
         for (file, content) in
             [("a.txt", ""), ("a.txt", "Title\n\n "), ("a.json", "{\"title\":\"x\"}"), ("a.md", "# x")]
         {

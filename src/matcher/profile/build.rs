@@ -142,11 +142,11 @@ mod tests {
             seed("Quokkas rest", "On the island quokkas sleep. The company rests, and rain falls."),
         ];
         let profile = build("quokkas", &seeds, &Frequencies::new()).expect("built");
-        assert_eq!(profile.terms[0].text, "quokkas");
+        assert_eq!(profile.terms[0].text, "Quokkas");
         assert_eq!(profile.terms[0].seeds, 2);
         let place = |text: &str| profile.terms.iter().position(|term| term.text == text);
         assert!(place("island") < place("ferry"), "a term of both seeds comes before one of one seed");
-        assert!(place("quokkas").is_some() && place("the").is_none());
+        assert!(place("Quokkas").is_some() && place("the").is_none());
         assert_eq!(profile.threshold, 0.25);
         let sum: f64 = profile.terms.iter().map(|term| term.weight).sum();
         assert!((sum - 100.0).abs() < 1e-9);

@@ -242,8 +242,8 @@ mod tests {
                 "p.toml:3:8: the term \"of the\" cannot be counted: nothing is left",
             ),
             (
-                "name = \"x\"\n[[term]]\ntext = \"one big ferry\"\nweight = 1\n",
-                "p.toml:3:8: the term \"one big ferry\" cannot be counted: a term is one word",
+                "name = \"x\"\n[[term]]\ntext = \"big old ferry\"\nweight = 1\n",
+                "p.toml:3:8: the term \"big old ferry\" cannot be counted: a term is one word",
             ),
             ("name = \"x\"\n[[term]]\ntext = \"ferry\"\n", "p.toml:2:1: this entry needs `weight`"),
             ("name = \"x\"\n[[phrase]]\ntext = \"*\"\nweight = 1\n", "p.toml:3:8: the phrase \"*\" holds no letter"),
