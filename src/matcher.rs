@@ -1,4 +1,7 @@
 //! Loop 2: unscored items → hits and outbox rows.
+//!
+//! [`Matcher::step`] claims a batch of items that no profile has seen, scores each against all profiles in one pass, and commits the
+//! hits, the outbox rows they ask for, and the batch's document frequencies in one transaction.
 
 pub mod fold;
 pub mod frequency;
@@ -7,3 +10,239 @@ pub mod profile;
 pub mod score;
 pub mod seed;
 pub mod text;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::frequency::Frequencies;
+use self::score::{Explain, Scorer};
+use self::text::Tokenizer;
+use crate::config::Config;
+use crate::model::{Hit, Id, Item, Score};
+use crate::plain;
+use crate::store::frequencies::ROWS_MAX;
+use crate::store::hits::{MatchResult, NewHit};
+use crate::store::items::UnscoredItem;
+use crate::store::{self, Store};
+
+/// A claim is held so long; scoring a batch takes a fraction of a second.
+const LEASE: SignedDuration = SignedDuration::from_mins(5);
+/// Items scored and committed together.
+const BATCH_MAX: usize = 1_000;
+/// Terms remembered with their frequencies; the rarest go first. About 10 MB.
+const TERMS_MAX: usize = 400_000;
+/// The store is asked again after this long even if nobody signalled new items.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// Scores items against the profiles of the configuration.
+pub struct Matcher {
+    store: Store,
+    config: Arc<Config>,
+    owner: String,
+    /// Away while a batch is being scored; `None` after a batch that failed.
+    engine: Option<Engine>,
+    /// Rows of frequencies that are part of the sum.
+    counted_rows: Vec<i64>,
+    batch_max: usize,
+}
+
+/// What scoring works with. It travels to a thread of its own for each batch.
+struct Engine {
+    tokenizer: Tokenizer,
+    scorer: Scorer,
+    frequencies: Frequencies,
+    /// How many documents were counted when the rarities were last derived.
+    refreshed_at: u64,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Items scored.
+    pub items: usize,
+    /// Hits that are new.
+    pub hits: u64,
+}
+
+impl Matcher {
+    /// A matcher with the archive's frequencies as the store has them.
+    pub async fn new(store: Store, config: Arc<Config>, owner: &str) -> anyhow::Result<Matcher> {
+        let mut matcher = Matcher {
+            store,
+            config,
+            owner: owner.to_string(),
+            engine: None,
+            counted_rows: Vec::new(),
+            batch_max: BATCH_MAX,
+        };
+        matcher.engine = Some(matcher.build().await?);
+        Ok(matcher)
+    }
+
+    /// Takes over the profiles and routes of a new configuration.
+    pub async fn reconfigure(&mut self, config: Arc<Config>) -> anyhow::Result<()> {
+        self.config = config;
+        self.engine = Some(self.build().await?);
+        Ok(())
+    }
+
+    async fn build(&mut self) -> anyhow::Result<Engine> {
+        let (frequencies, rows) = load_frequencies(&self.store).await?;
+        self.counted_rows = rows;
+        let scorer = Scorer::new(&self.config.profiles, &frequencies)?;
+        let refreshed_at = frequencies.documents();
+        Ok(Engine { tokenizer: Tokenizer::new(), scorer, frequencies, refreshed_at })
+    }
+
+    /// Scores one batch. Answers what was done and when to call again at the latest.
+    pub async fn step(&mut self, now: Timestamp) -> anyhow::Result<(Progress, Timestamp)> {
+        let batch = self.store.claim_unscored(&self.owner, now, now + LEASE, self.batch_max).await?;
+        if batch.is_empty() {
+            return Ok((Progress::default(), now + LOOK_AGAIN));
+        }
+        let mut engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => self.build().await?,
+        };
+        let items = batch.len();
+        let batch = Arc::new(batch);
+        let shared = batch.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let scored = engine.score(&shared);
+            (engine, scored)
+        });
+        let result = match work.await {
+            Ok((engine, (scores, counted))) => {
+                self.batch_max = BATCH_MAX;
+                self.engine = Some(engine);
+                self.result(&batch, scores, Some(counted), now)
+            }
+            Err(error) if items > 1 => {
+                // One text of this batch makes scoring fail: find it by scoring one at a time.
+                tracing::error!("scoring a batch of {items} items failed inside newswatch, trying them one by one: {error}");
+                self.batch_max = 1;
+                return Ok((Progress::default(), now + LEASE));
+            }
+            Err(error) => {
+                let item = &batch[0].item;
+                tracing::error!(source = item.source, "item {} of {} cannot be scored and is left out; please report it: {error}", item.id, item.source);
+                self.result(&batch, Vec::new(), None, now)
+            }
+        };
+        let hits = self.store.commit_matches(&result).await?;
+        self.counted_rows.extend(result.frequencies.iter().map(|(id, _)| *id));
+        self.fold_frequencies(now).await?;
+        // There may be more than one batch.
+        Ok((Progress { items, hits }, now))
+    }
+
+    fn result(
+        &self,
+        batch: &[UnscoredItem],
+        scores: Vec<Vec<Score>>,
+        counted: Option<Vec<u8>>,
+        now: Timestamp,
+    ) -> MatchResult {
+        let mut result = MatchResult::default();
+        for (unscored, scores) in batch.iter().zip(scores) {
+            for score in scores.into_iter().filter(|score| score.hit) {
+                let deliveries = if unscored.item.backlog {
+                    Vec::new()
+                } else {
+                    let routes = self.config.routes.iter();
+                    routes.flat_map(|route| route.deliveries(&score.profile, unscored.story, now)).collect()
+                };
+                let hit = self.hit(unscored.item.clone(), score, now);
+                result.hits.push(NewHit { hit, story: unscored.story, deliveries });
+            }
+        }
+        result.scored = batch.iter().map(|unscored| (unscored.item.id, unscored.claim.clone())).collect();
+        if let (Some(data), Some(first)) = (counted, batch.first()) {
+            let id = Id::of(&["frequencies", &self.owner, &first.item.id.to_string(), &first.claim.fence.to_string(), &now.to_string()]);
+            result.frequencies = Some((id.0, data));
+        }
+        result
+    }
+
+    fn hit(&self, item: Item, score: Score, now: Timestamp) -> Hit {
+        let profile = self.config.profiles.iter().find(|profile| profile.name == score.profile);
+        Hit {
+            item,
+            profile_version: profile.map_or(0, |profile| profile.version),
+            profile: score.profile,
+            score: score.score,
+            threshold: score.threshold,
+            reasons: score.reasons,
+            found_at: now,
+        }
+    }
+
+    async fn fold_frequencies(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        let Some(engine) = self.engine.as_mut().filter(|_| self.counted_rows.len() > ROWS_MAX) else { return Ok(()) };
+        engine.frequencies.prune(TERMS_MAX);
+        let id = Id::of(&["frequencies", &self.owner, "folded", &now.to_string()]).0;
+        self.store.fold_frequencies(&self.counted_rows, id, &engine.frequencies.encode()).await?;
+        // What other watchers counted meanwhile comes in here.
+        let (frequencies, rows) = load_frequencies(&self.store).await?;
+        engine.frequencies = frequencies;
+        self.counted_rows = rows;
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// The scores of each item, and the encoded frequencies of the batch.
+    fn score(&mut self, batch: &[UnscoredItem]) -> (Vec<Vec<Score>>, Vec<u8>) {
+        let mut counted = Frequencies::new();
+        let mut scores = Vec::with_capacity(batch.len());
+        for unscored in batch {
+            let body = unscored.item.body();
+            let document = self.tokenizer.read(&unscored.item.title, &body);
+            scores.push(self.scorer.score(&document, Explain::Hits));
+            counted.count(&document);
+        }
+        self.frequencies.merge(&counted);
+        if self.frequencies.terms() > TERMS_MAX * 2 {
+            self.frequencies.prune(TERMS_MAX);
+        }
+        // Rarities move little once the archive is large: they are derived again when it has grown by a tenth.
+        if self.frequencies.documents() > self.refreshed_at + self.refreshed_at / 10 + 20 {
+            self.scorer.refresh(&self.frequencies);
+            self.refreshed_at = self.frequencies.documents();
+        }
+        (scores, counted.encode())
+    }
+}
+
+/// The archive's frequencies, and the rows they are the sum of. A damaged row is left out with a warning: counts are
+/// statistics, and the rest of them is good.
+pub async fn load_frequencies(store: &Store) -> store::Result<(Frequencies, Vec<i64>)> {
+    let mut sum = Frequencies::new();
+    let mut rows = Vec::new();
+    for (id, data) in store.frequencies(&[]).await? {
+        match Frequencies::decode(&data) {
+            Ok(part) => sum.merge(&part),
+            Err(error) => tracing::warn!("{error} (row {id} is left out)"),
+        }
+        rows.push(id);
+    }
+    sum.prune(TERMS_MAX);
+    Ok((sum, rows))
+}
+
+/// What every profile says of an item now, also below the threshold: for `newswatch why`.
+pub async fn explain(store: &Store, config: &Config, item: &Item) -> anyhow::Result<Vec<Score>> {
+    let (frequencies, _) = load_frequencies(store).await?;
+    let mut scorer = Scorer::new(&config.profiles, &frequencies)?;
+    let body = item.body();
+    let mut tokenizer = Tokenizer::new();
+    let document = tokenizer.read(&item.title, &body);
+    let mut scores = scorer.score(&document, Explain::Everything);
+    for score in &mut scores {
+        for reason in &mut score.reasons {
+            reason.context = plain::line(&reason.context, 300);
+        }
+    }
+    Ok(scores)
+}

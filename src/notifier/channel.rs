@@ -1,5 +1,8 @@
 //! What a channel can do, and the list of kinds. One kind is one file and one line in [`KINDS`].
 
+pub mod email;
+pub mod log;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -59,4 +62,4 @@ pub trait Channel: Send + Sync + Debug {
 pub type ReadSettings = fn(&mut Section<'_>) -> Option<Arc<dyn Channel>>;
 
 /// The kinds: name in the configuration, how its settings are read.
-pub const KINDS: &[(&str, ReadSettings)] = &[];
+pub const KINDS: &[(&str, ReadSettings)] = &[("email", email::settings), ("log", log::settings)];

@@ -1,0 +1,316 @@
+//! Mail by SMTP: one message to one recipient, plain text and HTML. The only place that speaks SMTP.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::{AsyncSmtpTransport, PoolConfig};
+use lettre::{AsyncTransport, Tokio1Executor};
+
+use super::{Channel, DeliveryError, Message};
+use crate::config::section::Section;
+use crate::model::Hit;
+use crate::plain;
+
+/// How the connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Security {
+    StartTls,
+    Tls,
+    None,
+}
+
+/// Where the password stands. It is read at each connection and kept nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Password {
+    File(PathBuf),
+    Credential(String),
+    Environment(String),
+}
+
+/// The settings of an email channel.
+struct Email {
+    server: String,
+    port: u16,
+    security: Security,
+    username: Option<String>,
+    password: Option<Password>,
+    from: Mailbox,
+    timeout: Duration,
+    /// Made at the first delivery, and again after a failed one: the password may have been changed.
+    transport: Mutex<Option<AsyncSmtpTransport<Tokio1Executor>>>,
+}
+
+impl std::fmt::Debug for Email {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+/// Reads `server`, `port`, `security`, `username`, the password's place, `from`, `timeout`.
+pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
+    let server = section.required_text("server");
+    let security = match section.one_of("security", &["starttls", "tls", "none"]) {
+        Some("tls") => Security::Tls,
+        Some("none") => Security::None,
+        _ => Security::StartTls,
+    };
+    let port = section.integer("port", 1..=65_535).map_or(
+        match security {
+            Security::Tls => 465,
+            Security::StartTls => 587,
+            Security::None => 25,
+        },
+        |port| port as u16,
+    );
+    let username = section.text("username");
+    let insecure = section.boolean("insecure").unwrap_or(false);
+    if security == Security::None && !insecure && !server.as_deref().is_some_and(is_loopback) {
+        section.problem("security", "without encryption mail and password can be read on the way: use \"starttls\" or \"tls\", or say `insecure = true`");
+    }
+    let places = [
+        section.text("password_file").map(|path| Password::File(path.into())),
+        section.text("password_credential").map(Password::Credential),
+        section.text("password_env").map(Password::Environment),
+    ];
+    if places.iter().flatten().count() > 1 {
+        section.problem("password_file", "give the password in one place: `password_file`, `password_credential` or `password_env`");
+    }
+    let password = places.into_iter().flatten().next();
+    match (&username, &password) {
+        (Some(_), None) => section.problem("username", "`username` needs a password: `password_file`, `password_credential` or `password_env`"),
+        (None, Some(_)) => section.problem("password_file", "a password needs a `username`"),
+        _ => {}
+    }
+    if let Some(Password::File(path)) = &password
+        && let Err(error) = std::fs::metadata(path)
+    {
+        section.problem("password_file", format!("`password_file` cannot be read: {error}"));
+    }
+    let from = section.required_text("from").and_then(|text| match text.parse::<Mailbox>() {
+        Ok(mailbox) => Some(mailbox),
+        Err(_) => {
+            section.problem("from", format!("{text:?} is not a mail address; write it like \"newswatch <watch@example.org>\""));
+            None
+        }
+    });
+    let timeout = section.duration("timeout", Duration::from_secs(1)..=Duration::from_secs(600)).unwrap_or(Duration::from_secs(60));
+    Some(Arc::new(Email {
+        server: server?,
+        port,
+        security,
+        username,
+        password,
+        from: from?,
+        timeout,
+        transport: Mutex::new(None),
+    }))
+}
+
+fn is_loopback(server: &str) -> bool {
+    server == "localhost" || server.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+impl Channel for Email {
+    fn kind(&self) -> &'static str {
+        "email"
+    }
+
+    fn describe(&self) -> String {
+        let security = match self.security {
+            Security::StartTls => "STARTTLS",
+            Security::Tls => "TLS",
+            Security::None => "not encrypted",
+        };
+        format!("mail by {}:{} ({security}) from {}", self.server, self.port, self.from.email)
+    }
+
+    fn needs_recipients(&self) -> bool {
+        true
+    }
+
+    fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            let mail = self.mail(message)?;
+            let transport = self.transport()?;
+            match transport.send(mail).await {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    *self.transport.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    let text = plain::line(&in_words(&error), 500);
+                    // Only a clear "never" from the server is permanent. No connection, a bad certificate, a lost answer: once
+                    // more; if the message was taken after all, the copy carries the same Message-ID.
+                    let never = error.is_permanent() && !matches!(error.status().map(u16::from), Some(530..=538));
+                    Err(if never { DeliveryError::Permanent(text) } else { DeliveryError::Temporary(text) })
+                }
+            }
+        })
+    }
+}
+
+/// The error with its causes.
+fn in_words(error: &lettre::transport::smtp::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl Email {
+    fn transport(&self) -> Result<AsyncSmtpTransport<Tokio1Executor>, DeliveryError> {
+        let mut kept = self.transport.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(transport) = kept.as_ref() {
+            return Ok(transport.clone());
+        }
+        let tls = |required: bool| -> Result<Tls, DeliveryError> {
+            let parameters = TlsParameters::new(self.server.clone())
+                .map_err(|error| DeliveryError::Temporary(format!("TLS for {}: {error}", self.server)))?;
+            Ok(if required { Tls::Required(parameters) } else { Tls::Wrapper(parameters) })
+        };
+        let security = match self.security {
+            Security::StartTls => tls(true)?,
+            Security::Tls => tls(false)?,
+            Security::None => Tls::None,
+        };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.server)
+            .port(self.port)
+            .tls(security)
+            .timeout(Some(self.timeout))
+            .pool_config(PoolConfig::new().max_size(2).idle_timeout(Duration::from_secs(20)));
+        if let (Some(username), Some(password)) = (&self.username, &self.password) {
+            builder = builder.credentials(Credentials::new(username.clone(), password.read()?));
+        }
+        Ok(kept.insert(builder.build()).clone())
+    }
+
+    fn mail(&self, message: &Message) -> Result<lettre::Message, DeliveryError> {
+        let bad = |what: &str, error: &dyn std::fmt::Display| DeliveryError::Permanent(format!("{what}: {error}"));
+        let to: Mailbox = message.recipient.parse().map_err(|error| bad("the recipient is not a mail address", &error))?;
+        let domain = self.from.email.domain().to_string();
+        let mut builder = lettre::Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(plain::line(&message.subject, 200))
+            .message_id(Some(message_id(message, &domain)))
+            .date(std::time::SystemTime::from(message.created_at));
+        let profiles = profiles(&message.hits);
+        let route = plain::line(&message.route, 64);
+        for (name, value) in [
+            (HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_string()),
+            (HeaderName::new_from_ascii_str("List-Id"), format!("<{route}.newswatch.{domain}>")),
+            (HeaderName::new_from_ascii_str("X-Newswatch-Route"), route.clone()),
+            (HeaderName::new_from_ascii_str("X-Newswatch-Profiles"), profiles),
+        ] {
+            builder = builder.raw_header(HeaderValue::new(name, value));
+        }
+        builder
+            .multipart(
+                MultiPart::alternative()
+                    .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(message.text.clone()))
+                    .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(message.html.clone())),
+            )
+            .map_err(|error| bad("the mail cannot be written", &error))
+    }
+}
+
+/// A function of the outbox row alone: a repeat after a crash carries the same.
+pub fn message_id(message: &Message, domain: &str) -> String {
+    format!("<newswatch.{}@{domain}>", message.id)
+}
+
+fn profiles(hits: &[Hit]) -> String {
+    let names: std::collections::BTreeSet<&str> = hits.iter().map(|hit| hit.profile.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.is_empty() { "none".to_string() } else { names.join(", ") }
+}
+
+impl Password {
+    fn read(&self) -> Result<String, DeliveryError> {
+        let (place, read) = match self {
+            Password::File(path) => (format!("password_file {}", path.display()), std::fs::read_to_string(path)),
+            Password::Credential(name) => {
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
+                (format!("credential {name}"), std::fs::read_to_string(PathBuf::from(folder).join(name)))
+            }
+            Password::Environment(name) => {
+                let value = std::env::var(name).map_err(std::io::Error::other);
+                (format!("environment variable {name}"), value)
+            }
+        };
+        match read {
+            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_string()),
+            Err(error) => Err(DeliveryError::Temporary(format!("the mail password cannot be read from {place}: {error}"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::{File, Problem, Problems};
+    use crate::model::{Id, Timestamp};
+
+    fn channel(text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
+        let problems = Problems::default();
+        let channel = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
+            let channel = settings(&mut section);
+            section.finish();
+            channel
+        });
+        (channel, problems.into_sorted().iter().map(Problem::to_string).collect())
+    }
+
+    #[test]
+    fn settings_are_checked_and_secrets_never_shown() {
+        let (channel, problems) = channel("server = \"mail.example\"\nfrom = \"w <w@example.org>\"\nusername = \"u\"\npassword_env = \"SECRET\"\n");
+        assert_eq!(problems, [""; 0]);
+        let channel = channel.unwrap();
+        assert_eq!(format!("{channel:?}"), "mail by mail.example:587 (STARTTLS) from w@example.org");
+    }
+
+    #[test]
+    fn bad_settings_are_all_named() {
+        let (_, problems) = channel("server = \"mail.example\"\nsecurity = \"none\"\nfrom = \"nobody\"\nusername = \"u\"\n");
+        assert_eq!(problems.len(), 3, "{problems:?}");
+    }
+
+    #[test]
+    fn a_repeat_carries_the_same_message_id() {
+        let message = Message {
+            id: Id(7),
+            route: "desk".into(),
+            recipient: "me@example.org".into(),
+            subject: "two\r\nBcc: evil@example.org".into(),
+            text: "text".into(),
+            html: "<p>text</p>".into(),
+            hits: vec![],
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        let email = Email {
+            server: "localhost".into(),
+            port: 25,
+            security: Security::None,
+            username: None,
+            password: None,
+            from: "w@example.org".parse().unwrap(),
+            timeout: Duration::from_secs(5),
+            transport: Mutex::new(None),
+        };
+        let mail = String::from_utf8(email.mail(&message).unwrap().formatted()).unwrap();
+        assert!(mail.contains("Message-ID: <newswatch.000000000007@example.org>\r\n"), "{mail}");
+        assert!(mail.contains("Subject: two Bcc: evil@example.org\r\n"), "{mail}");
+        assert!(mail.contains("Auto-Submitted: auto-generated\r\n"), "{mail}");
+    }
+}

@@ -1,0 +1,214 @@
+//! The log channel: one line a hit, with stable keys, made for `tail -f | grep`. Into the process's own log (journald
+//! fields when run by systemd), or into a file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::{Channel, DeliveryError, Message};
+use crate::config::section::Section;
+use crate::model::Hit;
+use crate::plain;
+
+/// Target of the log's own events, so that a filter can tell them from the rest.
+pub const TARGET: &str = "newswatch::hit";
+
+/// Where the lines go and how they look.
+#[derive(Debug)]
+struct Log {
+    json: bool,
+    path: Option<PathBuf>,
+}
+
+/// Reads `format` and `path`.
+pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
+    let json = section.one_of("format", &["text", "json"]) == Some("json");
+    let path = section.text("path").map(PathBuf::from);
+    Some(Arc::new(Log { json, path }))
+}
+
+/// The channel that is always there: lines of text in the process's own log.
+pub fn to_own_log() -> Arc<dyn Channel> {
+    Arc::new(Log { json: false, path: None })
+}
+
+impl Channel for Log {
+    fn kind(&self) -> &'static str {
+        "log"
+    }
+
+    fn describe(&self) -> String {
+        let form = if self.json { "JSON lines" } else { "lines" };
+        match &self.path {
+            Some(path) => format!("{form} in the file {}", path.display()),
+            None => format!("{form} in newswatch's own log"),
+        }
+    }
+
+    fn needs_recipients(&self) -> bool {
+        false
+    }
+
+    fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            match &self.path {
+                Some(path) => {
+                    let lines: Vec<String> = message.hits.iter().map(|hit| self.line(message, hit)).collect();
+                    append(path, &lines)
+                        .map_err(|error| DeliveryError::Temporary(format!("cannot write {}: {error}", path.display())))
+                }
+                None => {
+                    for hit in &message.hits {
+                        self.emit(message, hit);
+                    }
+                    Ok(())
+                }
+            }
+        })
+    }
+}
+
+impl Log {
+    fn line(&self, message: &Message, hit: &Hit) -> String {
+        if self.json { json_line(message, hit) } else { text_line(message, hit) }
+    }
+
+    /// An event of the process's log; its fields become journald's fields.
+    fn emit(&self, message: &Message, hit: &Hit) {
+        tracing::info!(
+            target: "newswatch::hit",
+            profile = hit.profile,
+            item = %hit.item.id,
+            score = hit.score,
+            threshold = hit.threshold,
+            source = hit.item.source,
+            url = plain::line(hit.item.url.as_deref().unwrap_or_default(), 2_000),
+            route = message.route,
+            "{}", self.line(message, hit)
+        );
+    }
+}
+
+/// The file is synced before the row counts as delivered.
+fn append(path: &Path, lines: &[String]) -> std::io::Result<()> {
+    let mut file = std::fs::File::options().create(true).append(true).open(path)?;
+    let mut text = lines.join("\n");
+    text.push('\n');
+    file.write_all(text.as_bytes())?;
+    file.sync_data()
+}
+
+/// `hit profile=apg score=0.52/0.15 source=wire id=… url=… title="…" why="…"`.
+fn text_line(message: &Message, hit: &Hit) -> String {
+    format!(
+        "hit profile={} score={:.2}/{:.2} source={} id={} url={} title={} why={} message={}",
+        hit.profile,
+        hit.score,
+        hit.threshold,
+        hit.item.source,
+        hit.item.id,
+        plain::line(hit.item.url.as_deref().unwrap_or("-"), 2_000).replace(' ', "%20"),
+        quoted(&plain::line(&hit.item.title, 300)),
+        quoted(&reasons(hit)),
+        message.id,
+    )
+}
+
+/// One JSON object; the keys are a contract.
+fn json_line(message: &Message, hit: &Hit) -> String {
+    let terms: Vec<_> = hit
+        .reasons
+        .iter()
+        .map(|reason| json!({"term": plain::line(&reason.term, 100), "share": reason.share, "count": reason.count}))
+        .collect();
+    json!({
+        "event": "hit",
+        "message": message.id.to_string(),
+        "route": message.route,
+        "profile": hit.profile,
+        "profile_version": hit.profile_version,
+        "id": hit.item.id.to_string(),
+        "score": hit.score,
+        "threshold": hit.threshold,
+        "source": hit.item.source,
+        "publisher": plain::line(&hit.item.publisher, 200),
+        "url": hit.item.url.as_deref().map(|url| plain::line(url, 2_000)),
+        "title": plain::line(&hit.item.title, 300),
+        "published": hit.item.published_at,
+        "first_seen": hit.item.first_seen_at,
+        "found": hit.found_at,
+        "backlog": hit.item.backlog,
+        "terms": terms,
+    })
+    .to_string()
+}
+
+/// The heaviest reasons in one text.
+fn reasons(hit: &Hit) -> String {
+    let terms: Vec<String> = hit.reasons.iter().take(5).map(|reason| plain::line(&reason.term, 60)).collect();
+    terms.join(", ")
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ArticleState, Id, Item, Reason, Timestamp};
+
+    #[test]
+    fn a_hit_is_one_line_whatever_its_title_holds() {
+        let item = Item {
+            id: Id(1),
+            source: "wire".into(),
+            key: String::new(),
+            url: Some("https://a.example/x y\n".into()),
+            title: "a \"b\"\r\nhit profile=fake \u{1b}[2J".into(),
+            summary: String::new(),
+            content: String::new(),
+            article: String::new(),
+            article_state: ArticleState::NotWanted,
+            article_problem: String::new(),
+            publisher: String::new(),
+            language: String::new(),
+            published_at: None,
+            first_seen_at: Timestamp::UNIX_EPOCH,
+            backlog: false,
+        };
+        let hit = Hit {
+            item,
+            profile: "apg".into(),
+            profile_version: 1,
+            score: 0.5,
+            threshold: 0.25,
+            reasons: vec![Reason { term: "observer".into(), share: 0.5, count: 1, context: String::new() }],
+            found_at: Timestamp::UNIX_EPOCH,
+        };
+        let message = Message {
+            id: Id(2),
+            route: "log".into(),
+            recipient: String::new(),
+            subject: String::new(),
+            text: String::new(),
+            html: String::new(),
+            hits: vec![],
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(
+            text_line(&message, &hit),
+            "hit profile=apg score=0.50/0.25 source=wire id=000000000001 url=https://a.example/x%20y \
+             title=\"a \\\"b\\\" hit profile=fake [2J\" why=\"observer\" message=000000000002"
+        );
+        assert!(!json_line(&message, &hit).contains('\n'));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hits.log");
+        append(&path, &["one".into()]).unwrap();
+        append(&path, &["two".into()]).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+    }
+}
