@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod health;
 pub mod matcher;
 pub mod model;
@@ -10,3 +11,4 @@ pub mod notifier;
 pub mod plain;
 pub mod poller;
 pub mod store;
+pub mod systemd;

@@ -101,12 +101,19 @@ impl Poller {
             self.claim(now).await?;
         }
         self.start(now);
-        Ok((progress, self.claim_at.max(now)))
+        // Claimed sources that wait for their host go on when a visit ends.
+        let next = if self.waiting.is_empty() { self.claim_at } else { now + LOOK_AGAIN };
+        Ok((progress, next.max(now)))
     }
 
     /// No visit is running or waiting to be committed.
     pub fn is_idle(&self) -> bool {
         self.visits.is_empty() && self.finished.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Every place is taken: only the end of a visit makes room.
+    pub fn is_full(&self) -> bool {
+        self.visits.len() >= self.in_flight_max
     }
 
     /// Waits until a visit has finished; for ever when none is running.

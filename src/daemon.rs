@@ -1,0 +1,386 @@
+//! Wires the three loops together: signals, reload, watchdog, graceful stop.
+//!
+//! The loops run side by side and meet only in the store. When one has done something the next may want, it wakes it; each
+//! also looks by itself every so often, so a lost wake-up costs time and nothing else.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::matcher::Matcher;
+use crate::notifier::Notifier;
+use crate::poller::http::Http;
+use crate::poller::visit::Visitor;
+use crate::poller::{self, Poller};
+use crate::store::{Durability, Store};
+use crate::{plain, systemd};
+
+/// What is in flight at SIGTERM may take so long to finish.
+const STOP_WAIT: Duration = Duration::from_secs(8);
+/// A loop that has not come round for so long stands still.
+const STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
+/// Longest sleep of a loop, whatever it waits for.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// How often the store is told that the daemon lives, for `newswatch status`.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Name of the store's note that holds the heartbeat.
+pub const HEARTBEAT_NOTE: &str = "daemon seen at";
+/// Name of the store's note that holds what became of the last reload; empty when it went well.
+pub const RELOAD_NOTE: &str = "last reload failed";
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// One cycle over all sources, deliver what is due, end.
+    pub once: bool,
+    /// Alert also what a first contact shows.
+    pub backlog: bool,
+    /// Where the configuration came from, to read it again on SIGHUP.
+    pub config_path: Option<PathBuf>,
+}
+
+/// What a cycle did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Visits made.
+    pub visits: usize,
+    /// New items.
+    pub items: u64,
+    /// New hits.
+    pub hits: u64,
+    /// Messages delivered or given up.
+    pub deliveries: usize,
+}
+
+/// What every loop needs.
+#[derive(Clone)]
+struct Shared {
+    clock: Clock,
+    stop: CancellationToken,
+    matcher: Arc<Notify>,
+    notifier: Arc<Notify>,
+    config: watch::Receiver<Arc<Config>>,
+    /// When each loop last came round, in milliseconds.
+    rounds: Arc<[AtomicI64; 3]>,
+    backlog: bool,
+    once: bool,
+}
+
+/// Runs until SIGTERM or SIGINT, or for one cycle.
+pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
+    let clock = Clock::system();
+    let store = Store::open(&config.store_url(), Durability::Full).await?.lock()?;
+    store.drop_leases().await?;
+    let now = clock.now();
+    store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await?;
+    if options.once {
+        store.make_all_due(now).await?;
+    }
+    let config = Arc::new(config);
+    let owner = format!("{}-{}", std::process::id(), now.as_millisecond());
+    let (config_sender, config_receiver) = watch::channel(config.clone());
+    let shared = Shared {
+        clock: clock.clone(),
+        stop: CancellationToken::new(),
+        matcher: Arc::default(),
+        notifier: Arc::default(),
+        config: config_receiver,
+        rounds: Arc::new([now.as_millisecond(), now.as_millisecond(), now.as_millisecond()].map(AtomicI64::new)),
+        backlog: options.backlog,
+        once: options.once,
+    };
+    let poller = Poller::new(visitor(&config, &store, &shared)?, &config.sources, &owner);
+    let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?;
+    let notifier = Notifier::new(store.clone(), config.clone(), &owner);
+    let status = status_line(&config);
+    tracing::info!("newswatch {} runs: {status}; store {}", env!("CARGO_PKG_VERSION"), store.name());
+    systemd::ready(&status);
+
+    let signals = tokio::spawn(listen(shared.clone(), config_sender, store.clone(), options.config_path.clone()));
+    let pulse = tokio::spawn(pulse(shared.clone(), store.clone()));
+    let polled = CancellationToken::new();
+    let matched = CancellationToken::new();
+    let (visits, hits, deliveries) = tokio::join!(
+        poll(poller, shared.clone(), store.clone(), polled.clone()),
+        match_items(matcher, shared.clone(), polled, matched.clone()),
+        notify(notifier, shared.clone(), matched),
+    );
+    systemd::stopping();
+    signals.abort();
+    pulse.abort();
+    let summary = Summary { visits: visits.visits, items: visits.items, hits, deliveries };
+    if !options.once {
+        tracing::info!("newswatch stops; what was not finished is done at the next start");
+    }
+    store.close().await;
+    Ok(summary)
+}
+
+fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Visitor> {
+    Ok(Visitor {
+        fetch: Arc::new(Http::new(&config.fetch)?),
+        store: store.clone(),
+        settings: Arc::new(config.fetch.clone()),
+        alert_backlog: shared.backlog,
+    })
+}
+
+fn status_line(config: &Config) -> String {
+    let enabled = config.sources.iter().filter(|source| source.enabled).count();
+    format!("{enabled} sources, {} profiles, {} routes", config.profiles.len(), config.routes.len())
+}
+
+impl Shared {
+    /// The time a loop works with; notes that the loop came round.
+    fn round(&self, index: usize) -> Timestamp {
+        let now = self.clock.now();
+        self.rounds[index].store(now.as_millisecond(), Ordering::Relaxed);
+        now
+    }
+}
+
+/// What to do about a step that failed: say so once, wait longer each time, go on. The work is still in the store.
+struct Trouble {
+    what: &'static str,
+    failures: u32,
+}
+
+impl Trouble {
+    fn new(what: &'static str) -> Trouble {
+        Trouble { what, failures: 0 }
+    }
+
+    fn over(&mut self) {
+        if self.failures > 0 {
+            tracing::info!("{} goes on after {} failed attempts", self.what, self.failures);
+            self.failures = 0;
+        }
+    }
+
+    /// Waits; false when the program is to stop.
+    async fn wait(&mut self, error: &dyn std::fmt::Display, stop: &CancellationToken) -> bool {
+        self.failures += 1;
+        let text = plain::line(&error.to_string(), 500);
+        if self.failures == 1 {
+            tracing::error!("{} is held up, nothing is lost: {text}", self.what);
+        } else {
+            tracing::debug!("{} is still held up: {text}", self.what);
+        }
+        let wait = Duration::from_secs(1 << self.failures.min(5));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => true,
+            () = stop.cancelled() => false,
+        }
+    }
+}
+
+/// Loop 1. `done` is signalled when a single cycle is over.
+async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: CancellationToken) -> poller::Progress {
+    let mut sum = poller::Progress::default();
+    let mut trouble = Trouble::new("polling");
+    // A single cycle is over the sources that are due when it begins, not over those that become due again meanwhile.
+    let cycle = shared.clock.now();
+    loop {
+        let now = shared.round(0);
+        let now = if shared.once { cycle } else { now };
+        let next = match poller.step(now).await {
+            Ok((progress, next)) => {
+                trouble.over();
+                sum.visits += progress.visits;
+                sum.items += progress.items;
+                if progress.items > 0 || progress.visits > 0 {
+                    shared.matcher.notify_one();
+                }
+                next
+            }
+            Err(error) if trouble.wait(&error, &shared.stop).await => continue,
+            Err(_) => break,
+        };
+        if shared.once && poller.is_idle() && next > now {
+            break;
+        }
+        tokio::select! {
+            () = poller.visit_finished() => {}
+            () = shared.clock.sleep_until(next, SLEEP_MAX), if !poller.is_full() => {}
+            Ok(()) = shared.config.changed() => {
+                let config = shared.config.borrow_and_update().clone();
+                match visitor(&config, &store, &shared) {
+                    Ok(visitor) => poller.reconfigure(visitor, &config.sources),
+                    Err(error) => tracing::error!("the new configuration's network settings cannot be used, the old ones stay: {error}"),
+                }
+            }
+            () = shared.stop.cancelled() => break,
+        }
+    }
+    match poller.stop(shared.clock.now(), tokio::time::sleep(STOP_WAIT)).await {
+        Ok(progress) => {
+            sum.visits += progress.visits;
+            sum.items += progress.items;
+        }
+        Err(error) => tracing::error!("the last visits could not be stored, they are made again at the next start: {error}"),
+    }
+    done.cancel();
+    shared.matcher.notify_one();
+    sum
+}
+
+/// Loop 2. Ends a single cycle when polling is over and nothing is left unscored.
+async fn match_items(mut matcher: Matcher, mut shared: Shared, polled: CancellationToken, done: CancellationToken) -> u64 {
+    let mut hits = 0;
+    let mut trouble = Trouble::new("matching");
+    loop {
+        let now = shared.round(1);
+        let was_polled = polled.is_cancelled();
+        match matcher.step(now).await {
+            Ok((progress, next)) => {
+                trouble.over();
+                hits += progress.hits;
+                if progress.hits > 0 {
+                    shared.notifier.notify_one();
+                }
+                if progress.items > 0 && !shared.stop.is_cancelled() {
+                    continue;
+                }
+                if shared.once && was_polled {
+                    break;
+                }
+                tokio::select! {
+                    () = shared.matcher.notified() => {}
+                    () = shared.clock.sleep_until(next, SLEEP_MAX) => {}
+                    Ok(()) = shared.config.changed() => {
+                        let config = shared.config.borrow_and_update().clone();
+                        if let Err(error) = matcher.reconfigure(config).await {
+                            tracing::error!("the new profiles cannot be used, the old ones stay: {error}");
+                        }
+                    }
+                    () = shared.stop.cancelled() => break,
+                }
+            }
+            Err(error) if trouble.wait(&error, &shared.stop).await => {}
+            Err(_) => break,
+        }
+    }
+    done.cancel();
+    shared.notifier.notify_one();
+    hits
+}
+
+/// Loop 3. Ends a single cycle when matching is over and nothing is due.
+async fn notify(mut notifier: Notifier, mut shared: Shared, matched: CancellationToken) -> usize {
+    let mut sum = 0;
+    let mut trouble = Trouble::new("delivering");
+    loop {
+        let now = shared.round(2);
+        let was_matched = matched.is_cancelled();
+        match notifier.step(now).await {
+            Ok((finished, next)) => {
+                trouble.over();
+                sum += finished;
+                if shared.once && was_matched && notifier.is_idle() && next > now + SignedDuration::from_secs(1) {
+                    break;
+                }
+                tokio::select! {
+                    () = notifier.delivery_finished() => {}
+                    () = shared.notifier.notified() => {}
+                    () = shared.clock.sleep_until(next, SLEEP_MAX) => {}
+                    Ok(()) = shared.config.changed() => {
+                        notifier.reconfigure(shared.config.borrow_and_update().clone());
+                    }
+                    () = shared.stop.cancelled() => break,
+                }
+            }
+            Err(error) if trouble.wait(&error, &shared.stop).await => {}
+            Err(_) => break,
+        }
+    }
+    match notifier.stop(shared.clock.now(), tokio::time::sleep(STOP_WAIT)).await {
+        Ok(finished) => sum + finished,
+        Err(error) => {
+            tracing::error!("the last deliveries could not be recorded, they may be repeated with the same message id: {error}");
+            sum
+        }
+    }
+}
+
+/// Signals: SIGTERM and SIGINT stop, SIGHUP reads the configuration again.
+async fn listen(shared: Shared, config: watch::Sender<Arc<Config>>, store: Store, path: Option<PathBuf>) {
+    let (terminate, interrupt, hangup) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (terminate, interrupt, hangup) else {
+        tracing::error!("signals cannot be received; stop newswatch with SIGKILL, nothing is lost by it");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&shared, &config, &store, path.clone()).await,
+        }
+    }
+    systemd::stopping();
+    shared.stop.cancel();
+}
+
+/// Reads the configuration again. A bad one changes nothing and says so in the log and in the store.
+async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &Store, path: Option<PathBuf>) {
+    systemd::reloading();
+    let loaded = tokio::task::spawn_blocking(move || Config::load(path.as_deref())).await;
+    let old_url = config.borrow().store_url();
+    let failed = match loaded {
+        Ok(Ok(new)) => {
+            if new.store_url() != old_url {
+                tracing::warn!("store.url was changed: that takes a restart, the old store is used until then");
+            }
+            let sources = poller::configured(&new.sources, &new.fetch, shared.clock.now());
+            match store.configure_sources(&sources).await {
+                Ok(()) => {
+                    tracing::info!("configuration read again: {}", status_line(&new));
+                    let _ = config.send(Arc::new(new));
+                    String::new()
+                }
+                Err(error) => format!("the store could not take over the sources: {error}"),
+            }
+        }
+        Ok(Err(problems)) => {
+            for problem in &problems {
+                tracing::error!("{problem}");
+            }
+            format!("the configuration has {} problems (newswatch check)", problems.len())
+        }
+        Err(error) => format!("reading the configuration failed inside newswatch: {error}"),
+    };
+    if !failed.is_empty() {
+        tracing::error!("the old configuration stays in force: {failed}");
+    }
+    if let Err(error) = store.note(RELOAD_NOTE, &failed).await {
+        tracing::debug!("the reload could not be noted: {error}");
+    }
+    let status = status_line(&config.borrow());
+    systemd::ready(&status);
+}
+
+/// Tells systemd and the store that the daemon lives, only while every loop comes round and the store answers.
+async fn pulse(shared: Shared, store: Store) {
+    let every = systemd::watchdog_interval().map_or(HEARTBEAT, |interval| (interval / 3).min(HEARTBEAT));
+    loop {
+        let now = shared.clock.now();
+        let moving = shared.rounds.iter().all(|round| {
+            let round = Timestamp::from_millisecond(round.load(Ordering::Relaxed)).unwrap_or(now);
+            now.duration_since(round) < STANDSTILL
+        });
+        match store.note(HEARTBEAT_NOTE, &now.to_string()).await {
+            Ok(()) if moving => systemd::alive(&status_line(&shared.config.borrow().clone())),
+            Ok(()) => tracing::error!("a loop stands still for over {} minutes; the watchdog is not fed", STANDSTILL.as_mins()),
+            Err(error) => tracing::error!("the store does not answer; the watchdog is not fed: {error}"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
