@@ -1,4 +1,243 @@
-//! Commands, one file each.
+//! The command line: arguments in, exit code out. One file a command.
+//!
+//! Results go to standard output, the log to standard error. Exit codes: 0 fine, 1 failed or found something wrong, 2 usage,
+//! 78 the configuration is invalid (EX_CONFIG of sysexits.h).
 
+pub mod check;
+pub mod completions;
+pub mod demo;
+pub mod hits;
+pub mod outbox;
+pub mod parse;
+pub mod probe;
 pub mod profile;
+pub mod run;
 pub mod score;
+pub mod source;
+pub mod status;
+pub mod why;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::Config;
+use crate::store::{Durability, Store};
+use crate::{plain, systemd};
+
+/// Exit code for an invalid configuration; systemd does not restart on it.
+pub const EXIT_CONFIG: u8 = 78;
+
+/// A news watcher that analysts can trust.
+#[derive(Debug, Parser)]
+#[command(name = "newswatch", version, about, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Configuration file or folder [default: $CONFIGURATION_DIRECTORY, ./config, ~/.config/newswatch]
+    #[arg(short, long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// Say more in the log (-vv: still more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Form of the log on standard error
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log: LogForm,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub color: Color,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// Sentences.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch: poll sources, score items, tell people
+    Run(run::Arguments),
+    /// Show the whole job on a bundled small internet; needs no network and no mail
+    Demo(demo::Arguments),
+    /// Check the configuration and say in words what will happen
+    Check(check::Arguments),
+    /// What could be watched at an address or in a file: prints configuration to paste
+    Probe(probe::Arguments),
+    /// Read one document and print what is in it
+    Parse(parse::Arguments),
+    /// List, show, test, pause and resume sources
+    Source(source::Arguments),
+    /// Build and show profiles
+    Profile(profile::Arguments),
+    /// Score items (JSON lines on standard input) against profiles
+    Score(score::Arguments),
+    /// List hits; -f follows like tail
+    Hits(hits::Arguments),
+    /// Explain an item through every stage
+    Why(why::Arguments),
+    /// List, retry and discard messages that wait or failed
+    Outbox(outbox::Arguments),
+    /// One screen: is everything looked at and told? Exit code 0 fine, 1 degraded, 2 broken
+    Status(status::Arguments),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
+}
+
+/// Runs the command that the arguments name. Errors are printed here, once.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    arguments.global.color.apply();
+    start_log(&arguments.global);
+    match dispatch(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
+            let text = plain::text(&format!("{error:#}"), 10_000);
+            let _ = writeln!(std::io::stderr().lock(), "newswatch: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let global = &arguments.global;
+    match &arguments.command {
+        Command::Run(own) => run::run(global, own),
+        Command::Demo(own) => demo::run(own),
+        Command::Check(own) => check::run(global, own),
+        Command::Probe(own) => probe::run(global, own),
+        Command::Parse(own) => parse::run(own),
+        Command::Source(own) => source::run(global, own),
+        Command::Profile(own) => profile::run(own),
+        Command::Score(own) => score::run(own),
+        Command::Hits(own) => hits::run(global, own),
+        Command::Why(own) => why::run(global, own),
+        Command::Outbox(own) => outbox::run(global, own),
+        Command::Status(own) => status::run(global, own),
+        Command::Completions(own) => completions::run(own),
+    }
+}
+
+impl Color {
+    fn apply(self) {
+        match self {
+            Color::Auto => {}
+            Color::Always => anstream::ColorChoice::Always.write_global(),
+            Color::Never => anstream::ColorChoice::Never.write_global(),
+        }
+    }
+}
+
+/// Starts the log: into the journal with fields when systemd runs us, else to standard error.
+fn start_log(global: &Global) {
+    let default = match global.verbose {
+        0 => "info",
+        1 => "newswatch=debug,info",
+        _ => "newswatch=trace,debug",
+    };
+    let filter = EnvFilter::try_from_env("NEWSWATCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let registry = tracing_subscriber::registry().with(filter);
+    if systemd::logs_to_journal()
+        && let Ok(journal) = tracing_journald::layer()
+    {
+        registry.with(journal.with_field_prefix(Some("NEWSWATCH".to_string()))).init();
+        return;
+    }
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    match global.log {
+        LogForm::Json => registry.with(layer.with_target(true).json()).init(),
+        LogForm::Text => {
+            // The sentence holds what a person needs; the fields are for JSON and the journal.
+            let sentence = format::debug_fn(|writer, field, value| {
+                if field.name() == "message" {
+                    write!(writer, "{}", plain::line(&format!("{value:?}"), 8_000))
+                } else {
+                    Ok(())
+                }
+            });
+            let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let ansi = if global.color == Color::Auto { ansi } else { global.color == Color::Always };
+            registry.with(layer.with_ansi(ansi).fmt_fields(sentence)).init();
+        }
+    }
+}
+
+/// Now. The command line is an edge: it asks the clock for the functions that want `now` as an argument.
+pub(crate) fn now() -> Timestamp {
+    crate::clock::Clock::system().now()
+}
+
+/// Loads the configuration, or prints every problem and answers the exit code for it.
+pub(crate) fn load_config(global: &Global) -> anyhow::Result<Result<Config, ExitCode>> {
+    match Config::load(global.config.as_deref()) {
+        Ok(config) => Ok(Ok(config)),
+        Err(problems) => {
+            let mut out = std::io::stderr().lock();
+            for problem in &problems {
+                writeln!(out, "{}", plain::line(&problem.to_string(), 2_000))?;
+            }
+            let count = problems.len();
+            writeln!(out, "newswatch: {count} {} in the configuration", if count == 1 { "problem" } else { "problems" })?;
+            Ok(Err(ExitCode::from(EXIT_CONFIG)))
+        }
+    }
+}
+
+/// Runs asynchronous work to its end.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
+}
+
+/// Opens the store for a look; the daemon may run beside.
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    Ok(Store::open(&config.store_url(), Durability::Full).await?)
+}
+
+/// A time as UTC to the second, or "never".
+pub(crate) fn show_time(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "never".to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// A moment relative to now: "in 5 min", "3 h ago".
+pub(crate) fn show_distance(at: Timestamp, now: Timestamp) -> String {
+    let distance = at.duration_since(now);
+    let length = std::time::Duration::from_secs(distance.unsigned_abs().as_secs());
+    if length.is_zero() {
+        "now".to_string()
+    } else if distance.is_negative() {
+        format!("{} ago", crate::config::section::show_duration(length))
+    } else {
+        format!("in {}", crate::config::section::show_duration(length))
+    }
+}

@@ -169,6 +169,10 @@ impl Poller {
         }
         let items = self.visitor.store.commit_visits(&self.finished, now).await?;
         let visits = self.finished.len();
+        let first_contacts = self.finished.iter().filter(|result| result.is_first_contact()).count();
+        if first_contacts > 0 {
+            tracing::info!("first contact with {first_contacts} sources: what they show is kept as backlog, nobody is told of it");
+        }
         for result in self.finished.drain(..) {
             report(&result);
         }
@@ -226,15 +230,7 @@ fn report(result: &VisitResult) {
             if !state.error.is_empty() && !result.new_items.is_empty() {
                 tracing::warn!(source = name, "{name} was read in part: {}", state.error);
             }
-            let backlog = result.new_items.iter().any(|new| new.item.backlog);
-            if backlog {
-                tracing::info!(
-                    source = name, items = result.new_items.len(),
-                    "first contact with {name}: {} items kept as backlog, nobody is told of them", result.new_items.len()
-                );
-            } else {
-                tracing::debug!(source = name, items = result.new_items.len(), "{name} was read, {} new items", result.new_items.len());
-            }
+            tracing::debug!(source = name, items = result.new_items.len(), "{name} was read, {} new items", result.new_items.len());
         }
     }
 }

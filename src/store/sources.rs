@@ -19,6 +19,13 @@ pub struct Claim {
     pub fence: i64,
 }
 
+impl VisitResult {
+    /// The first good visit of its source, whose items are backlog.
+    pub fn is_first_contact(&self) -> bool {
+        self.new_items.iter().any(|new| new.item.backlog)
+    }
+}
+
 /// What a visit gave, to be committed as one.
 #[derive(Clone, Debug)]
 pub struct VisitResult {

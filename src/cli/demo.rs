@@ -1,0 +1,7 @@
+//! stub
+use std::process::ExitCode;
+/// stub
+#[derive(Debug, clap::Args)]
+pub struct Arguments {}
+/// stub
+pub fn run(_: &Arguments) -> anyhow::Result<ExitCode> { Ok(ExitCode::SUCCESS) }

@@ -1,0 +1,80 @@
+//! `newswatch outbox`: messages that wait, were sent or failed.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::Global;
+use crate::model::Id;
+use crate::plain;
+
+/// Arguments of `newswatch outbox`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List messages
+    List {
+        /// Only in this state: waiting, sent, dead, discarded
+        #[arg(long, default_value = "")]
+        state: String,
+        /// At most so many, the newest
+        #[arg(short = 'n', long, default_value_t = 100)]
+        limit: usize,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try a message again now, also one that was given up
+    Retry {
+        /// Id of the message
+        id: Id,
+    },
+    /// Never send a message
+    Discard {
+        /// Id of the message
+        id: Id,
+    },
+}
+
+/// Runs it.
+pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = match super::load_config(global)? {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    super::block_on(async move {
+        let store = super::open_store(&config).await?;
+        let mut out = std::io::stdout().lock();
+        match &arguments.command {
+            Command::List { state, limit, json } => {
+                for row in store.outbox(state, *limit).await? {
+                    if *json {
+                        writeln!(out, "{}", serde_json::to_string(&row)?)?;
+                        continue;
+                    }
+                    let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
+                    let when = match row.state.as_str() {
+                        "waiting" => format!("due {}", super::show_time(Some(row.due_at))),
+                        _ => super::show_time(row.finished_at),
+                    };
+                    write!(out, "{}  {}  {} of route {}{to}, {when}, {} attempts", row.id, row.state, row.kind.as_str(), row.route, row.attempts)?;
+                    writeln!(out, "{}", if row.error.is_empty() { String::new() } else { format!(": {}", plain::line(&row.error, 300)) })?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Retry { id } | Command::Discard { id } => {
+                let retry = matches!(arguments.command, Command::Retry { .. });
+                if store.decide_outbox(*id, retry, super::now()).await? {
+                    writeln!(out, "{id} {}", if retry { "is tried again at once" } else { "will not be sent" })?;
+                    Ok(ExitCode::SUCCESS)
+                } else {
+                    anyhow::bail!("no message {id} is waiting or given up (newswatch outbox list)");
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,50 @@
+//! `newswatch run`: the daemon in the foreground, or one cycle.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::Global;
+use crate::daemon::{self, Options};
+use crate::model::Health;
+
+/// Arguments of `newswatch run`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// One cycle over all sources, deliver what is due, end
+    #[arg(long)]
+    once: bool,
+    /// Alert also what a first contact with a source shows
+    #[arg(long)]
+    backlog: bool,
+}
+
+/// Runs it.
+pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = match super::load_config(global)? {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    let options =
+        Options { once: arguments.once, backlog: arguments.backlog, config_path: global.config.clone() };
+    let shown = config.clone();
+    super::block_on(async move {
+        let summary = daemon::run(config, options.clone()).await?;
+        if !options.once {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let store = super::open_store(&shown).await?;
+        let sources = store.sources().await?;
+        let failing = sources.iter().filter(|source| source.health == Health::Failing).count();
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "{} sources asked, {failing} cannot be read; {} new items, {} hits, {} messages; next: newswatch hits, newswatch status",
+            summary.visits, summary.items, summary.hits, summary.deliveries
+        )?;
+        let no_network = sources.iter().filter(|source| source.error.starts_with("unknown host") || source.error.starts_with("cannot connect")).count();
+        if failing > 0 && failing == sources.len() && no_network * 2 > failing {
+            writeln!(out, "No source could be reached: this machine seems to have no network. `newswatch demo` shows the whole job without one.")?;
+        }
+        Ok(if failing > 0 && failing == sources.len() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    })
+}

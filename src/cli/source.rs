@@ -1,0 +1,179 @@
+//! `newswatch source`: list, show, test, pause, resume.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use comfy_table::Table;
+
+
+use super::Global;
+use crate::config::Config;
+use crate::model::{Health, SourceState};
+use crate::plain;
+use crate::poller::fetch::{Fetch, Request};
+use crate::poller::http::Http;
+use crate::poller::source::{Document, ReadLimits};
+
+/// Arguments of `newswatch source`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// All sources: state, last good visit, next visit and why then, last error
+    List {
+        /// Only those that cannot be read
+        #[arg(long)]
+        failing: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything known of one source
+    Show {
+        /// Name of the source
+        name: String,
+    },
+    /// What the source would give now; changes nothing
+    Test {
+        /// Name of the source
+        name: String,
+    },
+    /// Do not ask a source until it is resumed
+    Pause {
+        /// Name of the source
+        name: String,
+    },
+    /// Ask a paused source again
+    Resume {
+        /// Name of the source
+        name: String,
+    },
+}
+
+/// Runs it.
+pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = match super::load_config(global)? {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    super::block_on(async move {
+        match &arguments.command {
+            Command::List { failing, json } => list(&config, *failing, *json).await,
+            Command::Show { name } => show(&config, name).await,
+            Command::Test { name } => test(&config, name).await,
+            Command::Pause { name } => pause(&config, name, true).await,
+            Command::Resume { name } => pause(&config, name, false).await,
+        }
+    })
+}
+
+fn state(source: &SourceState) -> &'static str {
+    if source.paused { "paused" } else { source.health.as_str() }
+}
+
+async fn list(config: &Config, failing: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let store = super::open_store(config).await?;
+    let sources = store.sources().await?;
+    let now = super::now();
+    let mut out = std::io::stdout().lock();
+    let shown = sources.iter().filter(|source| !failing || source.health == Health::Failing);
+    if json {
+        for source in shown {
+            writeln!(out, "{}", serde_json::to_string(source)?)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.set_header(["source", "state", "items", "last read", "next visit", "why then", "last error"]);
+    for source in shown {
+        table.add_row([
+            source.name.clone(),
+            state(source).to_string(),
+            source.items.to_string(),
+            source.succeeded_at.map_or("never".to_string(), |at| super::show_distance(at, now)),
+            super::show_distance(source.next_at, now),
+            source.next_reason.clone(),
+            plain::line(&source.error, 200),
+        ]);
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    if sources.is_empty() {
+        writeln!(out, "The store knows no source yet: newswatch run reads the configuration's {} sources.", config.sources.len())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
+    let configured = find(config, name)?;
+    let store = super::open_store(config).await?;
+    let found = store.sources().await?.into_iter().find(|source| source.name == name);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{name}: {}", plain::line(&configured.title, 300))?;
+    writeln!(out, "configured  {}{}", configured.place, if configured.enabled { "" } else { ", disabled" })?;
+    writeln!(out, "address     {} ({})", configured.url, configured.reader.kind())?;
+    let Some(source) = found else {
+        writeln!(out, "never asked")?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    writeln!(out, "state       {}{}", state(&source), if source.failures > 0 { format!(", {} failed visits in a row since {}", source.failures, super::show_time(source.failing_since)) } else { String::new() })?;
+    for (what, at) in [("first read", source.baseline_at), ("last visit", source.attempted_at), ("last read", source.succeeded_at), ("last news", source.changed_at)] {
+        writeln!(out, "{what:<12}{}", super::show_time(at))?;
+    }
+    writeln!(out, "next visit  {}, because: {}", super::show_time(Some(source.next_at)), source.next_reason)?;
+    writeln!(out, "items       {}", source.items)?;
+    let validator = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or("none".to_string(), |bytes| plain::line(&String::from_utf8_lossy(bytes), 200));
+    writeln!(out, "ETag        {}", validator(&source.etag))?;
+    writeln!(out, "Modified    {}", validator(&source.last_modified))?;
+    if !source.error.is_empty() {
+        writeln!(out, "error       {}", plain::line(&source.error, 1_000))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Arc<crate::config::SourceConfig>> {
+    config.sources.iter().find(|source| source.name == name).ok_or_else(|| {
+        let near = crate::config::section::nearest(name, config.sources.iter().map(|source| source.name.as_str()));
+        let advice = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        anyhow::anyhow!("there is no source {}{advice}", plain::line(name, 100))
+    })
+}
+
+async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
+    let source = find(config, name)?;
+    let http = Http::new(&config.fetch)?;
+    let response = http.fetch(Request::get(source.url.clone(), source.reader.accept())).await?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "status {} from {}, {} bytes, {}", response.status, response.url, response.body.len(), plain::line(response.content_type.as_deref().unwrap_or("no content type"), 100))?;
+    if response.status != 200 {
+        return Ok(ExitCode::FAILURE);
+    }
+    let limits = ReadLimits { entries_max: config.fetch.entries_max, text_bytes_max: config.fetch.text_bytes_max };
+    let document = Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
+    let reading = source.reader.read(&document, &limits)?;
+    writeln!(out, "{}: {} items", plain::line(&reading.title, 200), reading.entries.len())?;
+    for problem in &reading.problems {
+        writeln!(out, "problem: {}", plain::line(problem, 500))?;
+    }
+    for entry in &reading.entries {
+        writeln!(out, "- {}  {}", super::show_time(entry.published.or(entry.updated)), plain::line(&entry.title, 200))?;
+        if let Some(url) = &entry.url {
+            writeln!(out, "  {}", plain::line(url, 500))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn pause(config: &Config, name: &str, paused: bool) -> anyhow::Result<ExitCode> {
+    find(config, name)?;
+    let store = super::open_store(config).await?;
+    if !store.pause_source(name, paused).await? {
+        anyhow::bail!("source {name} is disabled or was never run: there is nothing to {}", if paused { "pause" } else { "resume" });
+    }
+    writeln!(std::io::stdout().lock(), "{name} {}", if paused { "is paused until newswatch source resume" } else { "is asked again" })?;
+    Ok(ExitCode::SUCCESS)
+}
