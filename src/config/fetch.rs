@@ -1,12 +1,13 @@
 //! `[fetch]`: how the network is asked, and the limits of it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
 
-use super::section::Section;
+use super::section::{Section, show_duration};
 
 /// How the network is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,10 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
     if let Some(contact) = settings.contact.as_deref()
         && (!contact.is_ascii() || contact.chars().any(|c| c.is_control() || c == '(' || c == ')'))
     {
-        section.problem("contact", "`contact` goes into the User-Agent: write an address in plain ASCII, such as \"mailto:desk@example.org\"");
+        section.problem(
+            "contact",
+            "`contact` goes into the User-Agent: write an address in plain ASCII, such as \"mailto:desk@example.org\"",
+        );
     }
     for (key, value, range) in [
         ("interval", &mut settings.interval, second..=year),
@@ -110,10 +114,13 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
     if let Some(bytes) = section.integer("body_bytes_max", 1_024..=1024 * 1024 * 1024) {
         settings.body_bytes_max = bytes as u64;
     }
-    for text in section.texts("allow").unwrap_or_default() {
-        match text.parse() {
+    for (index, text) in section.texts("allow").unwrap_or_default().iter().enumerate() {
+        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
             Ok(network) => settings.allow.push(network),
-            Err(_) => section.problem("allow", format!("{text:?} is not a network; write it like \"192.168.1.0/24\" or \"fd00::/8\"")),
+            Err(_) => {
+                let advice = "write it like \"192.168.1.0/24\" or \"fd00::/8\"";
+                section.problem_in("allow", index, format!("{text:?} is not a network; {advice}"));
+            }
         }
     }
     if let Some(text) = section.text("proxy") {
@@ -124,16 +131,32 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
             _ => section.problem("proxy", format!("{text:?} is not a proxy; write it like \"http://proxy.example:3128\" or \"socks5h://127.0.0.1:9050\"")),
         }
     }
-    if let Some(text) = section.text("ca_file") {
-        let path = PathBuf::from(text);
+    if let Some(path) = section.path("ca_file") {
         match std::fs::read(&path) {
             Ok(_) => settings.ca_file = Some(path),
-            Err(error) => section.problem("ca_file", format!("`ca_file` cannot be read: {error}")),
+            Err(error) => section.problem("ca_file", format!("`ca_file`: {} cannot be read: {error}", path.display())),
         }
     }
-    if settings.interval_min > settings.interval_max {
-        section.problem("interval_min", "`interval_min` is longer than `interval_max`");
-    }
+    check_intervals(&section, &mut settings);
     section.finish();
     settings
+}
+
+/// The three intervals must fit together. An interval that is only the default gives way to the bounds.
+fn check_intervals(section: &Section<'_>, settings: &mut FetchSettings) {
+    let FetchSettings { interval, interval_min: low, interval_max: high, .. } = *settings;
+    if low > high {
+        let key = if section.has("interval_min") { "interval_min" } else { "interval_max" };
+        let (low, high) = (show_duration(low), show_duration(high));
+        section.problem(key, format!("`interval_min` ({low}) is longer than `interval_max` ({high})"));
+        // What is measured by the bounds is not blamed for them.
+        (settings.interval_min, settings.interval_max) = (Duration::ZERO, Duration::MAX);
+    } else if !section.has("interval") {
+        settings.interval = interval.clamp(low, high);
+    } else if !(low..=high).contains(&interval) {
+        let (interval, low, high) = (show_duration(interval), show_duration(low), show_duration(high));
+        let message =
+            format!("`interval` ({interval}) must be between `interval_min` ({low}) and `interval_max` ({high})");
+        section.problem("interval", message);
+    }
 }

@@ -26,8 +26,8 @@ pub struct RouteConfig {
     pub place: Place,
     /// Where its channel is named.
     pub channel_place: Place,
-    /// Where its profiles are named.
-    pub profiles_place: Place,
+    /// Where each of its profiles is named.
+    pub profile_places: Vec<Place>,
 }
 
 /// When a route tells.
@@ -55,8 +55,8 @@ impl RouteConfig {
             to: Vec::new(),
             when: When::AtOnce,
             place: place.clone(),
-            channel_place: place.clone(),
-            profiles_place: place,
+            channel_place: place,
+            profile_places: Vec::new(),
         }
     }
 
@@ -130,32 +130,40 @@ impl RouteConfig {
     }
 }
 
-/// Reads one `[[route]]`.
-pub(super) fn read(mut section: Section<'_>) -> Option<RouteConfig> {
+/// Reads one `[[route]]` whose name was read already.
+pub(super) fn read(mut section: Section<'_>, name: Option<String>) -> Option<RouteConfig> {
     let place = section.place();
-    let name = super::read_name(&mut section);
     let profiles = section.texts("profiles").filter(|names| names.iter().all(|name| name != "*"));
+    if profiles.as_ref().is_some_and(Vec::is_empty) {
+        section.problem("profiles", "`profiles` names none: nobody would be told; leave it out for all profiles");
+    }
+    let profile_places = (0..profiles.as_ref().map_or(0, Vec::len)).map(|n| section.place_in("profiles", n)).collect();
     let channel = section.required_text("channel");
+    let channel_place = section.place_of("channel");
     let to = section.texts("to").unwrap_or_default();
-    for address in &to {
+    for (index, address) in to.iter().enumerate() {
         if address.parse::<lettre::Address>().is_err() {
-            section.problem("to", format!("{address:?} is not a mail address"));
+            section.problem_in(
+                "to",
+                index,
+                format!("{address:?} is not a mail address; write it like \"desk@example.org\""),
+            );
         }
     }
     let when = section.one_of("when", &["at once"]);
     if section.has("when") && section.has("digest") {
         section.problem("when", "a route tells either `when = \"at once\"` or by [route.digest], not both");
     }
-    let digest = section.section("digest").map(read_digest);
-    let (channel_place, profiles_place) = (section.place_of("channel"), section.place_of("profiles"));
+    let has_digest = section.has("digest");
+    let digest = section.section("digest").and_then(read_digest);
     let has_when = section.has("when");
     section.finish();
-    let when = match digest {
-        Some(digest) => digest?,
-        None if has_when => when.map(|_| When::AtOnce)?,
-        None => When::AtOnce,
+    let when = match (has_digest, has_when) {
+        (true, _) => digest?,
+        (false, true) => when.map(|_| When::AtOnce)?,
+        (false, false) => When::AtOnce,
     };
-    Some(RouteConfig { name: name?, profiles, channel: channel?, to, when, place, channel_place, profiles_place })
+    Some(RouteConfig { name: name?, profiles, channel: channel?, to, when, place, channel_place, profile_places })
 }
 
 fn read_digest(mut section: Section<'_>) -> Option<When> {
@@ -163,13 +171,16 @@ fn read_digest(mut section: Section<'_>) -> Option<When> {
     let days = section.text_or_texts("days").unwrap_or_else(|| vec!["every day".to_string()]);
     let zone = section.required_text("time_zone");
     let empty = section.one_of("empty", &["always", "never"]).unwrap_or("always") == "always";
-    let schedule = zone.and_then(|zone| match Schedule::new(&at, &days, &zone) {
-        Ok(schedule) => Some(schedule),
-        Err((key, message)) => {
-            section.problem(key, message);
-            None
+    // Without a zone the other parts are checked all the same.
+    let schedule = Schedule::new(&at, &days, zone.as_deref().unwrap_or("UTC"));
+    let schedule = schedule.map_err(|wrong| {
+        for part in wrong {
+            match part.index {
+                Some(index) => section.problem_in(part.key, index, part.message),
+                None => section.problem(part.key, part.message),
+            }
         }
     });
     section.finish();
-    Some(When::Digest { schedule: schedule?, empty })
+    Some(When::Digest { schedule: schedule.ok()?, empty })
 }

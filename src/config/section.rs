@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,8 +94,13 @@ impl File {
         File { name: name.into(), text }
     }
 
+    /// The name it was read by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where the byte `at` stands.
-    fn place(&self, at: usize) -> Place {
+    pub fn place(&self, at: usize) -> Place {
         let before = self.text.get(..at).unwrap_or(&self.text);
         let line_start = before.rfind('\n').map_or(0, |n| n + 1);
         Place {
@@ -152,6 +158,20 @@ impl<'a> Section<'a> {
     /// Notes a problem with the value of `key`.
     pub fn problem(&self, key: &str, message: impl Into<String>) {
         self.problems.add(Some(self.place_of(key)), message);
+    }
+
+    /// Where the element `index` of the list `key` stands; the key's value when it is no such list.
+    pub fn place_in(&self, key: &str, index: usize) -> Place {
+        let element = match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(list)) => list.get(index),
+            _ => None,
+        };
+        element.map_or_else(|| self.place_of(key), |element| self.file.place(element.span().start))
+    }
+
+    /// Notes a problem with the element `index` of the list `key`.
+    pub fn problem_in(&self, key: &str, index: usize, message: impl Into<String>) {
+        self.problems.add(Some(self.place_in(key, index)), message);
     }
 
     /// The table has this key.
@@ -301,12 +321,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Knows the key without reading it; answers `default`.
-    pub fn one_of_absent<'w>(&mut self, key: &str, default: &'w str) -> Option<&'w str> {
-        self.ask(key);
-        Some(default)
-    }
-
     /// Lets unknown keys pass: for a table whose kind is unknown, where nobody can tell which keys are right.
     pub fn forgive_unknown(&mut self) {
         for (key, _) in self.table.iter() {
@@ -326,20 +340,43 @@ impl<'a> Section<'a> {
         found.copied()
     }
 
-    /// An http or https address.
+    /// An http or https address without a user name or password, which would show in logs and messages.
     pub fn address(&mut self, key: &str) -> Option<Url> {
         let text = self.text(key)?;
-        match Url::parse(&text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Some(url),
-            Ok(url) => {
-                self.problem(key, format!("`{key}` must be an http or https address, not {}:", url.scheme()));
-                None
+        let wrong = match Url::parse(&text) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                format!("`{key}` must be an http or https address, not {}:", url.scheme())
             }
-            Err(error) => {
-                self.problem(key, format!("`{key}` is not an address: {error}"));
-                None
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                format!("`{key}` must not hold a user name or password: it shows in logs and messages")
             }
+            Ok(url) => return Some(url),
+            Err(url::ParseError::RelativeUrlWithoutBase) => {
+                format!(
+                    "`{key}`: {text:?} is not an address; write it in full, such as \"https://www.example.org/feed\""
+                )
+            }
+            Err(error) => format!("`{key}` is not an address: {error}"),
+        };
+        self.problem(key, wrong);
+        None
+    }
+
+    /// An http or https address that must be there.
+    pub fn required_address(&mut self, key: &str) -> Option<Url> {
+        self.required_text(key)?;
+        self.address(key)
+    }
+
+    /// The path of a file; one that is not absolute starts at the folder of the configuration file.
+    pub fn path(&mut self, key: &str) -> Option<PathBuf> {
+        let text = self.text(key)?;
+        if text.is_empty() {
+            self.problem(key, format!("`{key}` must not be empty"));
+            return None;
         }
+        let folder = Path::new(&*self.file.name).parent().unwrap_or(Path::new(""));
+        Some(folder.join(text))
     }
 
     /// A table within this one.
