@@ -1,5 +1,6 @@
 //! Mail by SMTP: one message to one recipient, plain text and HTML. The only place that speaks SMTP.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl std::fmt::Debug for Email {
 
 /// Reads `server`, `port`, `security`, `username`, the password's place, `from`, `timeout`.
 pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
-    let server = section.required_text("server");
+    let server = section.required_text("server").filter(|server| check_server(section, server));
     let security = match section.one_of("security", &["starttls", "tls", "none"]) {
         Some("tls") => Security::Tls,
         Some("none") => Security::None,
@@ -68,38 +69,25 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
         },
         |port| port as u16,
     );
-    let username = section.text("username");
     let insecure = section.boolean("insecure").unwrap_or(false);
-    if security == Security::None && !insecure && !server.as_deref().is_some_and(is_loopback) {
-        section.problem("security", "without encryption mail and password can be read on the way: use \"starttls\" or \"tls\", or say `insecure = true`");
-    }
-    let places = [
-        section.text("password_file").map(|path| Password::File(path.into())),
-        section.text("password_credential").map(Password::Credential),
-        section.text("password_env").map(Password::Environment),
-    ];
-    if places.iter().flatten().count() > 1 {
-        section.problem("password_file", "give the password in one place: `password_file`, `password_credential` or `password_env`");
-    }
-    let password = places.into_iter().flatten().next();
-    match (&username, &password) {
-        (Some(_), None) => section.problem("username", "`username` needs a password: `password_file`, `password_credential` or `password_env`"),
-        (None, Some(_)) => section.problem("password_file", "a password needs a `username`"),
-        _ => {}
-    }
-    if let Some(Password::File(path)) = &password
-        && let Err(error) = std::fs::metadata(path)
+    if let Some(server) = &server
+        && security == Security::None
+        && !insecure
+        && !is_loopback(server)
     {
-        section.problem("password_file", format!("`password_file` cannot be read: {error}"));
+        let advice = "use \"starttls\" or \"tls\", or say `insecure = true`";
+        section.problem("security", format!("without encryption mail to {server} can be read on the way: {advice}"));
     }
+    let (username, password) = read_login(section);
     let from = section.required_text("from").and_then(|text| match text.parse::<Mailbox>() {
         Ok(mailbox) => Some(mailbox),
         Err(_) => {
-            section.problem("from", format!("{text:?} is not a mail address; write it like \"newswatch <watch@example.org>\""));
+            let advice = "write it like \"newswatch <watch@example.org>\"";
+            section.problem("from", format!("{text:?} is not a mail address; {advice}"));
             None
         }
     });
-    let timeout = section.duration("timeout", Duration::from_secs(1)..=Duration::from_secs(600)).unwrap_or(Duration::from_secs(60));
+    let timeout = section.duration("timeout", Duration::from_secs(1)..=Duration::from_secs(600));
     Some(Arc::new(Email {
         server: server?,
         port,
@@ -107,13 +95,63 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
         username,
         password,
         from: from?,
-        timeout,
+        timeout: timeout.unwrap_or(Duration::from_secs(60)),
         transport: Mutex::new(None),
     }))
 }
 
+/// `server` is a bare name or number.
+fn check_server(section: &Section<'_>, server: &str) -> bool {
+    if server.parse::<IpAddr>().is_ok() || url::Host::parse(server).is_ok() {
+        return true;
+    }
+    let advice = match server.rsplit_once(':') {
+        Some((name, port)) if url::Host::parse(name).is_ok() && port.parse::<u16>().is_ok() => {
+            format!("write `server = \"{name}\"` and `port = {port}`")
+        }
+        _ => "write its name alone, such as \"smtp.example.org\"".to_string(),
+    };
+    section.problem("server", format!("{server:?} is not the name of a server; {advice}"));
+    false
+}
+
 fn is_loopback(server: &str) -> bool {
-    server == "localhost" || server.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    server == "localhost" || server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The account's name and where its password stands: both or neither.
+fn read_login(section: &mut Section<'_>) -> (Option<String>, Option<Password>) {
+    const PLACES: &str = "`password_file`, `password_credential` or `password_env`";
+    let username = section.text("username");
+    let places = [
+        ("password_file", section.path("password_file").map(Password::File)),
+        ("password_credential", section.text("password_credential").map(Password::Credential)),
+        ("password_env", section.text("password_env").map(Password::Environment)),
+    ];
+    let mut given: Vec<(&str, Password)> =
+        places.into_iter().filter_map(|(key, password)| Some((key, password?))).collect();
+    for (key, password) in &given {
+        if let Some(problem) = password.problem() {
+            section.problem(key, problem);
+        }
+    }
+    if let [_, (second, _), ..] = given.as_slice() {
+        section.problem(second, format!("give the password in one place: {PLACES}"));
+    }
+    let in_clear = section.has("password");
+    if in_clear {
+        section.text("password");
+        section.problem("password", format!("a password must not stand in the configuration; use {PLACES}"));
+    }
+    match (&username, given.first()) {
+        (Some(_), None) if !in_clear => {
+            section.problem("username", format!("`username` needs a password: {PLACES}"));
+        }
+        (None, Some((key, _))) => section.problem(key, "a password needs a `username`"),
+        _ => {}
+    }
+    let password = if given.is_empty() { None } else { Some(given.swap_remove(0).1) };
+    (username, password)
 }
 
 impl Channel for Email {
@@ -237,6 +275,22 @@ fn profiles(hits: &[Hit]) -> String {
 }
 
 impl Password {
+    /// What is wrong with it, as far as this process can see: a credential exists only within its service, so that
+    /// `newswatch check` in a shell has to believe in it.
+    fn problem(&self) -> Option<String> {
+        match self {
+            Password::Credential(name) if name.is_empty() || name.contains('/') => {
+                Some("`password_credential` is a name as in systemd's LoadCredential=, not a path".to_string())
+            }
+            Password::Credential(_) if std::env::var_os("CREDENTIALS_DIRECTORY").is_none() => None,
+            _ => match self.read() {
+                Ok(password) if password.is_empty() => Some("the mail password there is empty".to_string()),
+                Ok(_) => None,
+                Err(error) => Some(error.to_string()),
+            },
+        }
+    }
+
     fn read(&self) -> Result<String, DeliveryError> {
         let (place, read) = match self {
             Password::File(path) => (format!("password_file {}", path.display()), std::fs::read_to_string(path)),
@@ -274,7 +328,7 @@ mod tests {
 
     #[test]
     fn settings_are_checked_and_secrets_never_shown() {
-        let (channel, problems) = channel("server = \"mail.example\"\nfrom = \"w <w@example.org>\"\nusername = \"u\"\npassword_env = \"SECRET\"\n");
+        let (channel, problems) = channel("server = \"mail.example\"\nfrom = \"w <w@example.org>\"\nusername = \"u\"\npassword_credential = \"smtp-password\"\n");
         assert_eq!(problems, [""; 0]);
         let channel = channel.unwrap();
         assert_eq!(format!("{channel:?}"), "mail by mail.example:587 (STARTTLS) from w@example.org");

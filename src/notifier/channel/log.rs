@@ -26,7 +26,15 @@ struct Log {
 /// Reads `format` and `path`.
 pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
     let json = section.one_of("format", &["text", "json"]) == Some("json");
-    let path = section.text("path").map(PathBuf::from);
+    let path = section.path("path");
+    if let Some(path) = &path {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if path.is_dir() {
+            section.problem("path", "`path` is a folder; name a file in it");
+        } else if !folder.is_dir() {
+            section.problem("path", format!("`path`: there is no folder {}", folder.display()));
+        }
+    }
     Some(Arc::new(Log { json, path }))
 }
 
