@@ -135,7 +135,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::Run(own) => run::run(global, own),
         Command::Demo(own) => demo::run(own),
-        Command::Check(own) => check::run(global, own),
+        Command::Check(own) => check::run(global.config.as_deref(), own, now()),
         Command::Probe(own) => probe::run(global, own),
         Command::Parse(own) => parse::run(own),
         Command::Source(own) => source::run(global, own),

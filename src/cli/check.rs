@@ -1,7 +1,352 @@
-//! stub
+//! `newswatch check`: is the configuration right, and what will happen by it, in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
-/// stub
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::config::route::{RouteConfig, When};
+use crate::config::section::show_duration;
+use crate::config::{Config, SourceConfig};
+use crate::plain;
+
+/// Exit code for an invalid configuration (EX_CONFIG of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+/// Lists of names are broken into lines of so many characters.
+const LINE_WIDTH: usize = 110;
+
+/// Arguments of `newswatch check`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
-/// stub
-pub fn run(_: &super::Global, _: &Arguments) -> anyhow::Result<ExitCode> { Ok(ExitCode::SUCCESS) }
+
+/// Prints every problem on standard error (exit code 78), or the plan on standard output.
+pub fn run(config: Option<&Path>, _arguments: &Arguments, now: Timestamp) -> anyhow::Result<ExitCode> {
+    match Config::load(config) {
+        Ok(config) => {
+            std::io::stdout().lock().write_all(plan(&config, now).as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            let mut out = std::io::stderr().lock();
+            for problem in &problems {
+                writeln!(out, "{}", plain::line(&problem.to_string(), 2_000))?;
+            }
+            writeln!(out, "{}", counted(problems.len(), "problem"))?;
+            Ok(ExitCode::from(EXIT_CONFIG))
+        }
+    }
+}
+
+/// What will happen by this configuration, in words: sources, profiles, routes with the next time, limits.
+pub fn plan(config: &Config, now: Timestamp) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_plan(&mut out, config, now);
+    plain_lines(&out)
+}
+
+fn write_plan(out: &mut String, config: &Config, now: Timestamp) -> fmt::Result {
+    let folder = config.folder.display().to_string();
+    let folder = if folder.is_empty() { "." } else { &folder };
+    writeln!(out, "The configuration in {folder} is right ({}).", counted(config.files, "file"))?;
+    write_sources(out, config)?;
+    write_profiles(out, config)?;
+    write_routes(out, config, now)?;
+    write_limits(out, config)?;
+    let notes = notes(config);
+    if !notes.is_empty() {
+        writeln!(out, "\nTo consider")?;
+        for note in notes {
+            writeln!(out, "  {note}")?;
+        }
+    }
+    Ok(())
+}
+
+/// By file; within it by how often, the most often first.
+fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
+    let polled = config.sources.iter().filter(|source| source.enabled).count();
+    writeln!(out, "\nSources: {polled} of {} are polled", config.sources.len())?;
+    let mut files: BTreeMap<&str, Vec<&SourceConfig>> = BTreeMap::new();
+    for source in &config.sources {
+        files.entry(&source.place.file).or_default().push(source);
+    }
+    for (file, sources) in files {
+        let polled = sources.iter().filter(|source| source.enabled).count();
+        writeln!(out, "  {file}: {polled} of {}", sources.len())?;
+        let mut rhythms: BTreeMap<Duration, Vec<&str>> = BTreeMap::new();
+        for source in sources.iter().filter(|source| source.enabled) {
+            rhythms.entry(source.interval.unwrap_or(config.fetch.interval)).or_default().push(&source.name);
+        }
+        for (interval, names) in rhythms {
+            write_list(out, &format!("every {}: ", show_duration(interval)), &names)?;
+        }
+        let off: Vec<&str> = sources.iter().filter(|source| !source.enabled).map(|source| &*source.name).collect();
+        if !off.is_empty() {
+            write_list(out, "switched off: ", &off)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_profiles(out: &mut String, config: &Config) -> fmt::Result {
+    writeln!(out, "\nProfiles: {}", config.profiles.len())?;
+    for profile in &config.profiles {
+        let (terms, phrases) = (counted(profile.terms.len(), "term"), counted(profile.phrases.len(), "phrase"));
+        let (score, level) = (profile.hit_score(), profile.level.as_str());
+        writeln!(out, "  {}: {terms}, {phrases}; a hit at score {score:.2} (level {level})", profile.name)?;
+    }
+    Ok(())
+}
+
+fn write_routes(out: &mut String, config: &Config, now: Timestamp) -> fmt::Result {
+    writeln!(out, "\nRoutes: {}", config.routes.len())?;
+    for route in &config.routes {
+        let profiles = match &route.profiles {
+            Some(names) => names.join(", "),
+            None => "every profile".to_string(),
+        };
+        let to = if route.to.is_empty() { String::new() } else { format!(" to {}", route.to.join(", ")) };
+        let channel = config.channels.get(&route.channel).map_or(String::new(), |channel| channel.describe());
+        writeln!(out, "  {}: {profiles}{to}", route.name)?;
+        writeln!(out, "    by channel {}: {channel}", route.channel)?;
+        writeln!(out, "    {}", describe_when(route, now))?;
+    }
+    Ok(())
+}
+
+fn describe_when(route: &RouteConfig, now: Timestamp) -> String {
+    match &route.when {
+        When::AtOnce => "at once, each story once".to_string(),
+        When::Digest { schedule, empty } => {
+            let next = schedule.next_after(now).to_zoned(schedule.zone().clone());
+            let next = next.strftime("%a %-d %b %Y, %H:%M");
+            let empty = if *empty { "also when there is no hit" } else { "only when there are hits" };
+            format!("a digest at {}, {empty}; the next on {next}", schedule.describe())
+        }
+    }
+}
+
+fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
+    let fetch = &config.fetch;
+    let show = show_duration;
+    writeln!(out, "\nLimits")?;
+    writeln!(
+        out,
+        "  a source is asked every {} unless it says otherwise, not more often than every {}, and at least every {}",
+        show(fetch.interval),
+        show(fetch.interval_min),
+        show(fetch.interval_max)
+    )?;
+    let gap =
+        if fetch.host_gap.is_zero() { "no pause".to_string() } else { format!("a pause of {}", show(fetch.host_gap)) };
+    writeln!(out, "  {} at once, one per host, {gap} between two", counted(fetch.in_flight_max, "request"))?;
+    writeln!(
+        out,
+        "  a request ends after {} ({} to connect, {} without a byte), {}, {}",
+        show(fetch.timeout),
+        show(fetch.connect_timeout),
+        show(fetch.read_timeout),
+        counted(fetch.redirects_max, "redirect"),
+        show_bytes(fetch.body_bytes_max)
+    )?;
+    writeln!(
+        out,
+        "  a document gives at most {}, each text {}, and each visit {}",
+        counted(fetch.entries_max, "item"),
+        show_bytes(fetch.text_bytes_max as u64),
+        counted(fetch.articles_per_visit_max, "article page")
+    )?;
+    if fetch.allow.is_empty() {
+        writeln!(out, "  private networks are never asked")?;
+    } else {
+        let networks: Vec<String> = fetch.allow.iter().map(ToString::to_string).collect();
+        writeln!(out, "  private networks are never asked, except {}", networks.join(", "))?;
+    }
+    if let Some(proxy) = &fetch.proxy {
+        writeln!(out, "  everything goes by the proxy {}", without_password(proxy.as_str()))?;
+    }
+    if let Some(path) = &fetch.ca_file {
+        writeln!(out, "  the authorities in {} are trusted too", path.display())?;
+    }
+    writeln!(out, "  state is kept in {}", without_password(&config.store_url()))
+}
+
+/// What is allowed but may not be meant.
+fn notes(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    if config.fetch.contact.is_none() {
+        notes.push("fetch.contact is not set: a publisher who is bothered by the requests cannot tell you".to_string());
+    }
+    for profile in &config.profiles {
+        if !config.routes.iter().any(|route| route.wants(&profile.name)) {
+            notes.push(format!("nobody is told about the profile {}: no route names it", profile.name));
+        }
+    }
+    let used: BTreeSet<&str> = config.routes.iter().map(|route| route.channel.as_str()).collect();
+    for name in config.channels.keys().filter(|name| !used.contains(name.as_str())) {
+        // The log channel is there without being asked for.
+        if name != crate::config::LOG_CHANNEL {
+            notes.push(format!("the channel {name} is used by no route"));
+        }
+    }
+    notes
+}
+
+/// An address without the password in it.
+fn without_password(address: &str) -> String {
+    match url::Url::parse(address) {
+        Ok(mut url) if url.password().is_some() => match url.set_password(Some("***")) {
+            Ok(()) => url.to_string(),
+            Err(()) => url.scheme().to_string(),
+        },
+        _ => address.to_string(),
+    }
+}
+
+/// "1 term", "2 terms".
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn show_bytes(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * 1024;
+    if bytes >= MIB && bytes % MIB == 0 {
+        format!("{} MiB", bytes / MIB)
+    } else if bytes >= KIB && bytes % KIB == 0 {
+        format!("{} KiB", bytes / KIB)
+    } else {
+        format!("{bytes} bytes")
+    }
+}
+
+/// Names after a heading, broken into lines.
+fn write_list(out: &mut String, heading: &str, names: &[&str]) -> fmt::Result {
+    let mut line = format!("    {heading}");
+    for (index, name) in names.iter().enumerate() {
+        let comma = if index + 1 < names.len() { ", " } else { "" };
+        if line.len() + name.len() + comma.len() > LINE_WIDTH {
+            writeln!(out, "{}", line.trim_end())?;
+            line = "      ".to_string();
+        }
+        write!(line, "{name}{comma}")?;
+    }
+    writeln!(out, "{line}")
+}
+
+/// Nothing in a title or path steers the terminal; the indentation stays.
+fn plain_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        out.push_str(&line[..indent]);
+        out.push_str(&plain::line(&line[indent..], 2_000));
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::File;
+
+    const MAIN: &str = r#"
+[store]
+url = "postgres://watch:secret@db.example/news"
+[fetch]
+contact = "mailto:desk@example.org"
+interval = "1h"
+allow = ["10.0.0.0/8"]
+[[source]]
+name = "wire"
+url = "https://wire.example/feed"
+[[channel]]
+name = "mail"
+kind = "email"
+server = "smtp.example.org"
+from = "watch@example.org"
+[[channel]]
+name = "spare"
+kind = "log"
+[[route]]
+name = "desk"
+profiles = ["apg"]
+channel = "mail"
+to = ["desk@example.org", "duty@example.org"]
+[route.digest]
+at = ["07:30"]
+days = "weekdays"
+time_zone = "Europe/Zurich"
+empty = "never"
+[[route]]
+name = "tail"
+profiles = ["apg"]
+channel = "log"
+"#;
+    const DROP_IN: &str = r#"
+[[source]]
+name = "slow"
+url = "https://slow.example/feed"
+interval = "6h"
+[[source]]
+name = "off"
+url = "https://off.example/feed"
+enabled = false
+"#;
+    const APG: &str =
+        "name = \"apg\"\nthreshold = 0.2\nlevel = \"strict\"\nterms = [{ text = \"observer\", weight = 1.0 }]\n";
+    const LONELY: &str = "name = \"lonely\"\nthreshold = 0.2\n[[phrase]]\ntext = \"MSMT\"\nweight = 0.2\n";
+
+    #[test]
+    fn the_plan_is_in_words_and_without_secrets() {
+        let file = |name: &str, text: &str| File::new(name, text.to_string());
+        let config = Config::from_files(
+            &file("etc/newswatch.toml", MAIN),
+            &[file("etc/sources.d/more.toml", DROP_IN)],
+            &[file("etc/profiles.d/apg.toml", APG), file("etc/profiles.d/lonely.toml", LONELY)],
+        )
+        .unwrap();
+        let now = "2026-11-20T12:00:00Z".parse().unwrap();
+        let expected = "\
+The configuration in etc is right (4 files).
+
+Sources: 2 of 3 are polled
+  etc/newswatch.toml: 1 of 1
+    every 1 h: wire
+  etc/sources.d/more.toml: 1 of 2
+    every 6 h: slow
+    switched off: off
+
+Profiles: 2
+  apg: 1 term, 0 phrases; a hit at score 0.25 (level strict)
+  lonely: 0 terms, 1 phrase; a hit at score 0.20 (level normal)
+
+Routes: 2
+  desk: apg to desk@example.org, duty@example.org
+    by channel mail: mail by smtp.example.org:587 (STARTTLS) from watch@example.org
+    a digest at 07:30 on weekdays (Europe/Zurich), only when there are hits; the next on Mon 23 Nov 2026, 07:30
+  tail: apg
+    by channel log: lines in newswatch's own log
+    at once, each story once
+
+Limits
+  a source is asked every 1 h unless it says otherwise, not more often than every 15 min, and at least every 1 day
+  32 requests at once, one per host, a pause of 1 s between two
+  a request ends after 1 min (5 s to connect, 15 s without a byte), 5 redirects, 20 MiB
+  a document gives at most 5000 items, each text 256 KiB, and each visit 50 article pages
+  private networks are never asked, except 10.0.0.0/8
+  state is kept in postgres://watch:***@db.example/news
+
+To consider
+  nobody is told about the profile lonely: no route names it
+  the channel spare is used by no route
+";
+        assert_eq!(plan(&config, now), expected);
+    }
+}
