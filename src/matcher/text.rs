@@ -249,7 +249,7 @@ impl Tokenizer {
                 continue;
             }
             if byte.is_ascii() {
-                if matches!(byte, b'.' | b'!' | b'?' | b';') {
+                if matches!(byte, b'.' | b'!' | b'?' | b';' | b',' | b':' | b'(' | b')' | b'[' | b']' | b'"') {
                     previous = 0;
                 }
                 at += 1;

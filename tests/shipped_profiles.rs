@@ -1,0 +1,68 @@
+//! The shipped profiles are what `newswatch profile build` learns from the seeds beside them, plus hand-made phrases.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use newswatch::cli::profile::{load, read_seed};
+use newswatch::matcher::frequency::Frequencies;
+use newswatch::matcher::profile::{Profile, Term, build};
+
+/// Weights are rounded in the file.
+const TOLERANCE: f64 = 0.001;
+
+fn shipped() -> Vec<Profile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(root.join("config/profiles.d")).expect("folder").map(|e| e.expect("entry").path()).collect();
+    files.sort();
+    files.iter().map(|file| load(file).expect("readable").expect("no problems")).collect()
+}
+
+fn by_text(terms: &[Term]) -> BTreeMap<&str, f64> {
+    terms.iter().filter(|term| term.seeds > 0).map(|term| (term.text.as_str(), term.weight)).collect()
+}
+
+#[test]
+fn the_learned_terms_are_those_of_the_seeds() {
+    let mut differences = Vec::new();
+    for profile in shipped() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(&profile.name);
+        let seeds: Vec<_> = profile
+            .seeds
+            .iter()
+            .map(|seed| read_seed(&folder.join(&seed.file)).expect("seed of the profile"))
+            .collect();
+        let built = build(&profile.name, &seeds, &Frequencies::new()).expect("built");
+        let (here, again) = (by_text(&profile.terms), by_text(&built.terms));
+        let texts: std::collections::BTreeSet<&str> = here.keys().chain(again.keys()).copied().collect();
+        for text in texts {
+            let (old, new) = (here.get(text), again.get(text));
+            let same = matches!((old, new), (Some(old), Some(new)) if (old - new).abs() <= TOLERANCE);
+            if !same {
+                let show = |weight: Option<&f64>| weight.map_or("missing".to_string(), |weight| format!("{weight:.3}"));
+                let name = &profile.name;
+                differences.push(format!("{name}: {text:?}: in the file {}, built {}", show(old), show(new)));
+            }
+        }
+        assert_eq!(
+            profile.seeds.len(),
+            std::fs::read_dir(&folder).expect("folder").count(),
+            "seeds of {}",
+            profile.name
+        );
+    }
+    assert!(
+        differences.is_empty(),
+        "config/profiles.d differs from what `newswatch profile build` learns from seeds/ (replace `terms` there):\n{}",
+        differences.join("\n")
+    );
+}
+
+#[test]
+fn no_single_name_makes_an_alert() {
+    for profile in shipped() {
+        for phrase in &profile.phrases {
+            assert!(phrase.weight < profile.hit_score(), "{}: {:?} alone is a hit", profile.name, phrase.text);
+        }
+    }
+}
