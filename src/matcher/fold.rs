@@ -33,11 +33,13 @@ impl Folded {
             folded.step(at);
             // The common case: ASCII that only changes its case.
             let start = at;
-            while at < bytes.len() && bytes[at].is_ascii() && !is_gap(bytes, at) {
-                folded.text.push(char::from(bytes[at].to_ascii_lowercase()));
+            while at < bytes.len() && bytes[at].is_ascii() && (bytes[at] > b' ' || !is_gap(bytes, at)) {
                 at += 1;
             }
             if at > start {
+                let from = folded.text.len();
+                folded.text.push_str(&original[start..at]);
+                folded.text[from..].make_ascii_lowercase();
                 continue;
             }
             if bytes[at].is_ascii() {
@@ -143,7 +145,7 @@ fn is_gap(bytes: &[u8], at: usize) -> bool {
 /// The text around a place, as published, made safe to show: about `characters` of it, cut between words and the cuts
 /// shown by "…".
 pub fn context(text: &str, place: Range<usize>, characters: usize) -> String {
-    let margin = characters.saturating_sub(place.len()) / 2;
+    let margin = characters.saturating_sub(text[place.clone()].chars().count()) / 2;
     let mut start = place.start;
     for (at, _) in text[..place.start].char_indices().rev().take(margin) {
         start = at;

@@ -19,6 +19,8 @@ use crate::model::{Reason, Score};
 
 /// Characters of a reason's context.
 const CONTEXT_CHARACTERS: usize = 80;
+/// How many reasons of a score have a context: the heaviest, which is more than anyone reads.
+const CONTEXTS_MAX: usize = 20;
 
 /// Which scores come with reasons; they cost more than the score itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,15 @@ struct Seen {
     count: u32,
     /// Index of the first token.
     first: u32,
+}
+
+/// What a reason is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    /// Number of the term in the scorer and in the profile.
+    Term { number: u32, term: u32 },
+    /// Index into `found`, number of the phrase in the profile.
+    Phrase { found: usize, phrase: u32 },
 }
 
 /// Scores items. One for each thread: it keeps its counters between items.
@@ -162,6 +173,7 @@ impl Scorer {
     pub fn score(&mut self, document: &Document<'_>, explain: Explain) -> Vec<Score> {
         let folded = self.add_up(document);
         let mut scores = Vec::new();
+        let mut places = vec![None; self.profiles.len()];
         for (number, profile) in self.profiles.iter().enumerate() {
             let score = self.scores[number];
             if score <= 0.0 {
@@ -169,12 +181,13 @@ impl Scorer {
             }
             let threshold = profile.hit_score();
             let hit = score >= threshold;
-            let reasons = match explain {
-                Explain::Nothing => Vec::new(),
-                Explain::Hits if !hit => Vec::new(),
-                Explain::Hits | Explain::Everything => self.reasons(number, document, &folded),
-            };
-            scores.push(Score { profile: profile.name.clone(), score, threshold, hit, reasons });
+            if explain == Explain::Everything || explain == Explain::Hits && hit {
+                places[number] = Some(scores.len());
+            }
+            scores.push(Score { profile: profile.name.clone(), score, threshold, hit, reasons: Vec::new() });
+        }
+        if places.iter().any(Option::is_some) {
+            self.explain(document, &folded, &places, &mut scores);
         }
         scores
     }
@@ -239,38 +252,73 @@ impl Scorer {
         folded
     }
 
-    fn reasons(&self, number: usize, document: &Document<'_>, folded: &[Folded; 2]) -> Vec<Reason> {
-        let profile = &self.profiles[number];
-        let norm = length_norm(document.length() as f64, self.average_lengths[number]);
-        let mut reasons = Vec::new();
-        for touched in &self.touched {
-            let seen = self.seen[*touched as usize];
-            let range = self.starts[*touched as usize] as usize..self.starts[*touched as usize + 1] as usize;
-            for posting in self.postings[range].iter().filter(|posting| posting.profile as usize == number) {
-                let share = posting.factor * saturated(f64::from(seen.frequency), norm);
-                let pair = matches!(self.keys[*touched as usize], Key::Pair(_));
-                let index = seen.first as usize;
-                let around = context(document.part_of(index), document.span(index, pair), CONTEXT_CHARACTERS);
-                let term = profile.terms[posting.term as usize].text.clone();
-                reasons.push(Reason { term, share, count: seen.count, context: around });
+    /// Gives reasons to the scores of the profiles that have a place among them.
+    fn explain(&self, document: &Document<'_>, folded: &[Folded; 2], places: &[Option<usize>], scores: &mut [Score]) {
+        let length = document.length() as f64;
+        let mut causes: Vec<Vec<(f64, Cause)>> = vec![Vec::new(); scores.len()];
+        for number in &self.touched {
+            let frequency = f64::from(self.seen[*number as usize].frequency);
+            for posting in self.postings_of(*number) {
+                let profile = posting.profile as usize;
+                if let Some(place) = places[profile] {
+                    let share =
+                        posting.factor * saturated(frequency, length_norm(length, self.average_lengths[profile]));
+                    causes[place].push((share, Cause::Term { number: *number, term: posting.term }));
+                }
             }
         }
-        for (pattern, count, place) in &self.found {
-            let (part, text) = if place.in_title { (&folded[0], document.title) } else { (&folded[1], document.body) };
-            for (_, phrase) in self.phrase_uses[*pattern].iter().filter(|(profile, _)| *profile as usize == number) {
-                let phrase = &profile.phrases[*phrase as usize];
-                let around = context(text, part.original(place.range.clone(), text), CONTEXT_CHARACTERS);
-                reasons.push(Reason {
-                    term: phrase.text.clone(),
-                    share: phrase.weight,
-                    count: *count,
-                    context: around,
-                });
+        for (found, (pattern, _, _)) in self.found.iter().enumerate() {
+            for (profile, phrase) in &self.phrase_uses[*pattern] {
+                if let Some(place) = places[*profile as usize] {
+                    let share = self.profiles[*profile as usize].phrases[*phrase as usize].weight;
+                    causes[place].push((share, Cause::Phrase { found, phrase: *phrase }));
+                }
             }
         }
-        reasons.retain(|reason| reason.share > 0.0);
-        reasons.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.term.cmp(&b.term)));
-        reasons
+        for (profile, place) in self.profiles.iter().zip(places) {
+            let Some(place) = place else { continue };
+            let causes = &mut causes[*place];
+            causes.retain(|(share, _)| *share > 0.0);
+            causes.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            let reasons = causes.iter().enumerate().map(|(rank, (share, cause))| {
+                let (term, count) = self.named(profile, *cause);
+                let around = match rank < CONTEXTS_MAX {
+                    true => self.context(document, folded, *cause),
+                    false => String::new(),
+                };
+                Reason { term: term.to_string(), share: *share, count, context: around }
+            });
+            scores[*place].reasons = reasons.collect();
+        }
+    }
+
+    fn named<'p>(&self, profile: &'p Profile, cause: Cause) -> (&'p str, u32) {
+        match cause {
+            Cause::Term { number, term } => (&profile.terms[term as usize].text, self.seen[number as usize].count),
+            Cause::Phrase { found, phrase } => (&profile.phrases[phrase as usize].text, self.found[found].1),
+        }
+    }
+
+    /// The text around the first occurrence.
+    fn context(&self, document: &Document<'_>, folded: &[Folded; 2], cause: Cause) -> String {
+        let (text, place) = match cause {
+            Cause::Term { number, .. } => {
+                let index = self.seen[number as usize].first as usize;
+                let pair = matches!(self.keys[number as usize], Key::Pair(_));
+                (document.part_of(index), document.span(index, pair))
+            }
+            Cause::Phrase { found, .. } => {
+                let place = &self.found[found].2;
+                let (part, text) =
+                    if place.in_title { (&folded[0], document.title) } else { (&folded[1], document.body) };
+                (text, part.original(place.range.clone(), text))
+            }
+        };
+        context(text, place, CONTEXT_CHARACTERS)
+    }
+
+    fn postings_of(&self, number: u32) -> &[Posting] {
+        &self.postings[self.starts[number as usize] as usize..self.starts[number as usize + 1] as usize]
     }
 }
 
