@@ -41,7 +41,6 @@ impl Seed {
             _ => plain(&content),
         };
         // Some agencies send flashes that are all title.
-        // Some agencies send flashes that are all title.
         if text.trim().is_empty() && title.trim().is_empty() {
             return Err("is empty; a seed is an article: a title line, an empty line, text".to_string());
         }
@@ -106,9 +105,9 @@ mod tests {
     #[test]
     fn empty_seeds_are_refused() {
         for (file, content) in
-            [("a.txt", ""), ("a.txt", "Title\n\n "), ("a.json", "{\"title\":\"x\"}"), ("a.md", "# x")]
+            [("a.txt", ""), ("a.txt", " \n\n "), ("a.json", "{\"id\":\"x\"}"), ("a.md", "---\nx: y\n---\n")]
         {
-            assert!(Seed::parse(file, content).is_err_and(|e| e.contains("no text")), "{file} {content:?}");
+            assert!(Seed::parse(file, content).is_err_and(|e| e.contains("is empty")), "{file} {content:?}");
         }
         assert!(Seed::parse("a.json", "[1]").is_err_and(|e| e.contains("JSON")));
     }
