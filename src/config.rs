@@ -62,9 +62,10 @@ impl Config {
         let main = find::read(&main, &problems);
         let sources = find::read_folder(&folder.join("sources.d"), &problems);
         let profiles = find::read_folder(&folder.join("profiles.d"), &problems);
-        // A file that cannot be read is a problem, but the others may have some too.
-        let main = main.unwrap_or_else(|| File::new("", String::new()));
-        Config::read(&main, &sources, &profiles, problems)
+        match main {
+            Some(main) => Config::read(&main, &sources, &profiles, problems),
+            None => Err(problems.into_sorted()),
+        }
     }
 
     /// The configuration that these files are: the main one, drop-ins with sources, and profiles.
@@ -187,9 +188,7 @@ impl Raw {
             let advice = "write one into profiles.d/ with `newswatch profile build`";
             problems.add(top(), format!("there is no profile: nothing would be found; {advice}"));
         }
-        if self.channel_names.0.contains_key(LOG_CHANNEL) {
-            // The operator has his own.
-        } else {
+        if !self.channel_names.0.contains_key(LOG_CHANNEL) {
             self.channel_names.0.insert(LOG_CHANNEL.to_string(), main.place(0));
             self.channels.insert(LOG_CHANNEL.to_string(), channel::log::to_own_log());
         }

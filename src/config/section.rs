@@ -115,7 +115,13 @@ impl File {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         for error in errors {
             let place = error.span().map(|span| self.place(span.start));
-            problems.add(place, error.message().replace('\n', ", "));
+            let mut message = error.message().replace('\n', ", ");
+            if message == "duplicate key"
+                && let Some(key) = error.span().and_then(|span| self.text.get(span))
+            {
+                message = format!("`{key}` stands twice in this table");
+            }
+            problems.add(place, message);
         }
         let span = table.span();
         read(Section::new(self, problems, "the file", span, table.get_ref()))
@@ -384,7 +390,11 @@ impl<'a> Section<'a> {
         let value = self.ask(key)?;
         match value.get_ref() {
             DeValue::Table(table) => {
-                Some(Section::new(self.file, self.problems, format!("[{key}]"), value.span(), table))
+                let name = match self.name.trim_matches(['[', ']']) {
+                    outer if outer != self.name => format!("[{outer}.{key}]"),
+                    _ => format!("[{key}]"),
+                };
+                Some(Section::new(self.file, self.problems, name, value.span(), table))
             }
             _ => {
                 self.wrong_type(key, &format!("a table [{key}]"), value);
@@ -435,9 +445,15 @@ impl<'a> Section<'a> {
 
 /// The nearest of the known words, if one is near enough to be a slip of the pen.
 pub fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    const NEAR_ENOUGH: f64 = 0.8;
     known
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.8)
+        .map(|candidate| {
+            // In short words two letters that changed places leave little of the similarity.
+            let one_slip = word.len() > 2 && strsim::damerau_levenshtein(word, candidate) == 1;
+            let similarity = strsim::jaro_winkler(word, candidate);
+            (if one_slip { similarity.max(NEAR_ENOUGH) } else { similarity }, candidate)
+        })
+        .filter(|(similarity, _)| *similarity >= NEAR_ENOUGH)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
