@@ -91,6 +91,8 @@ pub struct Entry {
     pub updated: Option<Timestamp>,
     /// Names of authors.
     pub authors: Vec<String>,
+    /// Who published it, when that is not the source itself (aggregators, `<source>` in RSS).
+    pub publisher: String,
     /// Categories and tags.
     pub categories: Vec<String>,
     /// Attached files.
@@ -127,6 +129,8 @@ pub struct Reading {
     pub ttl_minutes: Option<u32>,
     /// WebSub hub.
     pub hub: Option<String>,
+    /// The document breaks off: it has to be asked for again, without validators.
+    pub truncated: bool,
     /// The entries that could be read, in the publisher's order.
     pub entries: Vec<Entry>,
     /// What could not be read, one sentence each; the rest is unharmed.

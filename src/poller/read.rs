@@ -1,9 +1,60 @@
-//! stub
-pub mod article {
-    //! stub
-    use crate::poller::source::{Document, ReadError, ReadLimits};
-    /// stub
-    pub struct Article { /** t */ pub text: String }
-    /// stub
-    pub fn article(_: &Document<'_>, _: &ReadLimits) -> Result<Article, ReadError> { Err(ReadError(String::new())) }
+//! Pure: bytes to text, and documents to what they say.
+//!
+//! Bytes are decoded once ([`decode`]), everything that leaves is plain text ([`html`]), and every parser that was written
+//! elsewhere runs behind [`guard`].
+
+pub mod article;
+pub mod dates;
+pub mod decode;
+pub mod discover;
+pub mod entities;
+pub mod feed;
+pub mod guard;
+pub mod html;
+mod markup;
+
+use url::Url;
+
+/// The absolute form of a link found in a document; `None` for links that lead to no document (scripts, data, mail).
+/// Where the base cannot carry a relative link, the link stays as it is written.
+pub fn absolute(base: &Url, link: &str) -> Option<String> {
+    let link = link.trim();
+    if link.is_empty() {
+        return None;
+    }
+    match base.join(link) {
+        Ok(url) if matches!(url.scheme(), "javascript" | "vbscript" | "data" | "mailto" | "file" | "about") => None,
+        Ok(url) => Some(url.into()),
+        // No base to stand on, or not an address at all: only the former is worth keeping.
+        Err(_)
+            if base.cannot_be_a_base()
+                && Url::parse(link).is_err_and(|e| e == url::ParseError::RelativeUrlWithoutBase) =>
+        {
+            Some(link.to_string())
+        }
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_become_absolute_or_vanish() {
+        let base = Url::parse("https://example.org/news/list.html").unwrap();
+        for (link, expected) in [
+            ("a.html", Some("https://example.org/news/a.html")),
+            ("  /b?x=1 ", Some("https://example.org/b?x=1")),
+            ("//cdn.example.org/c", Some("https://cdn.example.org/c")),
+            ("javascript:alert(1)", None),
+            ("http://[bad", None),
+            ("", None),
+        ] {
+            assert_eq!(absolute(&base, link).as_deref(), expected, "{link}");
+        }
+        let nothing = Url::parse("about:blank").unwrap();
+        assert_eq!(absolute(&nothing, "a/b").as_deref(), Some("a/b"));
+        assert_eq!(absolute(&nothing, "https://example.org").as_deref(), Some("https://example.org/"));
+    }
 }

@@ -1,18 +1,76 @@
-//! RSS, Atom and JSON feeds. (temporary)
+//! The source kind `feed`: RSS, Atom, RDF and JSON Feed.
+
 use std::sync::Arc;
+
 use super::{Document, ReadError, ReadLimits, Source};
 use crate::config::section::Section;
-use crate::model::{Entry, Reading, Timestamp};
-#[derive(Debug)]
-struct Feed;
-/// Settings.
-pub fn settings(_: &mut Section<'_>) -> Option<Arc<dyn Source>> { Some(Arc::new(Feed)) }
+use crate::model::{Entry, Reading};
+use crate::poller::read;
+
+/// A name behind the last " - " of a title that is longer than this is no publisher.
+const PUBLISHER_CHARACTERS_MAX: usize = 60;
+
+/// A feed as configured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Feed {
+    /// Titles end in " - Publisher", as aggregators write them.
+    pub publisher_suffix: bool,
+}
+
+/// Reads the settings: `publisher_suffix = true` for aggregators.
+pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Source>> {
+    let publisher_suffix = section.boolean("publisher_suffix").unwrap_or(false);
+    Some(Arc::new(Feed { publisher_suffix }))
+}
+
 impl Source for Feed {
-    fn kind(&self) -> &'static str { "feed" }
-    fn accept(&self) -> &'static str { "application/rss+xml, application/atom+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5" }
-    fn read(&self, document: &Document<'_>, _limits: &ReadLimits) -> Result<Reading, ReadError> {
-        let feed = feed_rs::parser::Builder::new().base_uri(Some(document.url.as_str())).build().parse(document.body).map_err(|e| ReadError(e.to_string()))?;
-        let strip = |s: &str| { let mut out = String::new(); let mut tag=false; for c in s.chars() { match c { '<' => tag = true, '>' => tag=false, _ if !tag => out.push(c), _ => {} } } out.replace("&amp;","&") };
-        Ok(Reading { entries: feed.entries.into_iter().map(|e| Entry { guid: e.id, url: e.links.first().map(|l| l.href.clone()), title: e.title.map(|t| strip(&t.content)).unwrap_or_default(), summary: e.summary.map(|t| strip(&t.content)).unwrap_or_default(), content: e.content.and_then(|c| c.body).map(|t| strip(&t)).unwrap_or_default(), published: e.published.and_then(|d| Timestamp::from_second(d.timestamp()).ok()), ..Entry::default()}).collect(), ..Reading::default() })
+    fn kind(&self) -> &'static str {
+        "feed"
+    }
+
+    fn accept(&self) -> &'static str {
+        "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml;q=0.9, application/xml;q=0.8, \
+         text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"
+    }
+
+    fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {
+        let mut reading = read::feed::read(document, limits)?;
+        if self.publisher_suffix {
+            reading.entries.iter_mut().for_each(cut_publisher);
+        }
+        Ok(reading)
+    }
+}
+
+/// "Title - Publisher" becomes title and publisher.
+fn cut_publisher(entry: &mut Entry) {
+    let Some(at) = entry.title.rfind(" - ") else { return };
+    let publisher = entry.title[at + 3..].trim();
+    // What the feed itself names as the source decides; without it, a short name must do.
+    let fits = publisher == entry.publisher
+        || (entry.publisher.is_empty() && publisher.chars().count() <= PUBLISHER_CHARACTERS_MAX);
+    if !publisher.is_empty() && fits {
+        entry.publisher = publisher.to_string();
+        entry.title.truncate(at);
+        entry.title.truncate(entry.title.trim_end().len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_publisher_is_cut_from_the_title() {
+        for (title, named, expected, publisher) in [
+            ("Port strike ends - The Daily Sun", "", "Port strike ends", "The Daily Sun"),
+            ("Iran - Iraq talks - Reuters", "Reuters", "Iran - Iraq talks", "Reuters"),
+            ("Iran - Iraq talks", "Reuters", "Iran - Iraq talks", "Reuters"),
+            ("No suffix", "", "No suffix", ""),
+        ] {
+            let mut entry = Entry { title: title.into(), publisher: named.into(), ..Entry::default() };
+            cut_publisher(&mut entry);
+            assert_eq!((entry.title.as_str(), entry.publisher.as_str()), (expected, publisher));
+        }
     }
 }

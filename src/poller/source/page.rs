@@ -1,18 +1,351 @@
-//! RSS, Atom and JSON feeds. (temporary)
+//! The source kind `page`: a page that lists items, read with CSS selectors.
+
+use std::str::FromStr;
 use std::sync::Arc;
+
+use scraper::{ElementRef, Html, Selector};
+use url::Url;
+
 use super::{Document, ReadError, ReadLimits, Source};
 use crate::config::section::Section;
 use crate::model::{Entry, Reading, Timestamp};
+use crate::plain;
+use crate::poller::read::{absolute, dates, decode, guard::guarded, html};
+
+/// Characters kept of a title.
+const TITLE_CHARACTERS_MAX: usize = 1_000;
+
+/// A list page as configured.
 #[derive(Debug)]
-struct Feed;
-/// Settings.
-pub fn settings(_: &mut Section<'_>) -> Option<Arc<dyn Source>> { Some(Arc::new(Feed)) }
-impl Source for Feed {
-    fn kind(&self) -> &'static str { "page" }
-    fn accept(&self) -> &'static str { "application/rss+xml, application/atom+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5" }
-    fn read(&self, document: &Document<'_>, _limits: &ReadLimits) -> Result<Reading, ReadError> {
-        let feed = feed_rs::parser::Builder::new().base_uri(Some(document.url.as_str())).build().parse(document.body).map_err(|e| ReadError(e.to_string()))?;
-        let strip = |s: &str| { let mut out = String::new(); let mut tag=false; for c in s.chars() { match c { '<' => tag = true, '>' => tag=false, _ if !tag => out.push(c), _ => {} } } out.replace("&amp;","&") };
-        Ok(Reading { entries: feed.entries.into_iter().map(|e| Entry { guid: e.id, url: e.links.first().map(|l| l.href.clone()), title: e.title.map(|t| strip(&t.content)).unwrap_or_default(), summary: e.summary.map(|t| strip(&t.content)).unwrap_or_default(), content: e.content.and_then(|c| c.body).map(|t| strip(&t)).unwrap_or_default(), published: e.published.and_then(|d| Timestamp::from_second(d.timestamp()).ok()), ..Entry::default()}).collect(), ..Reading::default() })
+pub struct Page {
+    item: Selector,
+    item_text: String,
+    link: Option<Pick>,
+    title: Option<Pick>,
+    date: Option<Pick>,
+    summary: Option<Pick>,
+    date_format: Option<String>,
+    may_be_empty: bool,
+}
+
+/// Where in an item something stands: an element, the item itself where no selector is given, and perhaps an attribute.
+#[derive(Debug)]
+struct Pick {
+    selector: Option<Selector>,
+    attribute: Option<String>,
+}
+
+impl FromStr for Pick {
+    type Err = String;
+
+    /// `selector`, `selector@attribute` or `@attribute`.
+    fn from_str(text: &str) -> Result<Pick, String> {
+        // An "@" inside brackets or quotes belongs to the selector.
+        let (selector, attribute) = match text.rsplit_once('@') {
+            Some((selector, attribute)) if !attribute.contains([']', '"', '\'']) => {
+                (selector.trim(), Some(attribute.trim()))
+            }
+            _ => (text.trim(), None),
+        };
+        if attribute.is_some_and(|name| name.is_empty() || name.contains(char::is_whitespace)) {
+            return Err("behind \"@\" stands the name of one attribute".into());
+        }
+        let selector = if selector.is_empty() && attribute.is_some() { None } else { Some(parse(selector)?) };
+        Ok(Pick { selector, attribute: attribute.map(str::to_string) })
+    }
+}
+
+fn parse(selector: &str) -> Result<Selector, String> {
+    Selector::parse(selector).map_err(|error| plain::line(&error.to_string(), 200))
+}
+
+impl Pick {
+    fn element<'p>(&self, item: ElementRef<'p>) -> Option<ElementRef<'p>> {
+        match &self.selector {
+            Some(selector) => item.select(selector).next(),
+            None => Some(item),
+        }
+    }
+
+    /// The named attribute, else what `otherwise` makes of the element.
+    fn value(&self, item: ElementRef<'_>, otherwise: impl Fn(ElementRef<'_>) -> String) -> Option<String> {
+        let element = self.element(item)?;
+        let value = match &self.attribute {
+            Some(attribute) => element.value().attr(attribute)?.to_string(),
+            None => otherwise(element),
+        };
+        Some(value).filter(|value| !value.trim().is_empty())
+    }
+}
+
+/// Reads the settings: `[source.select]` with `item`, `link`, `title`, `date`, `summary`; `date_format`; `may_be_empty`.
+pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Source>> {
+    let may_be_empty = section.boolean("may_be_empty").unwrap_or(false);
+    let date_format = section.text("date_format");
+    if let Some(format) = &date_format
+        && let Err(error) = jiff::fmt::strtime::format(format, &jiff::Zoned::default())
+    {
+        section.problem("date_format", format!("`date_format`: {}", plain::line(&error.to_string(), 200)));
+    }
+    if !section.has("select") {
+        section.problem(
+            "select",
+            "a source of kind \"page\" needs a table [source.select] with at least `item`, a CSS selector",
+        );
+        return None;
+    }
+    let mut select = section.section("select")?;
+    let item_text = select.required_text("item");
+    let item = item_text.as_deref().and_then(|text| match parse(text) {
+        Ok(selector) => Some(selector),
+        Err(error) => {
+            select.problem("item", format!("`item`: {text:?} is no CSS selector: {error}"));
+            None
+        }
+    });
+    let mut pick = |key: &str| -> Option<Pick> {
+        let text = select.text(key)?;
+        match text.parse() {
+            Ok(pick) => Some(pick),
+            Err(error) => {
+                select.problem(key, format!("`{key}`: {text:?} is no CSS selector: {error}"));
+                None
+            }
+        }
+    };
+    let (link, title, date, summary) = (pick("link"), pick("title"), pick("date"), pick("summary"));
+    select.finish();
+    Some(Arc::new(Page { item: item?, item_text: item_text?, link, title, date, summary, date_format, may_be_empty }))
+}
+
+impl Source for Page {
+    fn kind(&self) -> &'static str {
+        "page"
+    }
+
+    fn accept(&self) -> &'static str {
+        "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
+    }
+
+    fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {
+        let text = decode::text(document.body, document.content_type);
+        if html::is_too_deep(&text) {
+            return Err(ReadError(format!(
+                "the page nests its elements more than {} deep, which no parser survives",
+                html::DEPTH_MAX
+            )));
+        }
+        guarded("the page", || self.read_tree(&Html::parse_document(&text), document.url, limits))?
+    }
+}
+
+impl Page {
+    fn read_tree(&self, page: &Html, url: &Url, limits: &ReadLimits) -> Result<Reading, ReadError> {
+        let base = base(page, url);
+        let mut reading = Reading {
+            title: first(page, "title").map(|element| text(element, TITLE_CHARACTERS_MAX)).unwrap_or_default(),
+            language: page.root_element().value().attr("lang").map(|language| plain::line(language, 40)),
+            url: Some(url.to_string()),
+            ..Reading::default()
+        };
+        let mut found = 0;
+        for item in page.select(&self.item) {
+            found += 1;
+            if reading.entries.len() >= limits.entries_max {
+                reading
+                    .problems
+                    .push(format!("the page has more than {} items; the rest was not read", limits.entries_max));
+                break;
+            }
+            let entry = self.entry(item, &base, limits);
+            if entry.title.is_empty() && entry.summary.is_empty() {
+                reading.problems.push(format!("item {found} has neither title nor text"));
+            } else {
+                reading.entries.push(entry);
+            }
+        }
+        if reading.entries.is_empty() && !self.may_be_empty {
+            let what = if found == 0 { "found nothing" } else { "found only empty items" };
+            return Err(ReadError(format!(
+                "the selector \"{}\" {what} on the page titled \"{}\": its layout may have changed",
+                plain::line(&self.item_text, 100),
+                plain::line(&reading.title, 80)
+            )));
+        }
+        Ok(reading)
+    }
+
+    fn entry(&self, item: ElementRef<'_>, base: &Url, limits: &ReadLimits) -> Entry {
+        let link_element = match &self.link {
+            Some(pick) => pick.element(item),
+            // The item may itself be the link.
+            None if item.value().name() == "a" => Some(item),
+            None => selected(item, "a[href]"),
+        };
+        let href = match &self.link {
+            Some(pick) => pick.value(item, |element| {
+                let inner = || selected(element, "a[href]").and_then(|link| link.value().attr("href"));
+                element.value().attr("href").or_else(inner).unwrap_or_default().to_string()
+            }),
+            None => link_element.and_then(|element| element.value().attr("href")).map(str::to_string),
+        };
+        let whole = |element: ElementRef<'_>| text(element, limits.text_bytes_max);
+        let title = match &self.title {
+            Some(pick) => pick.value(item, whole),
+            None => link_element.map(whole).filter(|title| !title.is_empty()).or_else(|| Some(whole(item))),
+        };
+        let date = match &self.date {
+            Some(pick) => pick
+                .value(item, |element| element.value().attr("datetime").map_or_else(|| whole(element), str::to_string)),
+            None => selected(item, "time[datetime]")
+                .and_then(|element| element.value().attr("datetime"))
+                .map(str::to_string),
+        };
+        let summary = self.summary.as_ref().and_then(|pick| {
+            pick.value(item, |element| html::plain_text(&element.inner_html(), limits.text_bytes_max))
+        });
+        let url = href.and_then(|href| absolute(base, &href));
+        let title = plain::line(&title.unwrap_or_default(), TITLE_CHARACTERS_MAX);
+        let summary = summary.map(|text| plain::text(&text, limits.text_bytes_max)).unwrap_or_default();
+        Entry {
+            // Without an address of its own an item is told from the others by its text alone, and read on the list page.
+            guid: if url.is_none() { crate::model::Id::of(&[&title, &summary]).to_string() } else { String::new() },
+            url: url.or_else(|| Some(base.to_string())),
+            title,
+            summary,
+            published: date.as_deref().and_then(|date| self.date(date)),
+            ..Entry::default()
+        }
+    }
+
+    fn date(&self, text: &str) -> Option<Timestamp> {
+        let text = text.trim();
+        match &self.date_format {
+            Some(format) => {
+                let parsed = jiff::fmt::strtime::parse(format, text).ok()?;
+                let moment = parsed.to_timestamp().ok();
+                let local = || parsed.to_datetime().or_else(|_| parsed.to_date().map(|date| date.at(0, 0, 0, 0)));
+                moment.or_else(|| local().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp()))
+            }
+            None => dates::timestamp(text).or_else(|| dates::find(text)),
+        }
+    }
+}
+
+/// The address that relative links of the page stand on.
+fn base(page: &Html, url: &Url) -> Url {
+    first(page, "base[href]")
+        .and_then(|element| element.value().attr("href"))
+        .and_then(|href| url.join(href.trim()).ok())
+        .filter(|base| matches!(base.scheme(), "http" | "https"))
+        .unwrap_or_else(|| url.clone())
+}
+
+fn first<'p>(page: &'p Html, selector: &str) -> Option<ElementRef<'p>> {
+    let selector = Selector::parse(selector).ok()?;
+    page.select(&selector).next()
+}
+
+fn selected<'p>(item: ElementRef<'p>, selector: &str) -> Option<ElementRef<'p>> {
+    let selector = Selector::parse(selector).ok()?;
+    item.select(&selector).next()
+}
+
+fn text(element: ElementRef<'_>, bytes_max: usize) -> String {
+    html::plain_line(&element.inner_html(), bytes_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::{File, Problems};
+
+    fn configured(text: &str) -> Result<Arc<dyn Source>, Vec<String>> {
+        let problems = Problems::default();
+        let source = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
+            let source = settings(&mut section);
+            section.finish();
+            source
+        });
+        let found: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
+        if found.is_empty() { Ok(source.unwrap()) } else { Err(found) }
+    }
+
+    fn read(settings: &str, html: &str) -> Result<Reading, ReadError> {
+        let url = Url::parse("https://example.org/news/").unwrap();
+        let document = Document { url: &url, content_type: Some("text/html"), body: html.as_bytes() };
+        configured(settings).unwrap().read(&document, &ReadLimits::default())
+    }
+
+    fn rows(reading: &Reading) -> Vec<(String, String, String)> {
+        let date = |entry: &Entry| entry.published.map(|date| date.to_string()[..10].to_string()).unwrap_or_default();
+        reading.entries.iter().map(|e| (e.title.clone(), e.url.clone().unwrap_or_default(), date(e))).collect()
+    }
+
+    #[test]
+    fn the_item_selector_alone_is_enough() {
+        let html = "<title>News</title><ul><li class=n><a href='1.html'>Port <b>strike</b></a> <time datetime=2026-09-26>x</time></li>\
+                    <li class=n><a href='/2'>Second</a></li></ul><li>other</li>";
+        let reading = read("[select]\nitem = 'li.n'", html).unwrap();
+        assert_eq!(
+            rows(&reading),
+            [
+                ("Port strike".into(), "https://example.org/news/1.html".into(), "2026-09-26".into()),
+                ("Second".into(), "https://example.org/2".into(), "".into()),
+            ]
+        );
+        assert_eq!(reading.title, "News");
+    }
+
+    #[test]
+    fn every_part_can_be_selected() {
+        let html = "<div class=c data-u='/a'><h2>One</h2><i data-when='26.09.2026'></i><p>Teaser &amp; more</p></div>";
+        let settings = "[select]\nitem = 'div.c'\nlink = '@data-u'\ntitle = 'h2'\ndate = 'i@data-when'\nsummary = 'p'";
+        let reading = read(settings, html).unwrap();
+        assert_eq!(rows(&reading), [("One".into(), "https://example.org/a".into(), "2026-09-26".into())]);
+        assert_eq!(reading.entries[0].summary, "Teaser & more");
+    }
+
+    #[test]
+    fn a_date_format_may_be_given() {
+        let html = "<p>10/09/26 <a href=x>One</a></p>";
+        let reading = read("date_format = '%m/%d/%y'\n[select]\nitem = 'p'\ndate = 'p span'", html).unwrap();
+        assert_eq!(reading.entries[0].published, None);
+        let html = "<p><i>10/09/26</i> <a href=x>One</a></p>";
+        let reading = read("date_format = '%m/%d/%y'\n[select]\nitem = 'p'\ndate = 'i'", html).unwrap();
+        assert_eq!(rows(&reading)[0].2, "2026-10-09");
+    }
+
+    #[test]
+    fn items_without_a_link_are_told_apart_by_their_text() {
+        let reading = read("[select]\nitem = 'li'", "<li>One</li><li>Two</li>").unwrap();
+        assert_eq!(reading.entries[0].url.as_deref(), Some("https://example.org/news/"));
+        assert_ne!(reading.entries[0].guid, reading.entries[1].guid);
+    }
+
+    #[test]
+    fn a_changed_layout_is_an_error_and_an_empty_list_may_be_none() {
+        let error = read("[select]\nitem = 'li.gone'", "<title>News</title><li>x").unwrap_err();
+        assert_eq!(
+            error.0,
+            "the selector \"li.gone\" found nothing on the page titled \"News\": its layout may have changed"
+        );
+        assert!(read("may_be_empty = true\n[select]\nitem = 'li.gone'", "<p>").unwrap().entries.is_empty());
+        assert!(read("[select]\nitem = 'p'", &"<div>".repeat(5_000)).is_err());
+    }
+
+    #[test]
+    fn bad_settings_are_named_with_their_place() {
+        let found = configured("date_format = '%'\n[select]\nitem = 'li['\ndate = 'p@a b'\ntitel = 'a'").unwrap_err();
+        let found = found.join("\n");
+        for part in [
+            "a.toml:1:15: `date_format`",
+            "a.toml:3:8: `item`: \"li[\" is no CSS selector",
+            "a.toml:4:8: `date`",
+            "a.toml:5:1: unknown key `titel`",
+        ] {
+            assert!(found.contains(part), "{part} not in\n{found}");
+        }
+        assert!(configured("x = 1").unwrap_err().join(" ").contains("[source.select]"));
     }
 }

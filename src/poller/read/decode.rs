@@ -1,0 +1,137 @@
+//! Bytes to text, whatever they claim to be.
+
+use std::borrow::Cow;
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+/// A declaration further down than this is none.
+const DECLARATION_BYTES: usize = 1024;
+
+/// The text of a document. Bad bytes become U+FFFD; nothing is refused.
+///
+/// Order: byte order mark; UTF-16 by its zero bytes; valid UTF-8 with multi-byte characters, whatever the labels say (no other
+/// encoding looks like that by chance); the label in Content-Type; the label in the document; UTF-8; a guess.
+pub fn text<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
+    if let Some((encoding, _)) = Encoding::for_bom(body) {
+        return encoding.decode(body).0;
+    }
+    if let Some(encoding) = utf_16_without_mark(body) {
+        return encoding.decode_without_bom_handling(body).0;
+    }
+    let label = content_type.and_then(charset).or_else(|| declared(body));
+    if let Ok(text) = std::str::from_utf8(body)
+        // ISO-2022-JP, HZ and UTF-7 look like ASCII.
+        && (!text.is_ascii() || label.is_none_or(|label| label.is_ascii_compatible()))
+    {
+        return Cow::Borrowed(text);
+    }
+    if let Some(label) = label.filter(|label| *label != UTF_8) {
+        let (text, _, errors) = label.decode(body);
+        // A label that fits wins; one that hardly fits is a mistake.
+        if !errors || bad_share(&text) < 0.05 {
+            return text;
+        }
+    }
+    let lossy = String::from_utf8_lossy(body);
+    if bad_share(&lossy) < 0.05 {
+        return lossy;
+    }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+    detector.feed(body, true);
+    detector.guess(None, Utf8Detection::Deny).decode_without_bom_handling(body).0
+}
+
+/// The part of the characters above ASCII that could not be decoded.
+fn bad_share(text: &str) -> f64 {
+    let (mut bad, mut high) = (0u32, 0u32);
+    for c in text.chars().filter(|c| !c.is_ascii()) {
+        high += 1;
+        bad += u32::from(c == '\u{fffd}');
+    }
+    f64::from(bad) / f64::from(high.max(1))
+}
+
+/// `<` between zero bytes at the very start.
+fn utf_16_without_mark(body: &[u8]) -> Option<&'static Encoding> {
+    match body {
+        [b'<' | b'{', 0, second, 0, ..] if *second != 0 => Some(UTF_16LE),
+        [0, b'<' | b'{', 0, second, ..] if *second != 0 => Some(UTF_16BE),
+        _ => None,
+    }
+}
+
+/// The charset of a Content-Type.
+fn charset(content_type: &str) -> Option<&'static Encoding> {
+    let lower = content_type.to_ascii_lowercase();
+    let label = &lower[lower.find("charset")? + 7..];
+    let label = label.trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
+    encoding(label.split([';', '"', '\'', ' ', ',']).next()?)
+}
+
+/// The label in an XML declaration (`encoding="…"`) or a `<meta>` (`charset=…`).
+fn declared(body: &[u8]) -> Option<&'static Encoding> {
+    let head: String = body.iter().take(DECLARATION_BYTES).map(|b| b.to_ascii_lowercase() as char).collect();
+    let at = match head.find("<?xml") {
+        Some(start) => {
+            let declaration = &head[start..start + head[start..].find("?>")?];
+            start + declaration.find("encoding")? + "encoding".len()
+        }
+        None => head.find("<meta").and_then(|meta| Some(meta + head[meta..].find("charset")? + "charset".len()))?,
+    };
+    let label = head[at..].trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
+    let label = encoding(label.split(['"', '\'', ';', ' ', '>', '/']).next()?)?;
+    // Whoever wrote this label in single bytes did not mean it.
+    Some(if label == UTF_16LE || label == UTF_16BE { UTF_8 } else { label })
+}
+
+fn encoding(label: &str) -> Option<&'static Encoding> {
+    Encoding::for_label(label.trim().as_bytes()).or(match label.trim() {
+        "ansi" | "windows1252" => Some(WINDOWS_1252),
+        "utf_8" | "utf8mb4" => Some(UTF_8),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_bytes_say_beats_what_labels_say() {
+        let utf_16: Vec<u8> = "<a>é".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let cases: [(&[u8], Option<&str>, &str); 10] = [
+            (b"plain", None, "plain"),
+            ("caf\u{e9}".as_bytes(), Some("text/xml; charset=iso-8859-1"), "café"),
+            (b"caf\xe9", Some("text/xml; charset=\"iso-8859-1\""), "café"),
+            (
+                b"<?xml version='1.0' encoding='windows-1251'?>\xef\xf0\xe8",
+                None,
+                "<?xml version='1.0' encoding='windows-1251'?>при",
+            ),
+            (b"<html><meta charset=euc-kr>\xba\xcf\xc7\xd1", None, "<html><meta charset=euc-kr>북한"),
+            (b"\xef\xbb\xbfmark", None, "mark"),
+            (&utf_16, None, "<a>é"),
+            (b"\x1b$B%K%e!<%9\x1b(B", Some("text/html; charset=iso-2022-jp"), "ニュース"),
+            (b"<?xml version=\"1.0\" encoding=\"nonsense\"?>x", None, "<?xml version=\"1.0\" encoding=\"nonsense\"?>x"),
+            (b"", Some("garbage"), ""),
+        ];
+        for (bytes, content_type, expected) in cases {
+            assert_eq!(text(bytes, content_type), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn one_bad_byte_does_not_change_the_encoding() {
+        let mut bytes = "북한의 자금세탁 방지 기구에 대한 보고서가 나왔다 ".repeat(3).into_bytes();
+        bytes.push(0xff);
+        assert!(text(&bytes, None).starts_with("북한의 자금세탁"));
+    }
+
+    #[test]
+    fn without_any_label_a_guess_is_made() {
+        let (bytes, _, _) =
+            encoding_rs::WINDOWS_1251.encode("Северная Корея пытается обойти санкции через подставные фирмы");
+        assert_eq!(text(&bytes, None), "Северная Корея пытается обойти санкции через подставные фирмы");
+    }
+}

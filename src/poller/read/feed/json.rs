@@ -1,0 +1,138 @@
+//! JSON Feed 1 and 1.1, read loosely: a value of the wrong type is a value that is missing.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{LIST_MAX, TITLE_CHARACTERS_MAX};
+use crate::model::{Enclosure, Entry, Reading};
+use crate::plain;
+use crate::poller::read::{absolute, dates, html};
+use crate::poller::source::{ReadError, ReadLimits};
+
+type Object = Map<String, Value>;
+
+pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading, ReadError> {
+    let value: Value = serde_json::from_str(text.trim()).map_err(|error| {
+        ReadError(format!("not a feed: begins like JSON, but is none ({})", plain::line(&error.to_string(), 120)))
+    })?;
+    let (Some(feed), Some(items)) = (value.as_object(), value.get("items").and_then(Value::as_array)) else {
+        return Err(ReadError("JSON, but no JSON Feed: it has no list of \"items\"".into()));
+    };
+    let said = words(feed, "version").contains("jsonfeed");
+    if !said && !items.is_empty() && !items.iter().any(|item| item.get("id").is_some() && has_text(item)) {
+        return Err(ReadError("JSON, but no JSON Feed: \"version\" does not name jsonfeed.org".into()));
+    }
+    let mut problems = Vec::new();
+    if items.len() > limits.entries_max {
+        problems.push(format!(
+            "the document has {} entries; only the first {} were read",
+            items.len(),
+            limits.entries_max
+        ));
+    }
+    let entries = items
+        .iter()
+        .filter_map(Value::as_object)
+        .take(limits.entries_max)
+        .map(|item| entry(item, feed, url, limits))
+        .collect();
+    Ok(Reading {
+        title: line(feed, "title", TITLE_CHARACTERS_MAX),
+        url: link(feed, "home_page_url", url),
+        description: html::plain_text(&words(feed, "description"), 8_000),
+        language: Some(line(feed, "language", 40)).filter(|language| !language.is_empty()),
+        hub: objects(feed, "hubs").find_map(|hub| link(hub, "url", url)),
+        entries,
+        problems,
+        ..Reading::default()
+    })
+}
+
+fn has_text(item: &Value) -> bool {
+    ["content_html", "content_text", "title", "url", "summary"].iter().any(|key| item.get(*key).is_some())
+}
+
+fn entry(item: &Object, feed: &Object, base: &Url, limits: &ReadLimits) -> Entry {
+    let plain_content = words(item, "content_text");
+    let content = match words(item, "content_html") {
+        html if !html.trim().is_empty() => html::plain_text(&html, limits.text_bytes_max),
+        _ => plain::text(&plain_content, limits.text_bytes_max),
+    };
+    let mut authors = names(item);
+    if authors.is_empty() {
+        authors = names(feed);
+    }
+    let mut enclosures: Vec<Enclosure> = Vec::new();
+    for attachment in objects(item, "attachments").take(LIST_MAX) {
+        if let Some(url) = link(attachment, "url", base) {
+            let media_type = Some(line(attachment, "mime_type", 100)).filter(|kind| !kind.is_empty());
+            let length = attachment.get("size_in_bytes").and_then(Value::as_u64);
+            enclosures.push(Enclosure { url, media_type, length });
+        }
+    }
+    Entry {
+        guid: line(item, "id", 2_000),
+        url: link(item, "url", base).or_else(|| link(item, "external_url", base)),
+        title: line(item, "title", TITLE_CHARACTERS_MAX),
+        summary: plain::text(&words(item, "summary"), limits.text_bytes_max),
+        content,
+        published: dates::timestamp(&words(item, "date_published")),
+        updated: dates::timestamp(&words(item, "date_modified")),
+        authors,
+        publisher: String::new(),
+        categories: item
+            .get("tags")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(|tag| plain::line(tag, 200))
+            .filter(|tag| !tag.is_empty())
+            .take(LIST_MAX)
+            .collect(),
+        enclosures,
+        language: Some(line(item, "language", 40)).filter(|language| !language.is_empty()),
+    }
+}
+
+/// Names of `authors` (1.1) and `author` (1.0, and found in the wild as a plain text).
+fn names(object: &Object) -> Vec<String> {
+    let list = object.get("authors").and_then(Value::as_array).into_iter().flatten().chain(object.get("author"));
+    let mut names: Vec<String> = Vec::new();
+    for author in list.take(LIST_MAX) {
+        let name = match author {
+            Value::String(name) => plain::line(name, 200),
+            Value::Object(author) => ["name", "url"]
+                .into_iter()
+                .map(|key| line(author, key, 200))
+                .find(|name| !name.is_empty())
+                .unwrap_or_default(),
+            _ => continue,
+        };
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn objects<'o>(object: &'o Object, key: &str) -> impl Iterator<Item = &'o Object> + use<'o> {
+    object.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
+}
+
+/// A text, or a number as a text.
+fn words(object: &Object, key: &str) -> String {
+    match object.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn line(object: &Object, key: &str, characters_max: usize) -> String {
+    plain::line(&words(object, key), characters_max)
+}
+
+fn link(object: &Object, key: &str, base: &Url) -> Option<String> {
+    absolute(base, &words(object, key))
+}

@@ -1,0 +1,133 @@
+use super::*;
+use crate::model::Entry;
+use url::Url;
+
+fn read_text(text: &str) -> Result<Reading, ReadError> {
+    let url = Url::parse("https://example.org/feeds/all.xml").unwrap();
+    read(&Document { url: &url, content_type: None, body: text.as_bytes() }, &ReadLimits::default())
+}
+
+fn entries(text: &str) -> Vec<Entry> {
+    read_text(text).unwrap().entries
+}
+
+#[test]
+fn one_feed_in_four_dialects_reads_the_same() {
+    let of = |text: &str| {
+        let reading = read_text(text).unwrap();
+        assert_eq!((reading.title.as_str(), reading.url.as_deref()), ("Coast Herald", Some("https://example.org/")));
+        assert!(reading.problems.is_empty() && !reading.truncated);
+        reading
+            .entries
+            .into_iter()
+            .map(|e| (e.guid, e.url, e.title, e.summary, e.content, e.published, e.authors, e.categories))
+            .collect::<Vec<_>>()
+    };
+    let rss = of(include_str!("../../../../tests/data/reading/rss.xml"));
+    assert_eq!(rss.len(), 2);
+    assert_eq!(rss[0].2, "Fish & chips: the port “strike” ends");
+    assert_eq!(rss[0].4, "The whole text.\n\nSecond paragraph.");
+    assert_eq!(of(include_str!("../../../../tests/data/reading/atom.xml")), rss);
+    assert_eq!(of(include_str!("../../../../tests/data/reading/rdf.xml")), rss);
+    assert_eq!(of(include_str!("../../../../tests/data/reading/feed.json")), rss);
+}
+
+#[test]
+fn broken_feeds_give_what_they_hold() {
+    for (why, text, titles) in [
+        ("no version", "<rss><channel><item><title>a</title></item></channel></rss>", &["a"][..]),
+        ("item outside the channel", "<rss><channel/><item><title>a</title></item></rss>", &["a"]),
+        ("item not closed", "<rss><item><title>a</title><item><title>b</title></rss>", &["a", "b"]),
+        (
+            "title not closed",
+            "<rss><item><title>a<link>https://example.org</link></item><item><title>b</title></item></rss>",
+            &["a", "b"],
+        ),
+        ("title never closed", "<rss><item><title>a</item><item><title>b</title></item></rss>", &["a", "b"]),
+        ("upper case", "<RSS><CHANNEL><ITEM><TITLE>a</TITLE></ITEM></CHANNEL></RSS>", &["a"]),
+        ("stray markup", "<rss><item><title>1 < 2 & 3</title></item></b></rss>", &["1 < 2 & 3"]),
+        ("prefix nobody declared", "<rss><item><dc:title>a</dc:title></item></rss>", &["a"]),
+        ("junk before", "\n junk <?xml version='1.0'?><rss><item><title>a</title></item></rss>", &["a"]),
+        ("undefined entity", "<rss><item><title>a&nbsp;&oops;</title></item></rss>", &["a &oops;"]),
+        (
+            "broken entry between good ones",
+            "<rss><item><title>a</title></item><item><<<></item><item><title>b</title></item></rss>",
+            &["a", "", "b"],
+        ),
+    ] {
+        let found: Vec<String> = entries(text).into_iter().map(|entry| entry.title).collect();
+        assert_eq!(found, titles, "{why}");
+    }
+}
+
+#[test]
+fn titles_of_images_and_sources_are_not_the_feeds() {
+    let text = "<rss><channel><image><title>Logo</title><link>https://example.org/logo</link></image><title>Feed</title>\
+                <item><source url='https://example.org/s'>Wire</source><title>a</title></item></channel></rss>";
+    let reading = read_text(text).unwrap();
+    assert_eq!((reading.title.as_str(), reading.url), ("Feed", None));
+    assert_eq!(reading.entries[0].publisher, "Wire");
+}
+
+#[test]
+fn a_feed_that_breaks_off_says_so() {
+    let reading = read_text("<rss><channel><item><title>a</title></item><item><title>b</ti").unwrap();
+    assert!(reading.truncated);
+    assert_eq!(reading.entries.len(), 2);
+}
+
+#[test]
+fn what_is_no_feed_is_named() {
+    for (text, expected) in [
+        ("", "an empty document instead of a feed"),
+        (
+            "<!doctype html><html><head><title>Log in</title><link rel=alternate type=application/rss+xml href=/f>",
+            "an HTML page titled \"Log in\"; it links these feeds: https://example.org/f",
+        ),
+        ("<html><p>x", "an HTML page instead of a feed; it links no feed"),
+        (
+            "<opml><body/></opml>",
+            "a document of another kind instead of a feed; it begins with \"<opml><body/></opml>\"",
+        ),
+        ("{\"a\": 1}", "JSON, but no JSON Feed: it has no list of \"items\""),
+        ("hello", "no feed at all instead of a feed; it begins with \"hello\""),
+    ] {
+        assert_eq!(read_text(text).unwrap_err().0, expected);
+    }
+}
+
+#[test]
+fn limits_hold_and_are_reported() {
+    let url = Url::parse("https://example.org/").unwrap();
+    let text = format!(
+        "<rss><channel>{}</channel></rss>",
+        "<item><title>t</title><description>123456789</description></item>".repeat(30)
+    );
+    let document = Document { url: &url, content_type: None, body: text.as_bytes() };
+    let reading = read(&document, &ReadLimits { entries_max: 7, text_bytes_max: 4 }).unwrap();
+    assert_eq!(reading.entries.len(), 7);
+    assert_eq!(reading.entries[0].summary, "1234");
+    assert_eq!(reading.problems, ["the document has more than 7 entries; the rest was not read"]);
+}
+
+#[test]
+fn hostile_documents_take_linear_time() {
+    for piece in [
+        "<item>",
+        "<!--",
+        "<![CDATA[",
+        "<x>",
+        "<title>",
+        "<description>",
+        "<link ",
+        "&amp;",
+        "<a b=\"",
+        "<entry><author><name>",
+        "<media:group>",
+    ] {
+        let text = format!("<rss><channel><item>{}", piece.repeat(100_000));
+        let _ = read_text(&text);
+    }
+    let nested = format!("{{\"items\":{}", "[".repeat(100_000));
+    assert!(read_text(&nested).is_err());
+}

@@ -1,0 +1,151 @@
+//! What stands between a start tag and its end tag, and how it becomes plain text.
+
+use super::tokens::{Tag, Token, Tokens};
+use crate::poller::read::{entities, html};
+
+/// The content of an element: a slice of the document, not touched yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Captured<'a> {
+    pub(super) raw: &'a str,
+    /// There are tags in it, not only text and CDATA sections.
+    pub(super) has_markup: bool,
+    /// Attributes of the element that say what its text is.
+    pub(super) kind: Kind,
+}
+
+/// What the publisher says the text is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing said, in a dialect where HTML is usual.
+    #[default]
+    Html,
+    /// Said to be plain text; it may be HTML all the same.
+    Text,
+    /// Markup as elements.
+    Xhtml,
+    Base64,
+}
+
+impl Kind {
+    /// From the attributes of an element; `by_default` where they say nothing.
+    pub(super) fn of(tag: &Tag<'_>, by_default: Kind) -> Kind {
+        let kind = tag.attribute("type").unwrap_or_default().to_ascii_lowercase();
+        let mode = tag.attribute("mode").unwrap_or_default().to_ascii_lowercase();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        match (mode.as_str(), kind) {
+            ("base64", _) => Kind::Base64,
+            (_, "xhtml" | "application/xhtml+xml" | "xml") => Kind::Xhtml,
+            (_, "html" | "text/html") => Kind::Html,
+            (_, "text" | "text/plain" | "plain") => Kind::Text,
+            (_, "") => by_default,
+            (_, kind) if kind.starts_with("text/") || kind.ends_with("xml") || !kind.contains('/') => by_default,
+            _ => Kind::Base64,
+        }
+    }
+}
+
+impl Captured<'_> {
+    pub(super) fn is_blank(&self) -> bool {
+        self.raw.trim().is_empty()
+    }
+
+    /// The characters as the publisher meant them before any HTML is looked at: addresses, dates, names of languages.
+    pub(super) fn decoded(&self, tokens: &Tokens<'_>) -> String {
+        let mut out = String::with_capacity(self.raw.len());
+        for token in Tokens::new(self.raw) {
+            match token {
+                Token::Text(text) => entities::decode_into(text, Some(&tokens.defined), &mut out),
+                Token::Literal(text) => out.push_str(text),
+                Token::Open(_) | Token::Close(_) => {}
+            }
+        }
+        out
+    }
+
+    /// As HTML source.
+    fn html(&self, tokens: &Tokens<'_>) -> String {
+        if self.has_markup { self.raw.to_string() } else { self.decoded(tokens) }
+    }
+
+    /// As one line of plain text.
+    pub(super) fn line(&self, tokens: &Tokens<'_>, bytes_max: usize) -> String {
+        self.plain(tokens, |text| html::plain_line(text, bytes_max))
+    }
+
+    /// As plain text of several lines.
+    pub(super) fn text(&self, tokens: &Tokens<'_>, bytes_max: usize) -> String {
+        self.plain(tokens, |text| html::plain_text(text, bytes_max))
+    }
+
+    fn plain(&self, tokens: &Tokens<'_>, to_plain: impl Fn(&str) -> String) -> String {
+        let source = match self.kind {
+            Kind::Base64 if !self.has_markup => match base64(self.raw) {
+                Some(text) => text,
+                None => self.decoded(tokens),
+            },
+            _ => self.html(tokens),
+        };
+        match self.kind {
+            Kind::Text if !self.has_markup && !html::looks_like_html(&source) => to_plain(&escape(&source)),
+            Kind::Xhtml => to_plain(&source),
+            // Markup that was escaped inside markup: the outer tags were put there by a careless program.
+            _ if self.has_markup && self.raw.contains("&lt;") => {
+                let once = to_plain(&source);
+                if html::looks_like_html(&once) { to_plain(&once) } else { once }
+            }
+            _ => to_plain(&source),
+        }
+    }
+}
+
+/// Text as HTML that shows it.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+/// The text in base 64; `None` if it is none, or no text.
+fn base64(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(raw: &str, kind: Kind, expected: &str) {
+        let captured = Captured { raw, has_markup: Tokens::new(raw).any(|t| matches!(t, Token::Open(_))), kind };
+        assert_eq!(captured.line(&Tokens::new(""), 1_000), expected, "{raw}");
+    }
+
+    #[test]
+    fn every_way_of_writing_text_is_read() {
+        check("AT&amp;T", Kind::Html, "AT&T");
+        check("AT&amp;amp;T", Kind::Html, "AT&T");
+        check("&lt;b&gt;bold&lt;/b&gt;", Kind::Html, "bold");
+        check("<![CDATA[<b>bold</b> &amp; more]]>", Kind::Html, "bold & more");
+        check("some <b>bold</b> text", Kind::Html, "some bold text");
+        check("<div>x &lt; y</div>", Kind::Xhtml, "x < y");
+        check("Vec&lt;T&gt; is &amp;", Kind::Text, "Vec<T> is &");
+        check("&lt;p&gt;mislabelled&lt;/p&gt;", Kind::Text, "mislabelled");
+        check("PGI+Ym9sZDwvYj4=", Kind::Base64, "bold");
+        check("<p>&lt;b&gt;twice&lt;/b&gt;</p>", Kind::Html, "twice");
+    }
+}
