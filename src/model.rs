@@ -91,8 +91,6 @@ pub struct Entry {
     pub updated: Option<Timestamp>,
     /// Names of authors.
     pub authors: Vec<String>,
-    /// Who published it, when that is not the source itself (aggregators, `<source>` in RSS).
-    pub publisher: String,
     /// Categories and tags.
     pub categories: Vec<String>,
     /// Attached files.

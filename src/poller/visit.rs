@@ -9,7 +9,7 @@
 //! Nothing is stored here: the result is committed as one by the poller. The first good visit is the baseline: its items are
 //! kept and scored, but marked as backlog, and nobody is told.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,13 +77,15 @@ impl Visitor {
         state.attempted_at = Some(now);
         let visited = match answer {
             Ok(Answer { response, reading, body_hash, fresh_for }) => {
+                let complete = reading.as_ref().is_none_or(|reading| !reading.truncated);
                 if let Some(reading) = reading {
                     state.error = plain::line(&problems_in_words(&reading.problems), 500);
                     self.sort_entries(source, &state, reading, &mut result, now).await?;
                 } else if state.health == Health::Failing {
                     state.error = String::new();
                 }
-                if response.status == 200 {
+                // What breaks off is read as far as it goes, and asked for again whole.
+                if response.status == 200 && complete {
                     state.etag = response.etag;
                     state.last_modified = response.last_modified;
                     state.body_hash = body_hash;
@@ -190,21 +192,33 @@ impl Visitor {
         now: Timestamp,
     ) -> store::Result<()> {
         let backlog = state.baseline_at.is_none() && !self.alert_backlog;
-        let mut read: BTreeMap<Id, NewItem> = BTreeMap::new();
-        let mut order = Vec::new();
-        for entry in reading.entries {
-            let new = self.item(source, &reading.language, entry, backlog, now);
-            if read.insert(new.item.id, new.clone()).is_none() {
-                order.push(new.item.id);
+        let keys = identity::keys(&reading.entries);
+        let id = |key: &str| Id::of(&[&source.name, key]);
+        let all: Vec<Id> = keys.iter().flat_map(|keys| keys.all().map(id)).collect();
+        let known = self.store.known_items(&all).await?;
+        let mut met = BTreeSet::new();
+        for (entry, keys) in reading.entries.into_iter().zip(keys) {
+            let own = id(&keys.primary);
+            if !met.insert(own) {
+                continue;
             }
-        }
-        let known = self.store.known_items(&order).await?;
-        for id in order {
-            let Some(new) = read.remove(&id) else { continue };
-            match known.get(&id) {
-                None => result.new_items.push(new),
-                Some(known) if known.text_hash != new.text_hash => result.edited_items.push(new),
-                Some(_) => {}
+            let aliases: Vec<Id> = keys.aliases.iter().map(|alias| id(alias)).collect();
+            match known.get(&own) {
+                Some(known) => {
+                    let mut new = self.item(source, &reading.language, entry, keys.primary, backlog, now);
+                    // The words may come under a mark that is an alias: the item they belong to is the stored one.
+                    new.item.id = known.id;
+                    new.aliases = aliases;
+                    if known.text_hash != new.text_hash {
+                        result.edited_items.push(new);
+                    }
+                }
+                None if aliases.iter().any(|alias| known.contains_key(alias)) => {}
+                None => {
+                    let mut new = self.item(source, &reading.language, entry, keys.primary, backlog, now);
+                    new.aliases = aliases;
+                    result.new_items.push(new);
+                }
             }
         }
         Ok(())
@@ -215,18 +229,18 @@ impl Visitor {
         source: &SourceConfig,
         feed_language: &Option<String>,
         entry: Entry,
+        key: String,
         backlog: bool,
         now: Timestamp,
     ) -> NewItem {
-        let key = identity::key(&entry);
         let id = Id::of(&[&source.name, &key]);
         let limit = self.settings.text_bytes_max;
         let title = plain::line(&entry.title, 1_000);
         let summary = plain::text(&entry.summary, limit);
         let content = plain::text(&entry.content, limit);
         let text_hash = xxh3_64(format!("{title}\0{summary}\0{content}").as_bytes()) as i64;
-        let story = match entry.url.as_deref().and_then(identity::canonical_link) {
-            Some(link) => Id::of(&["story by link", &link]),
+        let story = match entry.url.as_deref() {
+            Some(url) => Id::of(&["story by link", &identity::canonical(url)]),
             None => Id::of(&["story by item", &source.name, &key]),
         };
         let language = source.language.clone().or(entry.language).or_else(|| feed_language.clone()).unwrap_or_default();
@@ -248,7 +262,7 @@ impl Visitor {
             first_seen_at: now,
             backlog,
         };
-        NewItem { item, text_hash, story }
+        NewItem { item, text_hash, story, aliases: Vec::new() }
     }
 
     /// Fetches the article pages of new items, then of those that earlier visits could not read.

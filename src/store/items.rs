@@ -22,11 +22,15 @@ pub struct NewItem {
     pub text_hash: i64,
     /// The story it belongs to.
     pub story: Id,
+    /// Other identities under which the same item may come again.
+    pub aliases: Vec<Id>,
 }
 
 /// What is known of an item that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownItem {
+    /// The item itself; another identity than the one asked for when that is an alias.
+    pub id: Id,
     /// Hash of what the source gave when it was stored.
     pub text_hash: i64,
 }
@@ -99,6 +103,7 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
         |query, new| query.bind(new.story.0).bind(new.item.id.0).bind(millis(now)),
     )
     .await?;
+    remember_aliases(tx, items).await?;
     let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
     queue(tx, &ids, now).await?;
     let unread: Vec<&&NewItem> = items.iter().filter(|new| new.item.article_state == ArticleState::Unread).collect();
@@ -112,6 +117,14 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
     )
     .await?;
     Ok(stored)
+}
+
+async fn remember_aliases(tx: &mut Transaction<'static, Any>, items: &[&NewItem]) -> Result<()> {
+    let aliases: Vec<(Id, Id)> =
+        items.iter().flat_map(|new| new.aliases.iter().map(|alias| (*alias, new.item.id))).collect();
+    let (head, tail) = ("INSERT INTO aliases (id, item_id)", "ON CONFLICT (id) DO NOTHING");
+    write_rows(tx, head, tail, 2, &aliases, |query, (alias, item)| query.bind(alias.0).bind(item.0)).await?;
+    Ok(())
 }
 
 /// Puts items into the matcher's queue. For an item that is being scored while its text changes the fence rises, so that the
@@ -141,6 +154,7 @@ pub(super) async fn edit(tx: &mut Transaction<'static, Any>, items: &[&NewItem],
             .execute(&mut **tx)
             .await?;
     }
+    remember_aliases(tx, items).await?;
     let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
     queue(tx, &ids, now).await
 }
@@ -176,11 +190,19 @@ pub(super) async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[
 }
 
 impl Store {
-    /// Which of these items are stored.
+    /// Which of these identities belong to stored items, as the item's own or as an alias.
     pub async fn known_items(&self, ids: &[Id]) -> Result<BTreeMap<Id, KnownItem>> {
         let keys: Vec<i64> = ids.iter().map(|id| id.0).collect();
-        let rows = read_by_keys(&self.reader, "SELECT id, text_hash FROM items WHERE id", "", &keys).await?;
-        Ok(rows.iter().map(|row| (Id(row.get(0)), KnownItem { text_hash: row.get(1) })).collect())
+        let by_alias = "SELECT a.id, i.id, i.text_hash FROM aliases a JOIN items i ON i.id = a.item_id WHERE a.id";
+        let by_id = "SELECT id, id, text_hash FROM items WHERE id";
+        let mut known = BTreeMap::new();
+        // An item's own identity comes last: it wins over an alias of another.
+        for head in [by_alias, by_id] {
+            for row in read_by_keys(&self.reader, head, "", &keys).await? {
+                known.insert(Id(row.get(0)), KnownItem { id: Id(row.get(1)), text_hash: row.get(2) });
+            }
+        }
+        Ok(known)
     }
 
     /// Items of a source whose article page is still to be read, the oldest first.

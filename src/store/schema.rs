@@ -59,6 +59,11 @@ const MIGRATIONS: &[&[&str]] = &[&[
     "CREATE UNIQUE INDEX items_id ON items (id)",
     "CREATE INDEX items_source ON items (source, first_seen_at)",
     "CREATE INDEX items_url ON items (url)",
+    // Other marks under which an item is known, hashed with its source: a guid or link that changes makes no new item.
+    "CREATE TABLE aliases (
+        id BIGINT NOT NULL PRIMARY KEY,
+        item_id BIGINT NOT NULL
+    )",
     // Items whose article page is still to be read.
     "CREATE TABLE unread_articles (
         item_id BIGINT NOT NULL PRIMARY KEY,

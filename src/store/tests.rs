@@ -62,7 +62,7 @@ fn new_item(source: &str, key: &str) -> NewItem {
         first_seen_at: at(1),
         backlog: false,
     };
-    NewItem { item, text_hash: 1, story: Id::of(&["story", key]) }
+    NewItem { item, text_hash: 1, story: Id::of(&["story", key]), aliases: vec![] }
 }
 
 async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestamp) -> u64 {
@@ -214,6 +214,21 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
         let again = store.claim_unscored("me", at(42), at(47), 10).await.unwrap();
         assert_eq!(again.len(), 1);
         assert_eq!(again[0].item.summary, "now on topic");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_item_is_known_by_its_aliases() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let mut new = new_item("wire", "1");
+        new.aliases = vec![Id(11), Id(12)];
+        let own = new.item.id;
+        visit(&store, "wire", vec![new], at(1)).await;
+        let known = store.known_items(&[own, Id(12), Id(13)]).await.unwrap();
+        assert_eq!(known.keys().copied().collect::<Vec<_>>(), [Id(12).min(own), Id(12).max(own)]);
+        assert!(known.values().all(|known| known.id == own));
     })
     .await;
 }
