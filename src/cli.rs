@@ -116,7 +116,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     arguments.global.color.apply();
-    start_log(&arguments.global);
+    // The demonstration speaks for itself; its log only matters when something is wrong.
+    let quiet = matches!(arguments.command, Command::Demo(_));
+    start_log(&arguments.global, if quiet { "warn" } else { "info" });
     match dispatch(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -160,9 +162,9 @@ impl Color {
 }
 
 /// Starts the log: into the journal with fields when systemd runs us, else to standard error.
-fn start_log(global: &Global) {
+fn start_log(global: &Global, usual: &str) {
     let default = match global.verbose {
-        0 => "info",
+        0 => usual,
         1 => "newswatch=debug,info",
         _ => "newswatch=trace,debug",
     };

@@ -174,7 +174,7 @@ impl Channel for Email {
 
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Box::pin(async move {
-            let mail = self.mail(message)?;
+            let mail = write_mail(message, &self.from)?;
             let transport = self.transport()?;
             match transport.send(mail).await {
                 Ok(_) => Ok(()),
@@ -232,35 +232,33 @@ impl Email {
         }
         Ok(kept.insert(builder.build()).clone())
     }
+}
 
-    fn mail(&self, message: &Message) -> Result<lettre::Message, DeliveryError> {
-        let bad = |what: &str, error: &dyn std::fmt::Display| DeliveryError::Permanent(format!("{what}: {error}"));
-        let to: Mailbox = message.recipient.parse().map_err(|error| bad("the recipient is not a mail address", &error))?;
-        let domain = self.from.email.domain().to_string();
-        let mut builder = lettre::Message::builder()
-            .from(self.from.clone())
-            .to(to)
-            .subject(plain::line(&message.subject, 200))
-            .message_id(Some(message_id(message, &domain)))
-            .date(std::time::SystemTime::from(message.created_at));
-        let profiles = profiles(&message.hits);
-        let route = plain::line(&message.route, 64);
-        for (name, value) in [
-            (HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_string()),
-            (HeaderName::new_from_ascii_str("List-Id"), format!("<{route}.newswatch.{domain}>")),
-            (HeaderName::new_from_ascii_str("X-Newswatch-Route"), route.clone()),
-            (HeaderName::new_from_ascii_str("X-Newswatch-Profiles"), profiles),
-        ] {
-            builder = builder.raw_header(HeaderValue::new(name, value));
-        }
-        builder
-            .multipart(
-                MultiPart::alternative()
-                    .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(message.text.clone()))
-                    .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(message.html.clone())),
-            )
-            .map_err(|error| bad("the mail cannot be written", &error))
+/// The message as a mail from `from` to its recipient: plain text and HTML, ready to be sent or kept.
+pub fn write_mail(message: &Message, from: &Mailbox) -> Result<lettre::Message, DeliveryError> {
+    let bad = |what: &str, error: &dyn std::fmt::Display| DeliveryError::Permanent(format!("{what}: {error}"));
+    let to: Mailbox = message.recipient.parse().map_err(|error| bad("the recipient is not a mail address", &error))?;
+    let domain = from.email.domain();
+    let mut builder = lettre::Message::builder()
+        .from(from.clone())
+        .to(to)
+        .subject(plain::line(&message.subject, 200))
+        .message_id(Some(message_id(message, domain)))
+        .date(std::time::SystemTime::from(message.created_at));
+    let route = plain::line(&message.route, 64);
+    for (name, value) in [
+        (HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_string()),
+        (HeaderName::new_from_ascii_str("List-Id"), format!("<{route}.newswatch.{domain}>")),
+        (HeaderName::new_from_ascii_str("X-Newswatch-Route"), route.clone()),
+        (HeaderName::new_from_ascii_str("X-Newswatch-Profiles"), profiles(&message.hits)),
+    ] {
+        builder = builder.raw_header(HeaderValue::new(name, value));
     }
+    let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(message.text.clone());
+    let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(message.html.clone());
+    builder
+        .multipart(MultiPart::alternative().singlepart(text).singlepart(html))
+        .map_err(|error| bad("the mail cannot be written", &error))
 }
 
 /// A function of the outbox row alone: a repeat after a crash carries the same.
@@ -362,7 +360,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             transport: Mutex::new(None),
         };
-        let mail = String::from_utf8(email.mail(&message).unwrap().formatted()).unwrap();
+        let mail = String::from_utf8(write_mail(&message, &email.from).unwrap().formatted()).unwrap();
         assert!(mail.contains("Message-ID: <newswatch.000000000007@example.org>\r\n"), "{mail}");
         assert!(mail.contains("Subject: two Bcc: evil@example.org\r\n"), "{mail}");
         assert!(mail.contains("Auto-Submitted: auto-generated\r\n"), "{mail}");
