@@ -16,7 +16,11 @@ pub fn line(text: &str, characters_max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(characters_max * 4));
     let mut count = 0;
     let mut gap = false;
-    for c in text.chars() {
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        if c == '\u{9b}' || (c == '\u{1b}' && characters.peek() == Some(&'[')) {
+            skip_control_sequence(&mut characters);
+        }
         if is_steering(c) || c.is_whitespace() {
             // A zero-width character separates nothing.
             gap |= !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}') && count > 0;
@@ -35,6 +39,14 @@ pub fn line(text: &str, characters_max: usize) -> String {
         count += 1;
     }
     out
+}
+
+/// Leaves out the parameters and the final letter of a terminal's control sequence (ECMA-48 section 5.4), which would stand
+/// there as rubbish when only its first character goes.
+fn skip_control_sequence(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    characters.next_if_eq(&'[');
+    while characters.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
+    characters.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
 }
 
 /// Text of several lines: as [`line`], but line breaks stay (at most one empty line in a row) and at most `bytes_max` bytes
@@ -77,12 +89,13 @@ mod tests {
     #[test]
     fn nothing_steers_a_terminal() {
         let cases = [
-            ("\u{1b}[31mred\u{1b}[0m", "[31mred [0m"),
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
             ("a\r\nBcc: x", "a Bcc: x"),
             ("  two\t\twords ", "two words"),
             ("safe\u{202e}gpj.exe", "safe gpj.exe"),
             ("zero\u{200b}width", "zerowidth"),
-            ("\u{9b}31m csi", "31m csi"),
+            ("\u{9b}31m csi", "csi"),
+            ("array\u{1b}", "array"),
             ("북한 자금세탁", "북한 자금세탁"),
             ("", ""),
         ];

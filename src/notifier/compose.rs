@@ -333,7 +333,7 @@ mod tests {
     fn a_hit_is_shown_with_its_reasons_and_nothing_active() {
         let message = compose(ingredients(&row(DeliveryKind::Alert), vec![hit()])).unwrap();
         assert_eq!(message.subject, "[apg] Observer <script>alert(1)</script> Bcc: x");
-        for part in ["observer status (50 %)", "Score 0.50, threshold 0.25", "matched on summary only", "newswatch why", "The [31mPaper"] {
+        for part in ["observer status (50 %)", "Score 0.50, threshold 0.25", "matched on summary only", "newswatch why", "The Paper"] {
             assert!(message.text.contains(part), "{part} is missing in:\n{}", message.text);
         }
         assert!(!message.html.contains("<script"), "{}", message.html);

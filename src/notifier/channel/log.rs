@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(
             text_line(&message, &hit),
             "hit profile=apg score=0.50/0.25 source=wire id=000000000001 url=https://a.example/x%20y \
-             title=\"a \\\"b\\\" hit profile=fake [2J\" why=\"observer\" message=000000000002"
+             title=\"a \\\"b\\\" hit profile=fake\" why=\"observer\" message=000000000002"
         );
         assert!(!json_line(&message, &hit).contains('\n'));
         let folder = tempfile::tempdir().unwrap();
