@@ -4,8 +4,10 @@
 //! profiles are whole files (`profiles.d/*.toml`); both are read in name order. The settings of a kind of source or
 //! channel are read in that kind's own file; here they are put together and checked against one another.
 
+mod duration;
 pub mod fetch;
 mod find;
+mod problem;
 pub mod route;
 pub mod schedule;
 pub mod section;

@@ -4,112 +4,19 @@
 //! answer is `None`, so reading goes on. [`Section::finish`] notes the keys that nobody asked for, with the nearest
 //! valid one. Pure: text in, values and problems out.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
-/// A place in a configuration file; lines and columns count from 1, columns in characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Path as the operator would type it.
-    pub file: Arc<str>,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
-
-/// Something wrong in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Where; `None` when it is not in a file (a folder that is missing).
-    pub place: Option<Place>,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Some(place) => write!(f, "{place}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-/// All problems found so far.
-#[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
-
-impl Problems {
-    /// Notes one.
-    pub fn add(&self, place: Option<Place>, message: impl Into<String>) {
-        self.0.borrow_mut().push(Problem { place, message: message.into() });
-    }
-
-    /// All of them by file and line.
-    pub fn into_sorted(self) -> Vec<Problem> {
-        let mut list = self.0.into_inner();
-        list.sort();
-        list.dedup();
-        list
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.borrow().len()
-    }
-
-    /// There are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// A file's name and text.
-#[derive(Debug)]
-pub struct File {
-    name: Arc<str>,
-    text: String,
-}
+pub use super::duration::{parse_duration, show_duration};
+pub use super::problem::{File, Place, Problem, Problems};
 
 impl File {
-    /// A file that was read.
-    pub fn new(name: &str, text: String) -> File {
-        File { name: name.into(), text }
-    }
-
-    /// The name it was read by.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Where the byte `at` stands.
-    pub fn place(&self, at: usize) -> Place {
-        let before = self.text.get(..at).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
-        Place {
-            file: self.name.clone(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
-    }
-
     /// Parses the text. Syntax errors are noted; what could be read is handed to `read` as the outermost section.
     pub fn read<T>(&self, problems: &Problems, read: impl FnOnce(Section<'_>) -> T) -> T {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
@@ -458,37 +365,6 @@ pub fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
-/// "30m", "1h 30m", "2 weeks" as a length of time; `None` for anything else, for negative ones, months and years.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let span: Span = text.trim().parse().ok()?;
-    if span.get_years() != 0 || span.get_months() != 0 {
-        return None;
-    }
-    let length: SignedDuration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
-    Duration::try_from(length).ok()
-}
-
-/// A length of time in words a person would use: "30 min", "6 h", "2 days".
-pub fn show_duration(length: Duration) -> String {
-    let seconds = length.as_secs();
-    if seconds == 0 {
-        return format!("{} ms", length.as_millis());
-    }
-    let parts =
-        [(seconds / 86_400, "day"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
-    let shown: Vec<String> = parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .take(2)
-        .map(|(count, unit)| match (*unit, *count) {
-            ("day", 1) => "1 day".to_string(),
-            ("day", days) => format!("{days} days"),
-            _ => format!("{count} {unit}"),
-        })
-        .collect();
-    shown.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -520,17 +396,5 @@ mod tests {
                 "a.toml:3:8: `name` must be a text in quotes, but it is a whole number",
             ],
         );
-    }
-
-    #[test]
-    fn durations_read_and_show() {
-        for (text, shown) in
-            [("30m", "30 min"), ("1h 30m", "1 h 30 min"), ("2 days", "2 days"), ("1w", "7 days"), ("1 day", "1 day")]
-        {
-            assert_eq!(parse_duration(text).map(show_duration).as_deref(), Some(shown), "{text}");
-        }
-        for text in ["", "30", "fast", "-5m", "1 month", "5 parsecs"] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
     }
 }

@@ -1,0 +1,99 @@
+//! What is wrong in which place of which file.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+/// A place in a configuration file; lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Path as the operator would type it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Something wrong in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where; `None` when it is not in a file (a folder that is missing).
+    pub place: Option<Place>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some(place) => write!(f, "{place}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// All problems found so far.
+#[derive(Debug, Default)]
+pub struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    /// Notes one.
+    pub fn add(&self, place: Option<Place>, message: impl Into<String>) {
+        self.0.borrow_mut().push(Problem { place, message: message.into() });
+    }
+
+    /// All of them by file and line.
+    pub fn into_sorted(self) -> Vec<Problem> {
+        let mut list = self.0.into_inner();
+        list.sort();
+        list.dedup();
+        list
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A file's name and text.
+#[derive(Debug)]
+pub struct File {
+    pub(super) name: Arc<str>,
+    pub(super) text: String,
+}
+
+impl File {
+    /// A file that was read.
+    pub fn new(name: &str, text: String) -> File {
+        File { name: name.into(), text }
+    }
+
+    /// The name it was read by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the byte `at` stands.
+    pub fn place(&self, at: usize) -> Place {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        Place {
+            file: self.name.clone(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
