@@ -260,12 +260,11 @@ fn read_name(section: &mut Section<'_>) -> Option<String> {
     Some(name)
 }
 
+/// A kind of source or channel: its name and how its settings are read.
+type Kind<T> = (&'static str, fn(&mut Section<'_>) -> Option<Arc<T>>);
+
 /// Reads `kind` and what that kind wants; of an unknown kind nobody can tell which keys are right.
-fn read_kind<T: ?Sized>(
-    section: &mut Section<'_>,
-    kinds: &[(&str, fn(&mut Section<'_>) -> Option<Arc<T>>)],
-    default: Option<&str>,
-) -> Option<Arc<T>> {
+fn read_kind<T: ?Sized>(section: &mut Section<'_>, kinds: &[Kind<T>], default: Option<&str>) -> Option<Arc<T>> {
     let words: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
     let present = if default.is_some() { section.has("kind") } else { section.required_text("kind").is_some() };
     let kind = section.one_of("kind", &words);

@@ -14,8 +14,6 @@ use crate::config::section::show_duration;
 use crate::config::{Config, SourceConfig};
 use crate::plain;
 
-/// Exit code for an invalid configuration (EX_CONFIG of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
 /// Lists of names are broken into lines of so many characters.
 const LINE_WIDTH: usize = 110;
 
@@ -36,7 +34,7 @@ pub fn run(config: Option<&Path>, _arguments: &Arguments, now: Timestamp) -> any
                 writeln!(out, "{}", plain::line(&problem.to_string(), 2_000))?;
             }
             writeln!(out, "{}", counted(problems.len(), "problem"))?;
-            Ok(ExitCode::from(EXIT_CONFIG))
+            Ok(ExitCode::from(super::EXIT_CONFIG))
         }
     }
 }
@@ -216,9 +214,9 @@ fn counted(count: usize, what: &str) -> String {
 fn show_bytes(bytes: u64) -> String {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * 1024;
-    if bytes >= MIB && bytes % MIB == 0 {
+    if bytes >= MIB && bytes.is_multiple_of(MIB) {
         format!("{} MiB", bytes / MIB)
-    } else if bytes >= KIB && bytes % KIB == 0 {
+    } else if bytes >= KIB && bytes.is_multiple_of(KIB) {
         format!("{} KiB", bytes / KIB)
     } else {
         format!("{bytes} bytes")

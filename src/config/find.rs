@@ -100,3 +100,33 @@ pub(super) fn read(path: &Path, problems: &Problems) -> Option<File> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_in_name_order_without_what_editors_leave() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["20-b.toml", "10-a.toml", ".10-a.toml.swp", ".hidden.toml", "old.toml~", "notes.txt"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let problems = Problems::default();
+        let files = read_folder(folder.path(), &problems);
+        let names: Vec<_> = files.iter().map(|file| Path::new(file.name()).file_name().unwrap()).collect();
+        assert_eq!(names, ["10-a.toml", "20-b.toml"]);
+        assert_eq!(read_folder(&folder.path().join("none"), &problems).len(), 0);
+        assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn a_missing_main_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join(MAIN_FILE);
+        let message = main_file(Some(folder.path())).unwrap_err();
+        assert!(message.contains(&missing.display().to_string()) && message.contains("newswatch init"), "{message}");
+        std::fs::write(&missing, "").unwrap();
+        assert_eq!(main_file(Some(folder.path())), Ok(missing.clone()));
+        assert_eq!(main_file(Some(&missing)), Ok(missing));
+    }
+}
