@@ -12,6 +12,7 @@ pub mod feed;
 pub mod guard;
 pub mod html;
 mod markup;
+pub mod mojibake;
 
 use url::Url;
 

@@ -230,7 +230,8 @@ fn partial(tokens: &[Token]) -> Option<Timestamp> {
         [Number(year, 4), Mark('-'), Number(month, 1 | 2), ..] => date(*year, *month, 1),
         [Number(value, 6)] => date(value / 100, value % 100, 1),
         [Number(year, 2), Mark('-'), Number(month, 2), Mark('-'), Number(day, 2), ..] => {
-            date(full_year(*year), *month, *day)
+            let (time, offset) = time_beside(tokens, 0, 5);
+            return to_timestamp(date(full_year(*year), *month, *day)?, time, offset);
         }
         _ => None,
     }?;
@@ -508,6 +509,7 @@ mod tests {
             ("2026-270", "2026-09-27T00:00:00Z"),
             ("2026-09", "2026-09-01T00:00:00Z"),
             ("2026", "2026-01-01T00:00:00Z"),
+            ("26-09-26T10:11:12+00:00", "2026-09-26T10:11:12Z"),
             ("Sat Sep 26 10:11:12 2026", "2026-09-26T10:11:12Z"),
             ("Sat Sep 26 10:11:12 KST 2026", "2026-09-26T01:11:12Z"),
             ("Sat, 26 Sep 2026 10:11:12 PM", "2026-09-26T22:11:12Z"),

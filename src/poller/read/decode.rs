@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::entities::windows_1252;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
@@ -13,6 +14,15 @@ const DECLARATION_BYTES: usize = 1024;
 /// Order: byte order mark; UTF-16 by its zero bytes; valid UTF-8 with multi-byte characters, whatever the labels say (no other
 /// encoding looks like that by chance); the label in Content-Type; the label in the document; UTF-8; a guess.
 pub fn text<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
+    let text = decoded(body, content_type);
+    // U+0080 to U+009F in a text are always windows-1252 that somebody took for ISO 8859-1.
+    if text.as_bytes().windows(2).any(|pair| pair[0] == 0xc2 && pair[1] < 0xa0) {
+        return Cow::Owned(text.chars().map(|c| u8::try_from(c).map_or(c, windows_1252)).collect());
+    }
+    text
+}
+
+fn decoded<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
     if let Some((encoding, _)) = Encoding::for_bom(body) {
         return encoding.decode(body).0;
     }
@@ -34,7 +44,8 @@ pub fn text<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
         }
     }
     let lossy = String::from_utf8_lossy(body);
-    if bad_share(&lossy) < 0.05 {
+    // By chance no more than a few of the bytes above 127 would make characters.
+    if bad_share(&lossy) < 0.5 {
         return lossy;
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
@@ -86,9 +97,12 @@ fn declared(body: &[u8]) -> Option<&'static Encoding> {
 }
 
 fn encoding(label: &str) -> Option<&'static Encoding> {
-    Encoding::for_label(label.trim().as_bytes()).or(match label.trim() {
+    let label = label.trim().replace('_', "-");
+    Encoding::for_label(label.as_bytes()).or(match label.as_str() {
         "ansi" | "windows1252" => Some(WINDOWS_1252),
-        "utf_8" | "utf8mb4" => Some(UTF_8),
+        "utf8mb4" => Some(UTF_8),
+        "maccyrillic" | "mac-cyrillic" => Encoding::for_label(b"x-mac-cyrillic"),
+        "shift-jis" => Encoding::for_label(b"shift_jis"),
         _ => None,
     })
 }
@@ -100,7 +114,7 @@ mod tests {
     #[test]
     fn what_the_bytes_say_beats_what_labels_say() {
         let utf_16: Vec<u8> = "<a>é".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let cases: [(&[u8], Option<&str>, &str); 10] = [
+        let cases: [(&[u8], Option<&str>, &str); 11] = [
             (b"plain", None, "plain"),
             ("caf\u{e9}".as_bytes(), Some("text/xml; charset=iso-8859-1"), "café"),
             (b"caf\xe9", Some("text/xml; charset=\"iso-8859-1\""), "café"),
@@ -114,6 +128,7 @@ mod tests {
             (&utf_16, None, "<a>é"),
             (b"\x1b$B%K%e!<%9\x1b(B", Some("text/html; charset=iso-2022-jp"), "ニュース"),
             (b"<?xml version=\"1.0\" encoding=\"nonsense\"?>x", None, "<?xml version=\"1.0\" encoding=\"nonsense\"?>x"),
+            (b"don\xc2\x92t", None, "don’t"),
             (b"", Some("garbage"), ""),
         ];
         for (bytes, content_type, expected) in cases {

@@ -8,6 +8,8 @@
 //! Deliberately not a parser of XML: one in eight feeds that a strict parser accepts loses items silently, because their
 //! publisher and the parser disagree on namespaces or versions.
 
+mod capture;
+mod draft;
 mod json;
 mod names;
 mod text;
@@ -22,8 +24,10 @@ use crate::poller::source::{Document, ReadError, ReadLimits};
 
 /// Characters kept of a title; the rest is shown as "…".
 const TITLE_CHARACTERS_MAX: usize = 1_000;
+/// Characters kept of a name: authors, categories.
+const NAME_CHARACTERS_MAX: usize = 200;
 /// Categories, authors and enclosures kept of one entry.
-const LIST_MAX: usize = 50;
+const LIST_MAX: usize = 100;
 
 /// Reads a feed of any kind.
 pub fn read(document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {

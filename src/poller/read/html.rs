@@ -8,8 +8,7 @@ use crate::plain;
 pub const DEPTH_MAX: usize = 256;
 
 /// Elements whose content is never text for a reader.
-const DROPPED: &[&str] =
-    &["script", "style", "head", "template", "iframe", "object", "noembed", "noframes", "textarea", "select"];
+const DROPPED: &[&str] = &["script", "style", "head", "template", "noembed", "noframes", "textarea", "select"];
 /// Elements that begin and end a line.
 const BLOCKS: &[&str] = &[
     "address",
@@ -62,7 +61,7 @@ const BLOCKS: &[&str] = &[
     "ul",
 ];
 /// Elements that separate words within a line.
-const CELLS: &[&str] = &["td", "th", "button", "img", "video", "audio", "svg", "math"];
+const CELLS: &[&str] = &["td", "th", "button", "img", "video", "audio", "svg", "math", "iframe", "object"];
 /// All other elements of HTML, those that stand inside words.
 const INLINE: &[&str] = &[
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "embed", "font", "i",
@@ -302,7 +301,7 @@ fn strip(html: &str, bytes_max: usize) -> String {
         }
         if let Some(body) = rest.strip_prefix("<!--") {
             // A comment that never ends hides nothing.
-            match body.find("-->").filter(|_| comments_end) {
+            match comments_end.then(|| body.find("-->")).flatten() {
                 Some(end) => rest = &body[end + 3..],
                 None => {
                     comments_end = false;
@@ -317,9 +316,16 @@ fn strip(html: &str, bytes_max: usize) -> String {
             rest = body.get(end + 3..).unwrap_or("");
             continue;
         }
-        if rest.starts_with("<!") || rest.starts_with("<?") {
-            rest = &rest[rest.find('>').map_or(rest.len(), |end| end + 1)..];
-            continue;
+        if rest.starts_with("<?")
+            || rest
+                .strip_prefix("<!")
+                .is_some_and(|body| body.starts_with(|c: char| c.is_ascii_alphabetic() || c == '['))
+        {
+            if let Some(end) = rest.find('>') {
+                rest = &rest[end + 1..];
+                continue;
+            }
+            break;
         }
         let Some(tag) = tag(rest) else {
             if rest.as_bytes().get(1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/')

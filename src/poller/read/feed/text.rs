@@ -1,7 +1,12 @@
 //! What stands between a start tag and its end tag, and how it becomes plain text.
 
+use super::NAME_CHARACTERS_MAX;
 use super::tokens::{Tag, Token, Tokens};
-use crate::poller::read::{entities, html};
+use crate::plain;
+use crate::poller::read::{entities, html, mojibake};
+
+/// A longer name is none.
+const NAME_BYTES_MAX: usize = 1_000;
 
 /// The content of an element: a slice of the document, not touched yet.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +74,42 @@ impl Captured<'_> {
 
     /// As one line of plain text.
     pub(super) fn line(&self, tokens: &Tokens<'_>, bytes_max: usize) -> String {
-        self.plain(tokens, |text| html::plain_line(text, bytes_max))
+        self.plain(tokens, |text| mojibake::repair(html::plain_line(text, bytes_max)))
     }
 
     /// As plain text of several lines.
     pub(super) fn text(&self, tokens: &Tokens<'_>, bytes_max: usize) -> String {
-        self.plain(tokens, |text| html::plain_text(text, bytes_max))
+        self.plain(tokens, |text| mojibake::repair(html::plain_text(text, bytes_max)))
+    }
+
+    /// A name: plain text, or an element for it.
+    pub(super) fn person(&self, tokens: &Tokens<'_>) -> String {
+        if !self.has_markup {
+            return self.line(tokens, NAME_CHARACTERS_MAX);
+        }
+        let mut found: [Option<String>; 2] = [None, None];
+        let mut inner = Tokens::new(self.raw);
+        while let Some(token) = inner.next() {
+            let Token::Open(tag) = token else { continue };
+            let at = match tag.split().1.to_ascii_lowercase().as_str() {
+                "name" => 0,
+                "email" => 1,
+                _ => continue,
+            };
+            let start = inner.at;
+            let behind = &self.raw[start..plain::floor_char_boundary(self.raw, start + NAME_BYTES_MAX)];
+            let end = behind.find("</").unwrap_or(behind.len());
+            let value = Captured { raw: &behind[..end], has_markup: false, kind: Kind::Text };
+            let value = value.line(tokens, NAME_CHARACTERS_MAX);
+            if !value.is_empty() {
+                found[at].get_or_insert(value);
+            }
+        }
+        match found {
+            [None, None] => self.line(tokens, NAME_CHARACTERS_MAX),
+            [Some(name), _] => name,
+            [None, Some(email)] => email,
+        }
     }
 
     fn plain(&self, tokens: &Tokens<'_>, to_plain: impl Fn(&str) -> String) -> String {

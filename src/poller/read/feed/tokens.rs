@@ -64,16 +64,18 @@ pub(super) struct Tokens<'a> {
     /// that never end would be searched to its end a million times.
     comment_ends: bool,
     section_ends: bool,
+    /// Elements of this entry that turned out to have no end tag.
+    pub(super) rescues: usize,
 }
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(text: &'a str) -> Tokens<'a> {
-        Tokens { text, at: 0, defined: Defined::new(), comment_ends: true, section_ends: true }
+        Tokens { text, at: 0, defined: Defined::new(), comment_ends: true, section_ends: true, rescues: 0 }
     }
 
     fn special(&mut self, rest: &'a str) -> Option<Token<'a>> {
         if let Some(body) = rest.strip_prefix("<!--") {
-            match body.find("-->").filter(|_| self.comment_ends) {
+            match self.comment_ends.then(|| body.find("-->")).flatten() {
                 Some(end) => self.at += end + 7,
                 None => {
                     self.comment_ends = false;
@@ -84,7 +86,7 @@ impl<'a> Tokens<'a> {
         }
         if let Some(body) = rest.strip_prefix("<![CDATA[") {
             self.at += 9;
-            return match body.find("]]>").filter(|_| self.section_ends) {
+            return match self.section_ends.then(|| body.find("]]>")).flatten() {
                 Some(end) => {
                     self.at += end + 3;
                     Some(Token::Literal(&body[..end]))
@@ -167,6 +169,11 @@ impl<'a> Iterator for Tokens<'a> {
             return Some(Token::Open(Tag { name, attributes, empty }));
         }
     }
+}
+
+/// The name is one of these, in whatever case.
+pub(super) fn is_any(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]

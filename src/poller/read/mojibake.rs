@@ -1,0 +1,84 @@
+//! Text that was encoded as UTF-8 twice ("CataluÃ±a", "donâ€™t"), put right where that is certain.
+
+use super::entities::windows_1252;
+
+/// Runs of characters that are the bytes of UTF-8, read as windows-1252, become what the bytes mean. All other text stays: the
+/// bytes of UTF-8 follow rules that words of no language follow by chance.
+pub fn repair(text: String) -> String {
+    if !text.contains(is_lead) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut changed = false;
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(is_lead) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match sequence(rest) {
+            Some((character, length)) => {
+                out.push(character);
+                rest = &rest[length..];
+                changed = true;
+            }
+            None => {
+                let first = rest.chars().next().map_or(0, char::len_utf8);
+                out.push_str(&rest[..first]);
+                rest = &rest[first..];
+            }
+        }
+    }
+    out.push_str(rest);
+    if changed { out } else { text }
+}
+
+/// The character may be the first byte of a sequence of several.
+fn is_lead(c: char) -> bool {
+    matches!(c, '\u{c2}'..='\u{c3}' | '\u{c4}' | '\u{c5}' | '\u{d0}' | '\u{d1}' | '\u{e2}'..='\u{ef}' | '\u{f0}')
+}
+
+/// The character whose bytes stand here, and how long they are as text.
+fn sequence(text: &str) -> Option<(char, usize)> {
+    let lead = byte(text.chars().next()?)?;
+    let count = match lead {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        _ => 4,
+    };
+    let mut bytes = [0u8; 4];
+    let mut length = 0;
+    let mut characters = text.chars();
+    for slot in &mut bytes[..count] {
+        let character = characters.next()?;
+        *slot = byte(character)?;
+        length += character.len_utf8();
+    }
+    let decoded = std::str::from_utf8(&bytes[..count]).ok()?.chars().next()?;
+    (!decoded.is_control()).then_some((decoded, length))
+}
+
+/// The byte of windows-1252 above 127 that is this character.
+fn byte(c: char) -> Option<u8> {
+    match c {
+        '\u{a0}'..='\u{ff}' => u8::try_from(c).ok(),
+        _ => (0x80..=0x9f).find(|byte| windows_1252(*byte) == c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_certain_is_changed() {
+        for (text, expected) in [
+            ("CataluÃ±a", "Cataluña"),
+            ("donâ€™t â€“ â€¦", "don’t – …"),
+            ("SÃO PAULO, ÂNGULO, naïve, Über, señor, fiancée", "SÃO PAULO, ÂNGULO, naïve, Über, señor, fiancée"),
+            ("ë¶í", "ë¶í"),
+            ("plain", "plain"),
+            ("북한 Ã", "북한 Ã"),
+        ] {
+            assert_eq!(repair(text.to_string()), expected);
+        }
+    }
+}
