@@ -103,7 +103,8 @@ impl<'a> Marks<'a> {
 
     fn aliases(&self) -> Vec<String> {
         let mut aliases = Vec::new();
-        if !self.guid.is_empty() && !self.link.is_empty() && !(self.title.is_empty() && self.text.is_empty()) {
+        let says_something = !self.title.is_empty() || !self.text.is_empty();
+        if !self.guid.is_empty() && !self.link.is_empty() && says_something {
             aliases.push(key("same guid", &[self.guid, self.title, self.text]));
         }
         if !self.link.is_empty() {

@@ -96,7 +96,7 @@ pub fn looks_like_html(text: &str) -> bool {
             if tag(rest).is_some_and(|tag| tag.is_known()) || rest.starts_with("<!--") {
                 return true;
             }
-        } else if entities::decode(&rest[..plain::floor_char_boundary(rest, 12)]).chars().next() != Some('&')
+        } else if !entities::decode(&rest[..plain::floor_char_boundary(rest, 12)]).starts_with('&')
             || rest.starts_with("&amp;")
         {
             return true;

@@ -53,7 +53,10 @@ fn sequence(text: &str) -> Option<(char, usize)> {
         length += character.len_utf8();
     }
     let decoded = std::str::from_utf8(&bytes[..count]).ok()?.chars().next()?;
-    (!decoded.is_control()).then_some((decoded, length))
+    // "à la Å»" is a capital letter at the end of a quotation.
+    let is_quotation =
+        count == 2 && matches!(bytes[1], 0xab | 0xbb) && !characters.next().is_some_and(char::is_alphabetic);
+    (!decoded.is_control() && !is_quotation).then_some((decoded, length))
 }
 
 /// The byte of windows-1252 above 127 that is this character.
@@ -76,6 +79,8 @@ mod tests {
             ("SÃO PAULO, ÂNGULO, naïve, Über, señor, fiancée", "SÃO PAULO, ÂNGULO, naïve, Über, señor, fiancée"),
             ("ë¶í", "ë¶í"),
             ("plain", "plain"),
+            ("ÆGTE »RØDGRØD MED Å«", "ÆGTE »RØDGRØD MED Å«"),
+            ("coÃ»ter", "coûter"),
             ("북한 Ã", "북한 Ã"),
         ] {
             assert_eq!(repair(text.to_string()), expected);

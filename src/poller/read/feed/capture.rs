@@ -29,7 +29,7 @@ impl<'a> Tokens<'a> {
                     has_markup = true;
                 }
                 Some(Token::Close(name)) => {
-                    if is_any(name, &["item", "entry", "channel", "feed", "rss", "rdf:RDF"]) {
+                    if is_any(name, &["item", "entry", "channel", "feed", "rss"]) {
                         break self.rescue(next_field.unwrap_or((before, has_markup)), &mut has_markup);
                     }
                     has_markup = true;

@@ -12,9 +12,11 @@ use crate::poller::source::{ReadError, ReadLimits};
 type Object = Map<String, Value>;
 
 pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading, ReadError> {
-    let value: Value = serde_json::from_str(text.trim()).map_err(|error| {
-        ReadError(format!("not a feed: begins like JSON, but is none ({})", plain::line(&error.to_string(), 120)))
-    })?;
+    let value: Value = serde_json::from_str(text.trim())
+        .or_else(|error| serde_json::from_str(&without_lone_surrogates(text.trim())).map_err(|_| error))
+        .map_err(|error| {
+            ReadError(format!("not a feed: begins like JSON, but is none ({})", plain::line(&error.to_string(), 120)))
+        })?;
     let (Some(feed), Some(items)) = (value.as_object(), value.get("items").and_then(Value::as_array)) else {
         return Err(ReadError("JSON, but no JSON Feed: it has no list of \"items\"".into()));
     };
@@ -46,6 +48,32 @@ pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading
         problems,
         ..Reading::default()
     })
+}
+
+/// Half a character, written as an escape, which is no text and would cost the whole feed, becomes U+FFFD.
+fn without_lone_surrogates(text: &str) -> String {
+    let surrogate = |at: usize| -> Option<u32> {
+        let digits = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        u32::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit))
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    let mut at = 0;
+    while let Some(found) = text[at..].find('\\') {
+        at += found;
+        match (surrogate(at), surrogate(at + 6)) {
+            (None, _) => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+            (Some(0xd800..0xdc00), Some(0xdc00..)) => at += 12,
+            (Some(_), _) => {
+                out.push_str(&text[done..at]);
+                out.push_str("\\ufffd");
+                at += 6;
+                done = at;
+            }
+        }
+    }
+    out.push_str(&text[done..]);
+    out
 }
 
 fn has_text(item: &Value) -> bool {
@@ -135,4 +163,29 @@ fn line(object: &Object, key: &str, characters_max: usize) -> String {
 
 fn link(object: &Object, key: &str, base: &Url) -> Option<String> {
     absolute(base, &words(object, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_character_does_not_cost_the_feed() {
+        let url = Url::parse("https://example.org/").expect("an address");
+        let text = r#"{"version":"https://jsonfeed.org/version/1","items":[{"id":"1","title":"a\ud83d b\\ud83d \ud83d\ude00"}]}"#;
+        let reading = read(text, &url, &ReadLimits::default()).expect("a feed");
+        assert_eq!(reading.entries[0].title, "a\u{fffd} b\\ud83d \u{1f600}");
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_are_missing_values() {
+        let url = Url::parse("https://example.org/").expect("an address");
+        let text = r#"{"version":"https://jsonfeed.org/version/1","title":["x"],"items":[{"id":7,"title":{},"tags":"a","authors":[3,{"name":"A"}]},5]}"#;
+        let reading = read(text, &url, &ReadLimits::default()).expect("a feed");
+        assert_eq!((reading.title.as_str(), reading.entries.len()), ("", 1));
+        assert_eq!(
+            (reading.entries[0].guid.as_str(), reading.entries[0].authors.as_slice()),
+            ("7", &["A".to_string()][..])
+        );
+    }
 }

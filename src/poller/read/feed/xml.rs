@@ -106,14 +106,17 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn read_all(&mut self) {
-        let mut open_frames = 0i32;
+        // The element that must be closed for the document to be whole.
+        let mut root: Option<String> = None;
+        let mut complete = false;
         while let Some(token) = self.tokens.next() {
             match token {
                 Token::Open(tag) => {
                     let (family, local) = self.name(&tag);
                     match names::frame(family, &local) {
                         Some(Frame::Feed) => {
-                            open_frames += i32::from(!tag.empty);
+                            complete |= root.is_none() && tag.empty;
+                            root.get_or_insert_with(|| local.clone());
                             self.open_feed(&tag, &local);
                         }
                         Some(Frame::Entry) => {
@@ -136,7 +139,7 @@ impl<'a> Reader<'a, '_> {
                     if tokens::is_any(local, &["item", "entry"]) {
                         self.close_entry();
                     } else if tokens::is_any(local, &["rss", "feed", "rdf", "channel"]) {
-                        open_frames -= 1;
+                        complete |= root.as_deref().is_none_or(|root| root.eq_ignore_ascii_case(local));
                         self.close_entry();
                     } else if let Some(draft) = &mut self.entry
                         && let Some(at) = draft.inside.iter().rposition(|inside| inside.eq_ignore_ascii_case(name))
@@ -147,7 +150,7 @@ impl<'a> Reader<'a, '_> {
                 Token::Text(_) | Token::Literal(_) => {}
             }
         }
-        self.reading.truncated = open_frames > 0;
+        self.reading.truncated = root.is_some() && !complete;
         if self.reading.truncated {
             self.reading
                 .problems
