@@ -122,7 +122,10 @@ pub fn main() -> ExitCode {
     match dispatch(arguments) {
         Ok(code) => code,
         Err(error) => {
-            if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+            {
                 return ExitCode::SUCCESS;
             }
             let text = plain::text(&format!("{error:#}"), 10_000);
@@ -210,7 +213,11 @@ pub(crate) fn load_config(global: &Global) -> anyhow::Result<Result<Config, Exit
                 writeln!(out, "{}", plain::line(&problem.to_string(), 2_000))?;
             }
             let count = problems.len();
-            writeln!(out, "newswatch: {count} {} in the configuration", if count == 1 { "problem" } else { "problems" })?;
+            writeln!(
+                out,
+                "newswatch: {count} {} in the configuration",
+                if count == 1 { "problem" } else { "problems" }
+            )?;
             Ok(Err(ExitCode::from(EXIT_CONFIG)))
         }
     }

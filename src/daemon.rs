@@ -225,7 +225,9 @@ async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: Cancel
             sum.visits += progress.visits;
             sum.items += progress.items;
         }
-        Err(error) => tracing::error!("the last visits could not be stored, they are made again at the next start: {error}"),
+        Err(error) => {
+            tracing::error!("the last visits could not be stored, they are made again at the next start: {error}")
+        }
     }
     done.cancel();
     shared.matcher.notify_one();
@@ -233,7 +235,12 @@ async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: Cancel
 }
 
 /// Loop 2. Ends a single cycle when polling is over and nothing is left unscored.
-async fn match_items(mut matcher: Matcher, mut shared: Shared, polled: CancellationToken, done: CancellationToken) -> u64 {
+async fn match_items(
+    mut matcher: Matcher,
+    mut shared: Shared,
+    polled: CancellationToken,
+    done: CancellationToken,
+) -> u64 {
     let mut hits = 0;
     let mut trouble = Trouble::new("matching");
     loop {
@@ -304,7 +311,9 @@ async fn notify(mut notifier: Notifier, mut shared: Shared, matched: Cancellatio
     match notifier.stop(shared.clock.now(), tokio::time::sleep(STOP_WAIT)).await {
         Ok(finished) => sum + finished,
         Err(error) => {
-            tracing::error!("the last deliveries could not be recorded, they may be repeated with the same message id: {error}");
+            tracing::error!(
+                "the last deliveries could not be recorded, they may be repeated with the same message id: {error}"
+            );
             sum
         }
     }
@@ -378,7 +387,10 @@ async fn pulse(shared: Shared, store: Store) {
         });
         match store.note(HEARTBEAT_NOTE, &now.to_string()).await {
             Ok(()) if moving => systemd::alive(&status_line(&shared.config.borrow().clone())),
-            Ok(()) => tracing::error!("a loop stands still for over {} minutes; the watchdog is not fed", STANDSTILL.as_mins()),
+            Ok(()) => tracing::error!(
+                "a loop stands still for over {} minutes; the watchdog is not fed",
+                STANDSTILL.as_mins()
+            ),
             Err(error) => tracing::error!("the store does not answer; the watchdog is not fed: {error}"),
         }
         tokio::time::sleep(every).await;

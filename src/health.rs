@@ -93,7 +93,10 @@ pub fn overall(
     match loops_seen_at {
         None => note(Overall::Broken, "the daemon never ran with this store (newswatch run)".to_string()),
         Some(at) if now.duration_since(at).as_mins() >= 10 => {
-            note(Overall::Broken, format!("the daemon has not been seen for {} minutes", now.duration_since(at).as_mins()));
+            note(
+                Overall::Broken,
+                format!("the daemon has not been seen for {} minutes", now.duration_since(at).as_mins()),
+            );
         }
         Some(_) => {}
     }
@@ -101,13 +104,22 @@ pub fn overall(
     if failing > 0 && failing == sources.len() {
         note(Overall::Broken, format!("none of the {failing} sources can be read"));
     } else if failing > 0 {
-        note(Overall::Degraded, format!("{failing} of {} sources cannot be read (newswatch source list --failing)", sources.len()));
+        note(
+            Overall::Degraded,
+            format!("{failing} of {} sources cannot be read (newswatch source list --failing)", sources.len()),
+        );
     }
     if dead_deliveries > 0 {
-        note(Overall::Degraded, format!("{dead_deliveries} messages were given up (newswatch outbox list --state dead)"));
+        note(
+            Overall::Degraded,
+            format!("{dead_deliveries} messages were given up (newswatch outbox list --state dead)"),
+        );
     }
     if overdue_deliveries > 0 {
-        note(Overall::Degraded, format!("{overdue_deliveries} messages wait for another attempt (newswatch outbox list)"));
+        note(
+            Overall::Degraded,
+            format!("{overdue_deliveries} messages wait for another attempt (newswatch outbox list)"),
+        );
     }
     (worst, reasons)
 }
@@ -156,7 +168,10 @@ mod tests {
             source("e", Health::New, None),
         ];
         let coverage = coverage(&sources, 7, at(0), at(24));
-        assert_eq!((coverage.sources, coverage.read, coverage.failing.len(), coverage.paused.len(), coverage.not_asked), (5, 1, 1, 1, 2));
+        assert_eq!(
+            (coverage.sources, coverage.read, coverage.failing.len(), coverage.paused.len(), coverage.not_asked),
+            (5, 1, 1, 1, 2)
+        );
     }
 
     #[test]

@@ -120,13 +120,20 @@ impl Matcher {
             }
             Err(error) if items > 1 => {
                 // One text of this batch makes scoring fail: find it by scoring one at a time.
-                tracing::error!("scoring a batch of {items} items failed inside newswatch, trying them one by one: {error}");
+                tracing::error!(
+                    "scoring a batch of {items} items failed inside newswatch, trying them one by one: {error}"
+                );
                 self.batch_max = 1;
                 return Ok((Progress::default(), now + LEASE));
             }
             Err(error) => {
                 let item = &batch[0].item;
-                tracing::error!(source = item.source, "item {} of {} cannot be scored and is left out; please report it: {error}", item.id, item.source);
+                tracing::error!(
+                    source = item.source,
+                    "item {} of {} cannot be scored and is left out; please report it: {error}",
+                    item.id,
+                    item.source
+                );
                 self.result(&batch, Vec::new(), None, now)
             }
         };
@@ -159,7 +166,13 @@ impl Matcher {
         }
         result.scored = batch.iter().map(|unscored| (unscored.item.id, unscored.claim.clone())).collect();
         if let (Some(data), Some(first)) = (counted, batch.first()) {
-            let id = Id::of(&["frequencies", &self.owner, &first.item.id.to_string(), &first.claim.fence.to_string(), &now.to_string()]);
+            let id = Id::of(&[
+                "frequencies",
+                &self.owner,
+                &first.item.id.to_string(),
+                &first.claim.fence.to_string(),
+                &now.to_string(),
+            ]);
             result.frequencies = Some((id.0, data));
         }
         result

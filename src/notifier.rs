@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::config::Config;
 use crate::config::route::{RouteConfig, When};
 use crate::health;
-use crate::model::{DeliveryKind, Id, Outcome, OutboxRow};
+use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::DeliveryError;
@@ -85,7 +85,8 @@ impl Notifier {
         let next_row = self.store.next_delivery_due().await?;
         let next = [next_digest, next_row].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
         // With no room left there is nothing to do before a delivery ends.
-        let earliest = if room == 0 { now + SignedDuration::from_secs(1) } else { now + SignedDuration::from_millis(5) };
+        let earliest =
+            if room == 0 { now + SignedDuration::from_secs(1) } else { now + SignedDuration::from_millis(5) };
         Ok((finished, next.clamp(earliest, now + LOOK_AGAIN)))
     }
 

@@ -20,10 +20,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::config::SourceConfig;
-use crate::plain;
 use crate::model::{Health, SourceState};
-use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
+use crate::plain;
 use crate::store;
+use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
 use visit::Visitor;
 
 /// A claim is held so long; a visit is much shorter, so only a dead or stopped watcher loses one.
@@ -171,7 +171,9 @@ impl Poller {
         let visits = self.finished.len();
         let first_contacts = self.finished.iter().filter(|result| result.is_first_contact()).count();
         if first_contacts > 0 {
-            tracing::info!("first contact with {first_contacts} sources: what they show is kept as backlog, nobody is told of it");
+            tracing::info!(
+                "first contact with {first_contacts} sources: what they show is kept as backlog, nobody is told of it"
+            );
         }
         for result in self.finished.drain(..) {
             report(&result);
@@ -181,8 +183,7 @@ impl Poller {
 
     async fn claim(&mut self, now: Timestamp) -> store::Result<()> {
         let limit = self.in_flight_max * 4;
-        let claimed =
-            self.visitor.store.claim_sources(&self.owner, now, now + LEASE, limit, PER_HOST_MAX).await?;
+        let claimed = self.visitor.store.claim_sources(&self.owner, now, now + LEASE, limit, PER_HOST_MAX).await?;
         if claimed.is_empty() {
             let due = self.visitor.store.next_source_due(now).await?.unwrap_or(Timestamp::MAX);
             self.claim_at = due.clamp(now + SignedDuration::from_millis(50), now + LOOK_AGAIN);
@@ -206,7 +207,8 @@ impl Poller {
             let (name, host) = (waiting.state.name.clone(), waiting.state.host.clone());
             self.busy_hosts.insert(host.clone());
             let visitor = self.visitor.clone();
-            let task = self.visits.spawn(async move { visitor.visit(&source, waiting.state, waiting.claim, now).await });
+            let task =
+                self.visits.spawn(async move { visitor.visit(&source, waiting.state, waiting.claim, now).await });
             self.visiting.insert(task.id(), (name, host));
         }
         self.waiting = kept;
@@ -218,19 +220,29 @@ fn report(result: &VisitResult) {
     let state = &result.state;
     let name = plain::line(&state.name, 100);
     match state.health {
-        Health::Failing if state.failures == 1 => tracing::warn!(
-            source = name, next = state.next_reason,
-            "{name} cannot be read: {}", state.error
-        ),
-        Health::Failing => tracing::debug!(source = name, failures = state.failures, "{name} still cannot be read: {}", state.error),
+        Health::Failing if state.failures == 1 => {
+            tracing::warn!(source = name, next = state.next_reason, "{name} cannot be read: {}", state.error)
+        }
+        Health::Failing => {
+            tracing::debug!(source = name, failures = state.failures, "{name} still cannot be read: {}", state.error)
+        }
         Health::Fine | Health::New => {
             if result.failures_before > 0 {
-                tracing::info!(source = name, "{name} can be read again, after {} failed visits", result.failures_before);
+                tracing::info!(
+                    source = name,
+                    "{name} can be read again, after {} failed visits",
+                    result.failures_before
+                );
             }
             if !state.error.is_empty() && !result.new_items.is_empty() {
                 tracing::warn!(source = name, "{name} was read in part: {}", state.error);
             }
-            tracing::debug!(source = name, items = result.new_items.len(), "{name} was read, {} new items", result.new_items.len());
+            tracing::debug!(
+                source = name,
+                items = result.new_items.len(),
+                "{name} was read, {} new items",
+                result.new_items.len()
+            );
         }
     }
 }

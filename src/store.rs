@@ -37,7 +37,9 @@ pub enum StoreError {
         known: i64,
     },
     /// Another daemon works on the same SQLite file.
-    #[error("another newswatch already runs on {0}: stop it first (systemctl stop newswatch), or use another store.url")]
+    #[error(
+        "another newswatch already runs on {0}: stop it first (systemctl stop newswatch), or use another store.url"
+    )]
     InUse(PathBuf),
     /// The file or folder cannot be opened or made.
     #[error("cannot open the store {path}: {error}")]

@@ -83,7 +83,12 @@ impl Web {
             3 => return Err(FetchError::Connection("cannot connect: connection refused".into())),
             4 => return Ok(Response { status: 503, retry_after: Some("7200".into()), ..response }),
             5 => return Ok(Response { status: 500, ..response }),
-            6 => return Ok(Response { body: b"<html><title>Log in</title><body>Please log in</body></html>".to_vec(), ..response }),
+            6 => {
+                return Ok(Response {
+                    body: b"<html><title>Log in</title><body>Please log in</body></html>".to_vec(),
+                    ..response
+                });
+            }
             _ => {}
         }
         let items = self.items(n, now);
@@ -93,7 +98,8 @@ impl Web {
         }
         let mut body = String::from("<rss version=\"2.0\"><channel><title>t</title>");
         for (url, on_topic) in &items {
-            let words = if *on_topic { "The observer seat was taken away today." } else { "A quiet day in the harbour." };
+            let words =
+                if *on_topic { "The observer seat was taken away today." } else { "A quiet day in the harbour." };
             write!(body, "<item><title>Report {}</title><link>{url}</link><guid>{url}</guid><description>{words}</description></item>", &url[20..]).unwrap();
         }
         body.push_str("</channel></rss>");
@@ -310,7 +316,8 @@ async fn a_week_with_failures_and_crashes_keeps_every_promise() {
     // 2. and 3. At least once and recognisable: a copy has the id of its first; one story, one alert a route.
     // 9. What first contacts showed is told to nobody. (A first answer that a crash swallowed is shown again and is the
     //    baseline then, so backlog is what the store calls so.)
-    let backlog: BTreeSet<String> = hits.iter().filter(|hit| hit.item.backlog).filter_map(|hit| hit.item.url.clone()).collect();
+    let backlog: BTreeSet<String> =
+        hits.iter().filter(|hit| hit.item.backlog).filter_map(|hit| hit.item.url.clone()).collect();
     for (url, first) in &shown {
         if on_topic(url) && *first {
             assert!(backlog.contains(url), "{url} was shown at the first contact");

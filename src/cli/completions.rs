@@ -14,6 +14,11 @@ pub struct Arguments {
 
 /// Prints them.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "newswatch", &mut std::io::stdout().lock());
+    clap_complete::generate(
+        arguments.shell,
+        &mut super::Arguments::command(),
+        "newswatch",
+        &mut std::io::stdout().lock(),
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -126,7 +126,8 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
     say(&message.text)?;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let from = "newswatch <newswatch@localhost.example>".parse()?;
-    let mail = email::write_mail(&message, &from).map_err(|error| anyhow::anyhow!("the mail cannot be written: {error}"))?;
+    let mail =
+        email::write_mail(&message, &from).map_err(|error| anyhow::anyhow!("the mail cannot be written: {error}"))?;
     for (name, bytes) in [("digest.eml", mail.formatted()), ("digest.html", message.html.into_bytes())] {
         let path = out.join(name);
         std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;

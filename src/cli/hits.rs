@@ -87,7 +87,9 @@ fn since(text: &str) -> anyhow::Result<Timestamp> {
     if let Some(length) = parse_duration(text) {
         return Ok(super::now() - jiff::SignedDuration::try_from(length)?);
     }
-    text.parse().map_err(|_| anyhow::anyhow!("--since {text:?} is neither a time (2026-11-21T08:00:00Z) nor a length of time (2d)"))
+    text.parse().map_err(|_| {
+        anyhow::anyhow!("--since {text:?} is neither a time (2026-11-21T08:00:00Z) nor a length of time (2d)")
+    })
 }
 
 /// A hit as a person reads it.
@@ -105,13 +107,20 @@ pub(super) fn print(out: &mut impl Write, hit: &Hit) -> std::io::Result<()> {
         hit.threshold
     )?;
     writeln!(out, "  {bold}{}{bold:#}", plain::line(&item.title, 300))?;
-    let publisher = if item.publisher.is_empty() { String::new() } else { format!("{}, by ", plain::line(&item.publisher, 100)) };
+    let publisher =
+        if item.publisher.is_empty() { String::new() } else { format!("{}, by ", plain::line(&item.publisher, 100)) };
     writeln!(out, "  {publisher}{}, published {}", item.source, super::show_time(item.published_at))?;
     let why: Vec<String> = hit
         .reasons
         .iter()
         .take(6)
-        .map(|reason| format!("{} {:.0} %", plain::line(&reason.term, 60), 100.0 * reason.share / hit.score.max(f64::MIN_POSITIVE)))
+        .map(|reason| {
+            format!(
+                "{} {:.0} %",
+                plain::line(&reason.term, 60),
+                100.0 * reason.share / hit.score.max(f64::MIN_POSITIVE)
+            )
+        })
         .collect();
     writeln!(out, "  why: {}", why.join(", "))?;
     if let Some(url) = &item.url {

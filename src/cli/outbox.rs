@@ -61,8 +61,24 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                         "waiting" => format!("due {}", super::show_time(Some(row.due_at))),
                         _ => super::show_time(row.finished_at),
                     };
-                    write!(out, "{}  {}  {} of route {}{to}, {when}, {} attempts", row.id, row.state, row.kind.as_str(), row.route, row.attempts)?;
-                    writeln!(out, "{}", if row.error.is_empty() { String::new() } else { format!(": {}", plain::line(&row.error, 300)) })?;
+                    write!(
+                        out,
+                        "{}  {}  {} of route {}{to}, {when}, {} attempts",
+                        row.id,
+                        row.state,
+                        row.kind.as_str(),
+                        row.route,
+                        row.attempts
+                    )?;
+                    writeln!(
+                        out,
+                        "{}",
+                        if row.error.is_empty() {
+                            String::new()
+                        } else {
+                            format!(": {}", plain::line(&row.error, 300))
+                        }
+                    )?;
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -27,17 +27,24 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let text = match Url::parse(&arguments.target) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => {
             // A bad or missing configuration must not keep anyone from looking at a site: its network settings are enough.
-            let settings = Config::load(global.config.as_deref()).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
+            let settings =
+                Config::load(global.config.as_deref()).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
             let http = Http::new(&settings)?;
             let response = super::block_on(async { Ok(http.fetch(Request::get(url, "*/*")).await?) })?;
             if response.status != 200 {
                 anyhow::bail!("{} answers with status {}", response.url, response.status);
             }
-            report(&Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body })
+            report(&Document {
+                url: &response.url,
+                content_type: response.content_type.as_deref(),
+                body: &response.body,
+            })
         }
         _ => {
             let path = Path::new(&arguments.target);
-            let body = std::fs::read(path).with_context(|| format!("{} is neither an http address nor a file", plain::line(&arguments.target, 300)))?;
+            let body = std::fs::read(path).with_context(|| {
+                format!("{} is neither an http address nor a file", plain::line(&arguments.target, 300))
+            })?;
             let url = Url::parse("about:blank")?;
             report(&Document { url: &url, content_type: None, body: &body })
         }

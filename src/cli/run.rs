@@ -24,8 +24,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    let options =
-        Options { once: arguments.once, backlog: arguments.backlog, config_path: global.config.clone() };
+    let options = Options { once: arguments.once, backlog: arguments.backlog, config_path: global.config.clone() };
     let shown = config.clone();
     super::block_on(async move {
         let summary = daemon::run(config, options.clone()).await?;
@@ -41,9 +40,15 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "{} sources asked, {failing} cannot be read; {} new items, {} hits, {} messages; next: newswatch hits, newswatch status",
             summary.visits, summary.items, summary.hits, summary.deliveries
         )?;
-        let no_network = sources.iter().filter(|source| source.error.starts_with("unknown host") || source.error.starts_with("cannot connect")).count();
+        let no_network = sources
+            .iter()
+            .filter(|source| source.error.starts_with("unknown host") || source.error.starts_with("cannot connect"))
+            .count();
         if failing > 0 && failing == sources.len() && no_network * 2 > failing {
-            writeln!(out, "No source could be reached: this machine seems to have no network. `newswatch demo` shows the whole job without one.")?;
+            writeln!(
+                out,
+                "No source could be reached: this machine seems to have no network. `newswatch demo` shows the whole job without one."
+            )?;
         }
         Ok(if failing > 0 && failing == sources.len() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     })

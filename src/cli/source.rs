@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use comfy_table::Table;
 
-
 use super::Global;
 use crate::config::Config;
 use crate::model::{Health, SourceState};
@@ -103,7 +102,11 @@ async fn list(config: &Config, failing: bool, json: bool) -> anyhow::Result<Exit
     }
     writeln!(out, "{}", table.trim_fmt())?;
     if sources.is_empty() {
-        writeln!(out, "The store knows no source yet: newswatch run reads the configuration's {} sources.", config.sources.len())?;
+        writeln!(
+            out,
+            "The store knows no source yet: newswatch run reads the configuration's {} sources.",
+            config.sources.len()
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,13 +123,29 @@ async fn show(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
         writeln!(out, "never asked")?;
         return Ok(ExitCode::SUCCESS);
     };
-    writeln!(out, "state       {}{}", state(&source), if source.failures > 0 { format!(", {} failed visits in a row since {}", source.failures, super::show_time(source.failing_since)) } else { String::new() })?;
-    for (what, at) in [("first read", source.baseline_at), ("last visit", source.attempted_at), ("last read", source.succeeded_at), ("last news", source.changed_at)] {
+    writeln!(
+        out,
+        "state       {}{}",
+        state(&source),
+        if source.failures > 0 {
+            format!(", {} failed visits in a row since {}", source.failures, super::show_time(source.failing_since))
+        } else {
+            String::new()
+        }
+    )?;
+    for (what, at) in [
+        ("first read", source.baseline_at),
+        ("last visit", source.attempted_at),
+        ("last read", source.succeeded_at),
+        ("last news", source.changed_at),
+    ] {
         writeln!(out, "{what:<12}{}", super::show_time(at))?;
     }
     writeln!(out, "next visit  {}, because: {}", super::show_time(Some(source.next_at)), source.next_reason)?;
     writeln!(out, "items       {}", source.items)?;
-    let validator = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or("none".to_string(), |bytes| plain::line(&String::from_utf8_lossy(bytes), 200));
+    let validator = |bytes: &Option<Vec<u8>>| {
+        bytes.as_ref().map_or("none".to_string(), |bytes| plain::line(&String::from_utf8_lossy(bytes), 200))
+    };
     writeln!(out, "ETag        {}", validator(&source.etag))?;
     writeln!(out, "Modified    {}", validator(&source.last_modified))?;
     if !source.error.is_empty() {
@@ -148,12 +167,20 @@ async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
     let http = Http::new(&config.fetch)?;
     let response = http.fetch(Request::get(source.url.clone(), source.reader.accept())).await?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "status {} from {}, {} bytes, {}", response.status, response.url, response.body.len(), plain::line(response.content_type.as_deref().unwrap_or("no content type"), 100))?;
+    writeln!(
+        out,
+        "status {} from {}, {} bytes, {}",
+        response.status,
+        response.url,
+        response.body.len(),
+        plain::line(response.content_type.as_deref().unwrap_or("no content type"), 100)
+    )?;
     if response.status != 200 {
         return Ok(ExitCode::FAILURE);
     }
     let limits = ReadLimits { entries_max: config.fetch.entries_max, text_bytes_max: config.fetch.text_bytes_max };
-    let document = Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
+    let document =
+        Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
     let reading = source.reader.read(&document, &limits)?;
     writeln!(out, "{}: {} items", plain::line(&reading.title, 200), reading.entries.len())?;
     for problem in &reading.problems {
@@ -172,8 +199,15 @@ async fn pause(config: &Config, name: &str, paused: bool) -> anyhow::Result<Exit
     find(config, name)?;
     let store = super::open_store(config).await?;
     if !store.pause_source(name, paused).await? {
-        anyhow::bail!("source {name} is disabled or was never run: there is nothing to {}", if paused { "pause" } else { "resume" });
+        anyhow::bail!(
+            "source {name} is disabled or was never run: there is nothing to {}",
+            if paused { "pause" } else { "resume" }
+        );
     }
-    writeln!(std::io::stdout().lock(), "{name} {}", if paused { "is paused until newswatch source resume" } else { "is asked again" })?;
+    writeln!(
+        std::io::stdout().lock(),
+        "{name} {}",
+        if paused { "is paused until newswatch source resume" } else { "is asked again" }
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -78,16 +78,40 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             writeln!(out, "  {}", plain::line(reason, 500))?;
         }
         let fine = sources.iter().filter(|source| source.health == Health::Fine).count();
-        writeln!(out, "sources   {} configured, {fine} fine, {} failing, {} paused", sources.len(), coverage.failing.len(), coverage.paused.len())?;
-        writeln!(out, "          {} read in the last 24 h; next visit {}", coverage.read, next.map_or("never".to_string(), |at| super::show_distance(at, now)))?;
+        writeln!(
+            out,
+            "sources   {} configured, {fine} fine, {} failing, {} paused",
+            sources.len(),
+            coverage.failing.len(),
+            coverage.paused.len()
+        )?;
+        writeln!(
+            out,
+            "          {} read in the last 24 h; next visit {}",
+            coverage.read,
+            next.map_or("never".to_string(), |at| super::show_distance(at, now))
+        )?;
         writeln!(out, "items     {items} in all, {items_today} in the last 24 h, {unscored} not scored yet")?;
         let by_profile: Vec<String> = hits.iter().map(|(profile, count)| format!("{profile} {count}")).collect();
-        writeln!(out, "hits      in the last 24 h: {}", if by_profile.is_empty() { "none".to_string() } else { by_profile.join(", ") })?;
+        writeln!(
+            out,
+            "hits      in the last 24 h: {}",
+            if by_profile.is_empty() { "none".to_string() } else { by_profile.join(", ") }
+        )?;
         writeln!(out, "messages  {} sent, {} waiting, {} given up", count("sent"), count("waiting"), count("dead"))?;
         if let Some((at, route)) = digest {
-            writeln!(out, "digest    next {} ({route}, {})", super::show_distance(at, now), super::show_time(Some(at)))?;
+            writeln!(
+                out,
+                "digest    next {} ({route}, {})",
+                super::show_distance(at, now),
+                super::show_time(Some(at))
+            )?;
         }
-        writeln!(out, "daemon    last seen {}", seen_at.map_or("never".to_string(), |at| super::show_distance(at, now)))?;
+        writeln!(
+            out,
+            "daemon    last seen {}",
+            seen_at.map_or("never".to_string(), |at| super::show_distance(at, now))
+        )?;
         writeln!(out, "store     {}", store.name())?;
         Ok(code)
     })

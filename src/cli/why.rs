@@ -56,17 +56,38 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
         ArticleState::NotWanted => "the source does not ask for article pages".to_string(),
         ArticleState::Read => format!("article page of {} words", words(&item.article)),
         ArticleState::Unread if item.article_problem.is_empty() => "article page not read yet".to_string(),
-        ArticleState::Unread => format!("article page not read: {}; matched on summary only", plain::line(&item.article_problem, 300)),
+        ArticleState::Unread => {
+            format!("article page not read: {}; matched on summary only", plain::line(&item.article_problem, 300))
+        }
     };
-    writeln!(out, "text      summary of {} words, content of {} words, {article}", words(&item.summary), words(&item.content))?;
+    writeln!(
+        out,
+        "text      summary of {} words, content of {} words, {article}",
+        words(&item.summary),
+        words(&item.content)
+    )?;
     for copy in store.copies(item.id, 20).await? {
-        writeln!(out, "story     also {} of source {}, first seen {}", copy.id, copy.source, super::show_time(Some(copy.first_seen_at)))?;
+        writeln!(
+            out,
+            "story     also {} of source {}, first seen {}",
+            copy.id,
+            copy.source,
+            super::show_time(Some(copy.first_seen_at))
+        )?;
     }
     if store.is_unscored(item.id).await? {
         writeln!(out, "matching  it waits to be scored")?;
     }
     for hit in store.hits_of_item(item.id).await? {
-        writeln!(out, "\n{bold}hit{bold:#} of profile {} version {}, found {}: score {} against {}", hit.profile, hit.profile_version, super::show_time(Some(hit.found_at)), hit.score, hit.threshold)?;
+        writeln!(
+            out,
+            "\n{bold}hit{bold:#} of profile {} version {}, found {}: score {} against {}",
+            hit.profile,
+            hit.profile_version,
+            super::show_time(Some(hit.found_at)),
+            hit.score,
+            hit.threshold
+        )?;
         reasons(out, &hit.reasons, hit.score)?;
     }
     for row in store.outbox_of_item(item.id).await? {
@@ -76,7 +97,14 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
             state => format!("{state} {}", super::show_time(row.finished_at)),
         };
         let error = if row.error.is_empty() { String::new() } else { format!(": {}", plain::line(&row.error, 300)) };
-        writeln!(out, "delivery  {} {} of route {}{to}, {state}, {} attempts{error}", row.kind.as_str(), row.id, row.route, row.attempts)?;
+        writeln!(
+            out,
+            "delivery  {} {} of route {}{to}, {state}, {} attempts{error}",
+            row.kind.as_str(),
+            row.id,
+            row.route,
+            row.attempts
+        )?;
     }
     writeln!(out, "\nwith the profiles and frequencies of now:")?;
     let scores = matcher::explain(store, config, item).await?;
@@ -84,8 +112,16 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
         match scores.iter().find(|score| score.profile == profile.name) {
             None => writeln!(out, "{bold}{}{bold:#}: nothing of this profile occurs", profile.name)?,
             Some(score) => {
-                let missing = if score.hit { "a hit".to_string() } else { format!("{:.3} short of a hit", score.threshold - score.score) };
-                writeln!(out, "{bold}{}{bold:#}: score {:.3} against {:.3}, {missing}", score.profile, score.score, score.threshold)?;
+                let missing = if score.hit {
+                    "a hit".to_string()
+                } else {
+                    format!("{:.3} short of a hit", score.threshold - score.score)
+                };
+                writeln!(
+                    out,
+                    "{bold}{}{bold:#}: score {:.3} against {:.3}, {missing}",
+                    score.profile, score.score, score.threshold
+                )?;
                 reasons(out, &score.reasons, score.score)?;
             }
         }
@@ -96,7 +132,13 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
 fn reasons(out: &mut impl Write, reasons: &[Reason], score: f64) -> std::io::Result<()> {
     for reason in reasons.iter().take(15) {
         let share = 100.0 * reason.share / score.max(f64::MIN_POSITIVE);
-        writeln!(out, "  {share:5.1} %  {} ({}x)  {}", plain::line(&reason.term, 60), reason.count, plain::line(&reason.context, 200))?;
+        writeln!(
+            out,
+            "  {share:5.1} %  {} ({}x)  {}",
+            plain::line(&reason.term, 60),
+            reason.count,
+            plain::line(&reason.context, 200)
+        )?;
     }
     if reasons.len() > 15 {
         writeln!(out, "  and {} weaker ones", reasons.len() - 15)?;
@@ -126,7 +168,11 @@ async fn not_seen(out: &mut impl Write, store: &Store, what: &str) -> anyhow::Re
         }
     }
     if !any {
-        writeln!(out, "No configured source is of the site {}. (newswatch probe finds what could be watched there.)", plain::line(&host, 200))?;
+        writeln!(
+            out,
+            "No configured source is of the site {}. (newswatch probe finds what could be watched there.)",
+            plain::line(&host, 200)
+        )?;
     }
     Ok(())
 }

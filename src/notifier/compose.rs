@@ -133,7 +133,8 @@ fn subject(ingredients: &Ingredients<'_>) -> String {
     let text = match (ingredients.row.kind, hits.as_slice()) {
         (DeliveryKind::Alert, [hit, ..]) => format!("[{}] {}", hit.profile, hit.item.title),
         (_, []) => {
-            let (read, sources) = ingredients.coverage.as_ref().map_or((0, 0), |coverage| (coverage.read, coverage.sources));
+            let (read, sources) =
+                ingredients.coverage.as_ref().map_or((0, 0), |coverage| (coverage.read, coverage.sources));
             format!("newswatch: nothing new ({read} of {sources} sources read)")
         }
         (_, hits) => {
@@ -194,7 +195,11 @@ fn show(hit: &Hit, ingredients: &Ingredients<'_>) -> ShownHit {
         threshold: format!("{:.2}", hit.threshold),
         note,
         copies: copies.unwrap_or_default(),
-        url: item.url.as_deref().filter(|url| url.starts_with("http://") || url.starts_with("https://")).map(|url| plain::line(url, 2_000)),
+        url: item
+            .url
+            .as_deref()
+            .filter(|url| url.starts_with("http://") || url.starts_with("https://"))
+            .map(|url| plain::line(url, 2_000)),
         id: item.id.to_string(),
     }
 }
@@ -218,7 +223,10 @@ fn coverage_lines(coverage: &Coverage, ingredients: &Ingredients<'_>) -> Vec<Str
         lines.push(format!("{} cannot be read{since}: {}", trouble.source, plain::line(&trouble.error, 300)));
     }
     if coverage.failing.len() > TROUBLES_SHOWN_MAX {
-        lines.push(format!("{} more cannot be read: newswatch source list", coverage.failing.len() - TROUBLES_SHOWN_MAX));
+        lines.push(format!(
+            "{} more cannot be read: newswatch source list",
+            coverage.failing.len() - TROUBLES_SHOWN_MAX
+        ));
     }
     for trouble in coverage.in_part.iter().take(TROUBLES_SHOWN_MAX) {
         lines.push(format!("{} was read in part: {}", trouble.source, plain::line(&trouble.error, 300)));
@@ -230,7 +238,8 @@ fn coverage_lines(coverage: &Coverage, ingredients: &Ingredients<'_>) -> Vec<Str
         let hits: i64 = ingredients.backlog.iter().map(|(_, count)| count).sum();
         let many = coverage.first_contacts.len();
         let names = coverage.first_contacts.iter().take(TROUBLES_SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
-        let more = if many > TROUBLES_SHOWN_MAX { format!(" and {} more", many - TROUBLES_SHOWN_MAX) } else { String::new() };
+        let more =
+            if many > TROUBLES_SHOWN_MAX { format!(" and {} more", many - TROUBLES_SHOWN_MAX) } else { String::new() };
         lines.push(format!(
             "first contact with {names}{more}: what they showed is backlog and was not alerted; {} of it would have been (newswatch hits)",
             counted(hits as usize, "hit"),
@@ -301,7 +310,12 @@ mod tests {
             profile_version: 1,
             score: 0.5,
             threshold: 0.25,
-            reasons: vec![Reason { term: "observer status".into(), share: 0.25, count: 1, context: "the <b>observer status".into() }],
+            reasons: vec![Reason {
+                term: "observer status".into(),
+                share: 0.25,
+                count: 1,
+                context: "the <b>observer status".into(),
+            }],
             found_at: at(0),
         }
     }
@@ -324,7 +338,14 @@ mod tests {
     fn an_empty_digest_proves_that_somebody_looked() {
         let message = compose(ingredients(&row(DeliveryKind::Digest), vec![])).unwrap();
         assert_eq!(message.subject, "newswatch: nothing new (2 of 3 sources read)");
-        for part in ["Nothing new.", "2 of 3 sources read, 1 failing", "1 new item looked through", "moskva cannot be read for 3 h: status 503", "profile apg version 4", "Thu 14 January 2027, 09:00 CET to Fri 15 January 2027, 09:00 CET"] {
+        for part in [
+            "Nothing new.",
+            "2 of 3 sources read, 1 failing",
+            "1 new item looked through",
+            "moskva cannot be read for 3 h: status 503",
+            "profile apg version 4",
+            "Thu 14 January 2027, 09:00 CET to Fri 15 January 2027, 09:00 CET",
+        ] {
             assert!(message.text.contains(part), "{part} is missing in:\n{}", message.text);
         }
     }
@@ -333,7 +354,13 @@ mod tests {
     fn a_hit_is_shown_with_its_reasons_and_nothing_active() {
         let message = compose(ingredients(&row(DeliveryKind::Alert), vec![hit()])).unwrap();
         assert_eq!(message.subject, "[apg] Observer <script>alert(1)</script> Bcc: x");
-        for part in ["observer status (50 %)", "Score 0.50, threshold 0.25", "matched on summary only", "newswatch why", "The Paper"] {
+        for part in [
+            "observer status (50 %)",
+            "Score 0.50, threshold 0.25",
+            "matched on summary only",
+            "newswatch why",
+            "The Paper",
+        ] {
             assert!(message.text.contains(part), "{part} is missing in:\n{}", message.text);
         }
         assert!(!message.html.contains("<script"), "{}", message.html);

@@ -48,13 +48,18 @@ mod tests {
         for (attempts, minutes) in [(1, 1), (2, 2), (4, 8), (7, 60), (5_000, 60)] {
             let Outcome::Again { at, error } = after(id, temporary(), attempts, now, now) else { panic!("{attempts}") };
             let wait = at.duration_since(now);
-            assert!(wait >= SignedDuration::from_mins(minutes) && wait <= SignedDuration::from_secs(minutes * 66), "{attempts}: {wait}");
+            assert!(
+                wait >= SignedDuration::from_mins(minutes) && wait <= SignedDuration::from_secs(minutes * 66),
+                "{attempts}: {wait}"
+            );
             assert_eq!(error, "421 busy");
         }
         assert_eq!(after(id, Ok(()), 1, now, now), Outcome::Sent);
         let refused = Err(DeliveryError::Permanent("550 no such user".into()));
         assert_eq!(after(id, refused, 1, now, now), Outcome::Dead { error: "550 no such user".into() });
         let old = now - SignedDuration::from_hours(6 * 24);
-        assert!(matches!(after(id, temporary(), 90, old, now), Outcome::Dead { error } if error.contains("5 days") && error.contains("421 busy")));
+        assert!(
+            matches!(after(id, temporary(), 90, old, now), Outcome::Dead { error } if error.contains("5 days") && error.contains("421 busy"))
+        );
     }
 }

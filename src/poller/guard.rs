@@ -67,7 +67,9 @@ pub fn check_address(address: IpAddr, allow: &[IpNet]) -> Result<(), String> {
     };
     match reason {
         None => Ok(()),
-        Some(reason) => Err(format!("{address} is not a public address ({reason}); fetch.allow can name networks that may be asked")),
+        Some(reason) => Err(format!(
+            "{address} is not a public address ({reason}); fetch.allow can name networks that may be asked"
+        )),
     }
 }
 
@@ -92,16 +94,41 @@ mod tests {
     #[test]
     fn inner_addresses_are_refused_in_every_spelling() {
         let refused = [
-            "http://127.0.0.1/", "http://127.1/", "http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://0/",
-            "http://127.0.0.1./", "http://１２７.0.0.1/", "http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.1]/",
-            "http://[::127.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://[fe80::1]/", "http://[fc00::1]/",
-            "http://10.0.0.1/", "http://172.31.255.255/", "http://192.168.1.1/", "http://169.254.169.254/", "http://100.64.0.1/",
-            "http://[2001:0:7f00:1::]/", "ftp://example.org/", "file:///etc/passwd",
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://0177.0.0.1/",
+            "http://0/",
+            "http://127.0.0.1./",
+            "http://１２７.0.0.1/",
+            "http://[::1]/",
+            "http://[::]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::127.0.0.1]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[fe80::1]/",
+            "http://[fc00::1]/",
+            "http://10.0.0.1/",
+            "http://172.31.255.255/",
+            "http://192.168.1.1/",
+            "http://169.254.169.254/",
+            "http://100.64.0.1/",
+            "http://[2001:0:7f00:1::]/",
+            "ftp://example.org/",
+            "file:///etc/passwd",
         ];
         for text in refused {
             assert!(check_url(&Url::parse(text).unwrap(), &[]).is_err(), "{text}");
         }
-        for text in ["http://example.org/", "https://93.184.216.34/", "http://[2606:4700::1111]/", "http://[64:ff9b::5db8:d822]/", "http://172.32.0.1/"] {
+        for text in [
+            "http://example.org/",
+            "https://93.184.216.34/",
+            "http://[2606:4700::1111]/",
+            "http://[64:ff9b::5db8:d822]/",
+            "http://172.32.0.1/",
+        ] {
             assert_eq!(check_url(&Url::parse(text).unwrap(), &[]), Ok(()), "{text}");
         }
     }

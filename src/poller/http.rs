@@ -62,7 +62,8 @@ impl Http {
             builder = builder.proxy(proxy);
         }
         if let Some(path) = &settings.ca_file {
-            let pem = std::fs::read(path).map_err(|error| anyhow::anyhow!("fetch.ca_file {}: {error}", path.display()))?;
+            let pem =
+                std::fs::read(path).map_err(|error| anyhow::anyhow!("fetch.ca_file {}: {error}", path.display()))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(|error| anyhow::anyhow!("fetch.ca_file {}: {error}", path.display()))?;
             builder = builder.tls_certs_merge(certificates);
@@ -108,7 +109,9 @@ impl Http {
 
     async fn ask(&self, request: &Request) -> Result<(Response, Option<Url>), FetchError> {
         let mut builder = self.client.get(request.url.clone()).header(header::ACCEPT, request.accept);
-        for (name, value) in [(header::IF_NONE_MATCH, &request.etag), (header::IF_MODIFIED_SINCE, &request.last_modified)] {
+        for (name, value) in
+            [(header::IF_NONE_MATCH, &request.etag), (header::IF_MODIFIED_SINCE, &request.last_modified)]
+        {
             if let Some(value) = value.as_deref().and_then(|bytes| HeaderValue::from_bytes(bytes).ok()) {
                 builder = builder.header(name, value);
             }
@@ -134,10 +137,14 @@ impl Http {
             body: Vec::new(),
         };
         if matches!(status, 301 | 302 | 303 | 307 | 308) {
-            let location = text(header::LOCATION)
-                .ok_or_else(|| FetchError::Redirects(format!("a redirect (status {status}) that does not say where to")))?;
+            let location = text(header::LOCATION).ok_or_else(|| {
+                FetchError::Redirects(format!("a redirect (status {status}) that does not say where to"))
+            })?;
             let target = request.url.join(&location).map_err(|error| {
-                FetchError::Redirects(format!("a redirect to {:?}, which is not an address: {error}", plain::line(&location, 100)))
+                FetchError::Redirects(format!(
+                    "a redirect to {:?}, which is not an address: {error}",
+                    plain::line(&location, 100)
+                ))
             })?;
             return Ok((response, Some(target)));
         }
@@ -171,7 +178,9 @@ impl Http {
         let cause = plain::line(causes.last().map_or("the connection failed", String::as_str), 300);
         let all = causes.join(": ");
         FetchError::Connection(if all.contains("certificate") {
-            format!("the server's certificate is not valid: {cause}; verification is never switched off, but fetch.ca_file can add an authority")
+            format!(
+                "the server's certificate is not valid: {cause}; verification is never switched off, but fetch.ca_file can add an authority"
+            )
         } else if error.is_connect() {
             format!("cannot connect: {cause}")
         } else if error.is_decode() {

@@ -120,8 +120,11 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
-    const RHYTHM: Rhythm =
-        Rhythm { interval: Duration::from_secs(1800), interval_min: Duration::from_secs(900), interval_max: Duration::from_secs(86_400) };
+    const RHYTHM: Rhythm = Rhythm {
+        interval: Duration::from_secs(1800),
+        interval_min: Duration::from_secs(900),
+        interval_max: Duration::from_secs(86_400),
+    };
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).unwrap()
@@ -138,7 +141,11 @@ mod tests {
     fn the_next_visit_and_why_then() {
         check(Visited::Good { fresh_for: None }, 30 * MINUTE, "every 30 min");
         check(Visited::Good { fresh_for: Some(MINUTE) }, 30 * MINUTE, "every 30 min");
-        check(Visited::Good { fresh_for: Some(120 * MINUTE) }, 120 * MINUTE, "the publisher calls its answer fresh for 2 h");
+        check(
+            Visited::Good { fresh_for: Some(120 * MINUTE) },
+            120 * MINUTE,
+            "the publisher calls its answer fresh for 2 h",
+        );
         check(
             Visited::Good { fresh_for: Some(Duration::from_secs(400 * 86_400)) },
             Duration::from_secs(86_400),
@@ -147,9 +154,17 @@ mod tests {
         let failed = |failures, retry_after| Visited::Failed { failures, retry_after };
         check(failed(1, None), 30 * MINUTE, "failed once in a row, so it is asked every 30 min");
         check(failed(3, None), 120 * MINUTE, "failed 3 times in a row, so it is asked every 2 h");
-        check(failed(9_000, None), Duration::from_secs(86_400), "failed 9000 times in a row, so it is asked every 1 day");
+        check(
+            failed(9_000, None),
+            Duration::from_secs(86_400),
+            "failed 9000 times in a row, so it is asked every 1 day",
+        );
         check(failed(1, Some(90 * MINUTE)), 90 * MINUTE, "the publisher asked to wait 1 h 30 min");
-        check(failed(1, Some(Duration::from_secs(u64::from(u32::MAX)))), RETRY_AFTER_MAX, "the publisher asked to wait 49710 days 6 h");
+        check(
+            failed(1, Some(Duration::from_secs(u64::from(u32::MAX)))),
+            RETRY_AFTER_MAX,
+            "the publisher asked to wait 49710 days 6 h",
+        );
     }
 
     #[test]

@@ -160,11 +160,8 @@ impl Visitor {
         let reader = source.reader.clone();
         // Reading is work for the processor, and a parser may panic: both belong on a thread of their own.
         let task = tokio::task::spawn_blocking(move || {
-            let document = Document {
-                url: &response.url,
-                content_type: response.content_type.as_deref(),
-                body: &response.body,
-            };
+            let document =
+                Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             let reading = reader.read(&document, &limits);
             (response, reading)
         });
@@ -316,11 +313,8 @@ impl Visitor {
         }
         let limits = self.limits();
         let task = tokio::task::spawn_blocking(move || {
-            let document = Document {
-                url: &response.url,
-                content_type: response.content_type.as_deref(),
-                body: &response.body,
-            };
+            let document =
+                Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             article(&document, &limits).map(|article| article.text)
         });
         match task.await {

@@ -40,7 +40,8 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut found = 0;
         for old in folded {
-            found += sqlx::query("DELETE FROM frequencies WHERE id = $1").bind(old).execute(&mut *tx).await?.rows_affected();
+            found +=
+                sqlx::query("DELETE FROM frequencies WHERE id = $1").bind(old).execute(&mut *tx).await?.rows_affected();
         }
         // Another watcher folded meanwhile: its sum stands, ours would count twice.
         if found == folded.len() as u64 {

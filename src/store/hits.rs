@@ -157,10 +157,11 @@ impl Store {
 
     /// Hits by profile found since `since`.
     pub async fn hit_counts(&self, since: Timestamp) -> Result<Vec<(String, i64)>> {
-        let rows = sqlx::query("SELECT profile, count(*) FROM hits WHERE found_at >= $1 GROUP BY profile ORDER BY profile")
-            .bind(millis(since))
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query("SELECT profile, count(*) FROM hits WHERE found_at >= $1 GROUP BY profile ORDER BY profile")
+                .bind(millis(since))
+                .fetch_all(&self.reader)
+                .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 }

@@ -284,7 +284,8 @@ impl Store {
 
     /// The item is still in the matcher's queue.
     pub async fn is_unscored(&self, id: Id) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM unscored WHERE item_id = $1").bind(id.0).fetch_optional(&self.reader).await?;
+        let row =
+            sqlx::query("SELECT 1 FROM unscored WHERE item_id = $1").bind(id.0).fetch_optional(&self.reader).await?;
         Ok(row.is_some())
     }
 }

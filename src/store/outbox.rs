@@ -7,9 +7,10 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::sources::Claim;
 use super::{Result, Store, millis, or_never, some_time, time};
-use crate::model::{DeliveryKind, DigestRow, Id, NewDelivery, Outcome, OutboxRow};
+use crate::model::{DeliveryKind, DigestRow, Id, NewDelivery, OutboxRow, Outcome};
 
-const COLUMNS: &str = "id, route, recipient, kind, window_from, window_to, created_at, due_at, state, attempts, finished_at, error";
+const COLUMNS: &str =
+    "id, route, recipient, kind, window_from, window_to, created_at, due_at, state, attempts, finished_at, error";
 const COLUMN_COUNT: usize = 12;
 
 fn row(row: &AnyRow) -> OutboxRow {
@@ -78,8 +79,7 @@ pub(super) async fn add(
 ) -> Result<()> {
     match delivery {
         NewDelivery::Alert { id, route, recipient, due_at } => {
-            let new =
-                Insert { id: *id, route, recipient, kind: DeliveryKind::Alert, window: None, due_at: *due_at };
+            let new = Insert { id: *id, route, recipient, kind: DeliveryKind::Alert, window: None, due_at: *due_at };
             // A row that was there is a story already told: the copy is neither sent nor added to what was sent.
             if insert(tx, &new, now).await? {
                 link(tx, *id, item, profile).await?;
@@ -89,10 +89,11 @@ pub(super) async fn add(
             for window in windows {
                 insert_digest(tx, window, now).await?;
                 // Takes the row's lock, so that no attempt can begin between this look and the link.
-                let open = sqlx::query("UPDATE outbox SET closed = closed WHERE id = $1 AND closed = 0 AND state = 'waiting'")
-                    .bind(window.id.0)
-                    .execute(&mut **tx)
-                    .await?;
+                let open =
+                    sqlx::query("UPDATE outbox SET closed = closed WHERE id = $1 AND closed = 0 AND state = 'waiting'")
+                        .bind(window.id.0)
+                        .execute(&mut **tx)
+                        .await?;
                 if open.rows_affected() == 1 {
                     link(tx, window.id, item, profile).await?;
                     break;
@@ -216,7 +217,9 @@ impl Store {
 
     /// How many rows are in each state.
     pub async fn outbox_counts(&self) -> Result<Vec<(String, i64)>> {
-        let rows = sqlx::query("SELECT state, count(*) FROM outbox GROUP BY state ORDER BY state").fetch_all(&self.reader).await?;
+        let rows = sqlx::query("SELECT state, count(*) FROM outbox GROUP BY state ORDER BY state")
+            .fetch_all(&self.reader)
+            .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 

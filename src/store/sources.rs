@@ -89,12 +89,13 @@ impl Store {
     /// Makes the stored sources agree with the configuration. A source that left it keeps its state, so that it can
     /// come back without alerting twice; one whose address changed forgets its validators and is asked soon.
     pub async fn configure_sources(&self, sources: &[ConfiguredSource]) -> Result<()> {
-        let known: BTreeMap<String, (String, String, bool)> = sqlx::query("SELECT name, url, kind, configured FROM sources")
-            .fetch_all(&self.reader)
-            .await?
-            .iter()
-            .map(|row| (row.get(0), (row.get(1), row.get(2), row.get::<i64, _>(3) != 0)))
-            .collect();
+        let known: BTreeMap<String, (String, String, bool)> =
+            sqlx::query("SELECT name, url, kind, configured FROM sources")
+                .fetch_all(&self.reader)
+                .await?
+                .iter()
+                .map(|row| (row.get(0), (row.get(1), row.get(2), row.get::<i64, _>(3) != 0)))
+                .collect();
         let mut tx = self.begin().await?;
         let mut fresh = Vec::new();
         for source in sources {

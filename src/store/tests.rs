@@ -8,7 +8,7 @@ use super::hits::{HitFilter, MatchResult, NewHit};
 use super::items::NewItem;
 use super::sources::{ConfiguredSource, VisitResult};
 use super::*;
-use crate::model::{ArticleState, DigestRow, Health, NewDelivery, Hit, Id, Item, Outcome, Reason};
+use crate::model::{ArticleState, DigestRow, Health, Hit, Id, Item, NewDelivery, Outcome, Reason};
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
@@ -26,7 +26,8 @@ async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
         let admin = AnyPool::connect(&server).await.unwrap();
         sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&admin).await.unwrap();
         let join = if server.contains('?') { '&' } else { '?' };
-        let store = Store::open(&format!("{server}{join}options[search_path]={schema}"), Durability::Full).await.unwrap();
+        let store =
+            Store::open(&format!("{server}{join}options[search_path]={schema}"), Durability::Full).await.unwrap();
         test(store.clone()).await;
         store.close().await;
         sqlx::query(AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"))).execute(&admin).await.unwrap();
@@ -142,7 +143,8 @@ async fn an_item_goes_from_source_to_sent_exactly_once() {
 #[tokio::test]
 async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
     on_each_engine(async |store| {
-        let sources: Vec<_> = (0..6).map(|n| source(&format!("a{n}"), "a.example")).chain([source("b", "b.example")]).collect();
+        let sources: Vec<_> =
+            (0..6).map(|n| source(&format!("a{n}"), "a.example")).chain([source("b", "b.example")]).collect();
         store.configure_sources(&sources).await.unwrap();
         let claimed = store.claim_sources("me", at(1), at(6), 10, 2).await.unwrap();
         assert_eq!(claimed.len(), 3, "two of the first host and the one of the second");

@@ -303,7 +303,9 @@ impl Password {
         };
         match read {
             Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_string()),
-            Err(error) => Err(DeliveryError::Temporary(format!("the mail password cannot be read from {place}: {error}"))),
+            Err(error) => {
+                Err(DeliveryError::Temporary(format!("the mail password cannot be read from {place}: {error}")))
+            }
         }
     }
 }
@@ -326,7 +328,9 @@ mod tests {
 
     #[test]
     fn settings_are_checked_and_secrets_never_shown() {
-        let (channel, problems) = channel("server = \"mail.example\"\nfrom = \"w <w@example.org>\"\nusername = \"u\"\npassword_credential = \"smtp-password\"\n");
+        let (channel, problems) = channel(
+            "server = \"mail.example\"\nfrom = \"w <w@example.org>\"\nusername = \"u\"\npassword_credential = \"smtp-password\"\n",
+        );
         assert_eq!(problems, [""; 0]);
         let channel = channel.unwrap();
         assert_eq!(format!("{channel:?}"), "mail by mail.example:587 (STARTTLS) from w@example.org");
@@ -334,7 +338,8 @@ mod tests {
 
     #[test]
     fn bad_settings_are_all_named() {
-        let (_, problems) = channel("server = \"mail.example\"\nsecurity = \"none\"\nfrom = \"nobody\"\nusername = \"u\"\n");
+        let (_, problems) =
+            channel("server = \"mail.example\"\nsecurity = \"none\"\nfrom = \"nobody\"\nusername = \"u\"\n");
         assert_eq!(problems.len(), 3, "{problems:?}");
     }
 
