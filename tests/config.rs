@@ -3,6 +3,8 @@
 //!
 //! `NEWSWATCH_BLESS=1 cargo test --test config` writes what is said into the files; read the difference.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

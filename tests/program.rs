@@ -1,5 +1,7 @@
 //! The real binary, whole: from configuration to hit, through trouble, restart and reload.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::process::{Child, Command, Stdio};

@@ -3,6 +3,8 @@
 //! The proxy takes CONNECT, presents a certificate for whatever host is asked, signed by its own authority, and answers from
 //! files. So names, addresses, selectors, TLS and the proxy setting of the shipped files are tried as they will be used.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! The shipped profiles are what `newswatch profile build` learns from the seeds beside them, plus hand-made phrases.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,8 @@
 //! The three loops run by their steps, exactly as the daemon runs them, against a real store, a seeded web and a seeded channel.
 //! A crash throws the loops away at a point where work is done but not yet recorded, and builds them anew.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;

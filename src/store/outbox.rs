@@ -156,7 +156,7 @@ impl Store {
             .iter()
             .map(|found| (row(found), Claim { owner: owner.to_string(), fence: found.get(COLUMN_COUNT) }))
             .collect();
-        claimed.sort_by(|a, b| (a.0.due_at, a.0.created_at, a.0.id).cmp(&(b.0.due_at, b.0.created_at, b.0.id)));
+        claimed.sort_by_key(|(row, _)| (row.due_at, row.created_at, row.id));
         Ok(claimed)
     }
 
