@@ -13,6 +13,7 @@ pub mod guard;
 pub mod html;
 mod markup;
 pub mod mojibake;
+pub mod page;
 
 use url::Url;
 

@@ -4,7 +4,7 @@ use dom_smoothie::{Config, Readability, TextMode};
 use scraper::{Html, Selector};
 
 use super::guard::guarded;
-use super::{absolute, decode, html};
+use super::{absolute, decode, html, page};
 use crate::plain;
 use crate::poller::source::{Document, ReadError, ReadLimits};
 
@@ -35,9 +35,9 @@ pub fn article(document: &Document<'_>, limits: &ReadLimits) -> Result<Article, 
     if source.trim().is_empty() {
         return Err(ReadError("an empty page".into()));
     }
-    let mut article = if html::is_too_deep(&source) {
+    let mut article = if page::is_too_deep(&source) {
         Article {
-            title: html::title(&source).unwrap_or_default(),
+            title: page::title(&source).unwrap_or_default(),
             text: html::plain_text(&source, limits.text_bytes_max),
             ..Article::default()
         }
@@ -143,7 +143,7 @@ fn gate(source: &str, article: &Article) -> Option<String> {
     if article.text.chars().count() > GATE_CHARACTERS_MAX {
         return None;
     }
-    let title = html::title(source).unwrap_or_default().to_lowercase();
+    let title = page::title(source).unwrap_or_default().to_lowercase();
     let by_mark = MARKS.iter().find(|(mark, _)| source.contains(mark)).filter(|_| article.text.chars().count() < 400);
     // "Login" may begin a headline; as the whole title, or before a separator, it does not.
     let is_title = |gate: &str| {
@@ -159,7 +159,7 @@ fn gate(source: &str, article: &Article) -> Option<String> {
     let name = by_mark.or(by_title)?.1;
     Some(format!(
         "{name} instead of the article, titled \"{}\"",
-        plain::line(&html::title(source).unwrap_or_default(), 80)
+        plain::line(&page::title(source).unwrap_or_default(), 80)
     ))
 }
 

@@ -2,12 +2,16 @@
 //! dozen languages. One scanner finds them all: it cuts the text into numbers and words and looks for a day, then
 //! for a time of day and a zone beside it.
 
+mod names;
+mod tokens;
+
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-/// More tokens than this are no date.
-const TOKENS_MAX: usize = 64;
+use names::{month, zone_minutes};
+use tokens::Token::{self, Mark, Number, Space, Word};
+use tokens::tokens;
 
 /// Reads a text that is a date and nothing else, as feeds have them: also a lone year, a month, seconds since 1970.
 pub fn timestamp(text: &str) -> Option<Timestamp> {
@@ -22,69 +26,6 @@ pub fn timestamp(text: &str) -> Option<Timestamp> {
 /// Finds the first date within a longer text ("September 26, 2026 - Counter Terrorism"); a day without a time is midnight UTC.
 pub fn find(text: &str) -> Option<Timestamp> {
     find_in(&tokens(text))
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    /// Value, number of digits.
-    Number(u32, usize),
-    /// Lower case.
-    Word(String),
-    Mark(char),
-    Space,
-}
-
-use Token::{Mark, Number, Space, Word};
-
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut characters = text.chars().map(ascii_digit).peekable();
-    while let Some(&c) = characters.peek() {
-        if tokens.len() >= TOKENS_MAX {
-            break;
-        }
-        if c.is_ascii_digit() {
-            let (mut value, mut count) = (0u64, 0);
-            while let Some(digit) = characters.peek().and_then(|c| c.to_digit(10)) {
-                value = value.saturating_mul(10).saturating_add(u64::from(digit));
-                count += 1;
-                characters.next();
-            }
-            tokens.push(Number(u32::try_from(value).unwrap_or(u32::MAX), count));
-        } else if is_east_asian_unit(c) {
-            characters.next();
-            tokens.push(Word(c.to_string()));
-        } else if c.is_alphabetic() {
-            let mut word = String::new();
-            while let Some(&c) = characters.peek().filter(|c| c.is_alphabetic() && !is_east_asian_unit(**c)) {
-                word.extend(c.to_lowercase());
-                characters.next();
-            }
-            tokens.push(Word(word));
-        } else if c.is_whitespace() {
-            characters.next();
-            if tokens.last() != Some(&Space) {
-                tokens.push(Space);
-            }
-        } else {
-            characters.next();
-            tokens.push(Mark(if matches!(c, '–' | '‑' | '−' | '—') { '-' } else { c }));
-        }
-    }
-    tokens
-}
-
-/// Full-width digits count as digits.
-fn ascii_digit(c: char) -> char {
-    match c {
-        '０'..='９' => char::from(b'0' + (u32::from(c) - u32::from('０')) as u8),
-        '：' => ':',
-        _ => c,
-    }
-}
-
-fn is_east_asian_unit(c: char) -> bool {
-    matches!(c, '년' | '월' | '일' | '年' | '月' | '日' | '시' | '분' | '초' | '時' | '时' | '分' | '秒')
 }
 
 fn find_in(tokens: &[Token]) -> Option<Timestamp> {
@@ -345,72 +286,6 @@ fn zone(tokens: &[Token], at: usize) -> Offset {
 
 fn offset(minutes: i32) -> Offset {
     Offset::from_seconds(minutes * 60).unwrap_or(Offset::UTC)
-}
-
-/// Minutes east of Greenwich. Names that mean several zones have their commonest meaning in news.
-fn zone_minutes(word: &str) -> Option<i32> {
-    Some(match word {
-        "z" | "ut" | "utc" | "gmt" | "wet" => 0,
-        "bst" | "cet" | "wat" | "ist" | "met" | "mez" => 60,
-        "cest" | "mest" | "mesz" | "eet" | "sast" | "cat" => 120,
-        "msk" | "eest" | "eat" | "trt" => 180,
-        "jst" | "kst" => 540,
-        "hkt" | "sgt" | "awst" | "pht" => 480,
-        "ict" | "wib" => 420,
-        "aest" => 600,
-        "aedt" => 660,
-        "nzst" => 720,
-        "nzdt" => 780,
-        "ast" | "edt" | "et" if word != "et" => -240,
-        "est" | "cdt" => -300,
-        "et" => -300,
-        "cst" | "mdt" | "ct" => -360,
-        "mst" | "pdt" | "mt" => -420,
-        "pst" | "akdt" | "pt" => -480,
-        "akst" => -540,
-        "hst" => -600,
-        "brt" | "art" => -180,
-        _ => return None,
-    })
-}
-
-/// Month names by their beginnings, longest list of languages first come: English, German, French, Spanish, Portuguese, Italian,
-/// Dutch, the Nordic languages, Polish, Czech, Hungarian, Russian, Ukrainian, Greek, Turkish.
-const MONTHS: [&[&str]; 12] = [
-    &["jan", "jän", "gen", "ene", "sty", "led", "ian", "янв", "січ", "ιαν", "oca"],
-    &["feb", "fév", "fev", "lut", "úno", "únor", "фев", "лют", "φεβ", "şub", "helmi"],
-    &["mar", "mär", "mrt", "maa", "mrz", "bře", "már", "мар", "бер", "μαρ", "μάρ"],
-    &["apr", "avr", "abr", "kwi", "dub", "ápr", "апр", "кві", "απρ", "nis"],
-    &["may", "mai", "mei", "mag", "maj", "máj", "kvě", "мая", "май", "тра", "μάι", "μαΐ", "μαι"],
-    &["jun", "giu", "juin", "cze", "červn", "jún", "июн", "чер", "ιουν", "ιούν", "haz"],
-    &["jul", "lug", "juil", "lip", "červenc", "júl", "июл", "лип", "ιουλ", "ιούλ", "tem"],
-    &["aug", "aoû", "aou", "ago", "sie", "srp", "авг", "сер", "αυγ", "αύγ", "ağu"],
-    &["sep", "set", "wrz", "zář", "szept", "сен", "вер", "σεπ", "eyl"],
-    &["oct", "okt", "ott", "out", "paź", "říj", "окт", "жов", "οκτ", "eki"],
-    &["nov", "lis", "ноя", "νοε", "νοέ", "kas"],
-    &["dec", "dez", "dic", "déc", "gru", "pro", "дек", "гру", "δεκ", "ara"],
-];
-
-/// The number of a month by its name in one of the languages of [`MONTHS`].
-fn month(word: &str) -> Option<u32> {
-    // No month name is longer, and no month is called "marching".
-    if word.chars().count() > 12 {
-        return None;
-    }
-    match word {
-        "listopada" | "listopad" => return Some(11),
-        "prosince" | "prosinec" => return Some(12),
-        "mars" | "marts" | "march" => return Some(3),
-        _ => {}
-    }
-    // The longest beginning wins: "juin" is no "jun", "červenec" no "červen".
-    MONTHS
-        .iter()
-        .zip(1..)
-        .flat_map(|(names, number)| names.iter().map(move |name| (*name, number)))
-        .filter(|(name, _)| word.starts_with(name))
-        .max_by_key(|(name, _)| name.len())
-        .map(|(_, number)| number)
 }
 
 fn full_year(year: u32) -> u32 {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{absolute, decode, html};
+use super::{absolute, decode, html, page};
 use crate::plain;
 use crate::poller::source::Document;
 
@@ -26,7 +26,7 @@ pub fn feeds_in_page(document: &Document<'_>) -> Vec<FoundFeed> {
     let mut declared = Vec::new();
     let mut linked = Vec::new();
     let mut base = document.url.clone();
-    for tag in html::tags(&text, &["base", "link", "a"]) {
+    for tag in page::tags(&text, &["base", "link", "a"]) {
         let Some(href) = tag.attribute("href") else { continue };
         let media_type = tag.attribute("type").unwrap_or_default().trim().to_ascii_lowercase();
         match tag.name {

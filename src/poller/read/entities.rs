@@ -8,6 +8,9 @@ pub type Defined = BTreeMap<String, String>;
 /// The longest name worth looking at; longer ones are no references.
 const NAME_BYTES_MAX: usize = 32;
 
+/// Bytes by which the document's own references may lengthen one text.
+const EXPANDED_BYTES_MAX: usize = 64 * 1024;
+
 /// Decodes every reference in `text` once. What is no known reference stays as it is written.
 pub fn decode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -18,10 +21,18 @@ pub fn decode(text: &str) -> String {
 /// As [`decode`], appending, with the document's own references.
 pub fn decode_into(text: &str, defined: Option<&Defined>, out: &mut String) {
     let mut rest = text;
+    let mut defined = defined;
+    let mut expanded = 0;
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
+        let before = out.len();
         let length = reference(rest, defined, out);
+        // References of the document's own may be long, and there may be a million of them.
+        expanded += (out.len() - before).saturating_sub(length);
+        if expanded > EXPANDED_BYTES_MAX {
+            defined = None;
+        }
         if length == 0 {
             out.push('&');
             rest = &rest[1..];

@@ -17,7 +17,7 @@ mod tokens;
 mod xml;
 
 use super::guard::guarded;
-use super::{decode, discover, html};
+use super::{decode, discover, page};
 use crate::model::Reading;
 use crate::plain;
 use crate::poller::source::{Document, ReadError, ReadLimits};
@@ -47,8 +47,8 @@ fn refusal(document: &Document<'_>, text: &str) -> ReadError {
     if text.trim().is_empty() {
         return ReadError("an empty document instead of a feed".into());
     }
-    if html::is_page(text) {
-        let title = html::title(text)
+    if page::is_page(text) {
+        let title = page::title(text)
             .map_or("an HTML page".to_string(), |title| format!("an HTML page titled \"{}\"", plain::line(&title, 80)));
         let feeds = discover::feeds_in_page(document);
         if feeds.is_empty() {
@@ -70,5 +70,7 @@ fn refusal(document: &Document<'_>, text: &str) -> ReadError {
     ))
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use super::{Document, ReadError, ReadLimits, Source};
 use crate::config::section::Section;
 use crate::model::{Entry, Reading, Timestamp};
 use crate::plain;
-use crate::poller::read::{absolute, dates, decode, guard::guarded, html};
+use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html};
 
 /// Characters kept of a title.
 const TITLE_CHARACTERS_MAX: usize = 1_000;
@@ -129,10 +129,10 @@ impl Source for Page {
 
     fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {
         let text = decode::text(document.body, document.content_type);
-        if html::is_too_deep(&text) {
+        if read::page::is_too_deep(&text) {
             return Err(ReadError(format!(
                 "the page nests its elements more than {} deep, which no parser survives",
-                html::DEPTH_MAX
+                read::page::DEPTH_MAX
             )));
         }
         guarded("the page", || self.read_tree(&Html::parse_document(&text), document.url, limits))?

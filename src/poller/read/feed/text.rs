@@ -5,6 +5,8 @@ use super::tokens::{Tag, Token, Tokens};
 use crate::plain;
 use crate::poller::read::{entities, html, mojibake};
 
+/// Of a person with more details than this, the name comes first.
+const PERSON_TOKENS_MAX: usize = 50;
 /// A longer name is none.
 const NAME_BYTES_MAX: usize = 1_000;
 
@@ -89,7 +91,8 @@ impl Captured<'_> {
         }
         let mut found: [Option<String>; 2] = [None, None];
         let mut inner = Tokens::new(self.raw);
-        while let Some(token) = inner.next() {
+        for _ in 0..PERSON_TOKENS_MAX {
+            let Some(token) = inner.next() else { break };
             let Token::Open(tag) = token else { continue };
             let at = match tag.split().1.to_ascii_lowercase().as_str() {
                 "name" => 0,

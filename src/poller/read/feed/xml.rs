@@ -18,6 +18,8 @@ use crate::poller::source::ReadLimits;
 const PREFACE_MAX: usize = 20;
 /// Of the description of the feed itself.
 const FEED_TEXT_BYTES_MAX: usize = 8_000;
+/// Elements deeper inside one another than this are not followed: each end tag costs a look at them all.
+const INSIDE_MAX: usize = 32;
 /// A rank behind all others: the candidate stands inside an element that is not known.
 const NESTED: u8 = 100;
 
@@ -210,6 +212,7 @@ impl<'a> Reader<'a, '_> {
             if !tag.empty
                 && let Some(draft) = &mut self.entry
                 && !(family == Family::Media && local == "group")
+                && draft.inside.len() < INSIDE_MAX
             {
                 draft.inside.push(tag.name);
             }
