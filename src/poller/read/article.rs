@@ -35,21 +35,21 @@ pub fn article(document: &Document<'_>, limits: &ReadLimits) -> Result<Article, 
     if source.trim().is_empty() {
         return Err(ReadError("an empty page".into()));
     }
-    let mut article = if page::is_too_deep(&source) {
-        Article {
+    let mut article = match tree(&source)? {
+        Some(tree) => guarded("the page", || {
+            let mut found = readable(&source, document).unwrap_or_default();
+            if found.text.trim().is_empty() {
+                found.text = paragraphs(&tree);
+            }
+            found.url = attribute(&tree, "link[rel~=canonical]", "href").and_then(|link| absolute(document.url, &link));
+            found.language = found.language.or_else(|| attribute(&tree, "html[lang]", "lang"));
+            found
+        })?,
+        None => Article {
             title: page::title(&source).unwrap_or_default(),
             text: html::plain_text(&source, limits.text_bytes_max),
             ..Article::default()
-        }
-    } else {
-        let (found, tree) = guarded("the page", || (readable(&source, document), Html::parse_document(&source)))?;
-        let mut found = found.unwrap_or_default();
-        if found.text.trim().is_empty() {
-            found.text = paragraphs(&tree);
-        }
-        found.url = attribute(&tree, "link[rel~=canonical]", "href").and_then(|link| absolute(document.url, &link));
-        found.language = found.language.or_else(|| attribute(&tree, "html[lang]", "lang"));
-        found
+        },
     };
     article.title = plain::line(&article.title, 1_000);
     article.text = plain::text(&article.text, limits.text_bytes_max);
@@ -62,6 +62,15 @@ pub fn article(document: &Document<'_>, limits: &ReadLimits) -> Result<Article, 
         return Err(ReadError("the page has no text; it may need JavaScript".into()));
     }
     Ok(article)
+}
+
+/// The page as a tree; `None` if it is so deep that walking it could overflow the stack, which nothing catches.
+fn tree(source: &str) -> Result<Option<Html>, ReadError> {
+    if page::is_too_deep(source) {
+        return Ok(None);
+    }
+    let tree = guarded("the page", || Html::parse_document(source))?;
+    Ok((page::tree_depth(&tree) <= 2 * page::DEPTH_MAX).then_some(tree))
 }
 
 /// The name of what the document is, if it is no HTML.

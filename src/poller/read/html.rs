@@ -104,8 +104,13 @@ pub fn looks_like_html(text: &str) -> bool {
     false
 }
 
+/// The element begins and ends a line.
+pub(super) fn is_block(name: &str) -> bool {
+    BLOCKS.contains(&name)
+}
+
 /// HTML knows an element of this name.
-fn is_known(name: &str) -> bool {
+pub(super) fn is_known(name: &str) -> bool {
     [DROPPED, BLOCKS, CELLS, INLINE].iter().any(|list| list.contains(&name))
 }
 

@@ -6,15 +6,26 @@ use crate::plain;
 /// Depth from which no parser that builds a tree gets to see a document. Real pages reach 51.
 pub const DEPTH_MAX: usize = 256;
 
-/// How deep the tags nest at most, naively: opened minus closed. Cheap, and never below what a parser would see by much.
+/// Elements that a parser may open again behind formatting that was never closed, over a whole page.
+const REOPENED_MAX: usize = 2_000_000;
+
+/// Elements without content, and those that the next of their kind closes: they do not nest.
+const FLAT: &[&str] = &[
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr", "p",
+    "li", "dt", "dd", "tr", "td", "th", "option",
+];
+/// An end tag of these leaves open what was opened inside.
+const FORMATTING: &[&str] =
+    &["a", "b", "big", "code", "em", "font", "form", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
+/// An end tag inside these does not close what is outside.
+const FENCES: &[&str] =
+    &["table", "template", "object", "marquee", "applet", "caption", "select", "svg", "math", "foreignobject"];
+
+/// How deep a parser would nest the tags, at least nearly. A page can be made so that opened minus closed is always 1 and
+/// the tree is 60,000 deep (`<div></b><div></b>`, `<div/>`), so end tags count only where a parser would heed them.
 pub fn depth(html: &str) -> usize {
-    const VOID: &[&str] = &[
-        "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
-        "p", "li", "dt", "dd", "tr", "td", "th", "option",
-    ];
-    let (mut now, mut most) = (0usize, 0usize);
-    // Paragraphs, rows and the like close themselves unless something stands between them, so they count apart.
-    let mut lax = 0usize;
+    let mut open: Vec<String> = Vec::new();
+    let (mut most, mut formatting, mut reopened) = (0, 0usize, 0usize);
     let mut scripts_end = true;
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -23,29 +34,94 @@ pub fn depth(html: &str) -> usize {
             rest = &rest[1..];
             continue;
         };
-        let is_lax = VOID.contains(&tag.name.as_str());
-        let count = if is_lax { &mut lax } else { &mut now };
-        match tag.kind {
-            Kind::Open if !tag.empty => *count += 1,
-            Kind::Close => *count = count.saturating_sub(1),
-            _ => {}
-        }
-        most = most.max(now);
         rest = &rest[tag.length..];
-        if scripts_end && tag.kind == Kind::Open && matches!(tag.name.as_str(), "script" | "style") {
-            now = now.saturating_sub(1);
+        if tag.kind == Kind::Close {
+            close(&mut open, &tag.name, &mut formatting);
+            continue;
+        }
+        if matches!(tag.name.as_str(), "script" | "style") && scripts_end {
             match end_of(rest, &tag.name) {
                 Some(end) => rest = &rest[end..],
                 None => scripts_end = false,
             }
+            continue;
+        }
+        // "<div/>" opens a <div>; only in drawings and formulas does the slash mean something.
+        let in_drawing = || open.iter().any(|name| matches!(name.as_str(), "svg" | "math"));
+        let is_formatting = FORMATTING.contains(&tag.name.as_str());
+        if !is_formatting {
+            reopened += formatting;
+        }
+        if reopened > REOPENED_MAX {
+            return DEPTH_MAX + 1;
+        }
+        if FLAT.contains(&tag.name.as_str()) || (tag.empty && !html::is_known(&tag.name) && in_drawing()) {
+            continue;
+        }
+        formatting += usize::from(is_formatting);
+        open.push(tag.name);
+        most = most.max(open.len());
+        if most > DEPTH_MAX {
+            return DEPTH_MAX + 1;
         }
     }
     most
 }
 
+/// What an end tag does to the open elements.
+fn close(open: &mut Vec<String>, name: &str, formatting: &mut usize) {
+    if matches!(name, "html" | "body" | "head") {
+        return;
+    }
+    let is_formatting = FORMATTING.contains(&name);
+    for at in (0..open.len()).rev() {
+        let inner = open[at].as_str();
+        if inner == name {
+            if is_formatting {
+                open.remove(at);
+                *formatting = formatting.saturating_sub(1);
+            } else {
+                *formatting -=
+                    open[at..].iter().filter(|name| FORMATTING.contains(&name.as_str())).count().min(*formatting);
+                open.truncate(at);
+            }
+            return;
+        }
+        // An unknown or inline end tag is not heeded across a block.
+        if FENCES.contains(&inner)
+            || (!is_formatting && !html::is_block(name) && html::is_block(inner) && !FENCES.contains(&name))
+        {
+            return;
+        }
+    }
+}
+
 /// A page too deep for a parser that builds a tree.
 pub fn is_too_deep(html: &str) -> bool {
     depth(html) > DEPTH_MAX
+}
+
+/// The depth of a tree that was built: the last word on whether a parser that calls itself may walk it.
+pub fn tree_depth(tree: &scraper::Html) -> usize {
+    let mut node = tree.tree.root();
+    let (mut now, mut most) = (1usize, 1usize);
+    loop {
+        if let Some(child) = node.first_child() {
+            node = child;
+            now += 1;
+            most = most.max(now);
+            continue;
+        }
+        loop {
+            if let Some(next) = node.next_sibling() {
+                node = next;
+                break;
+            }
+            let Some(parent) = node.parent() else { return most };
+            node = parent;
+            now -= 1;
+        }
+    }
 }
 
 /// The content of the first `<title>`, as one line.
@@ -181,6 +257,23 @@ mod tests {
         assert!(is_too_deep(&"<div>".repeat(300)));
         assert!(is_too_deep(&"<svg><g>".repeat(300)));
         assert!(!is_too_deep(&"<div><p>text</div>".repeat(3_000)));
+        for trick in [
+            "<div></b>",
+            "<div/>",
+            "<b><div></b>",
+            "<x><div></x>",
+            "<div><table><td></div></td></table>",
+            "<div></body>",
+            "<form><div></form>",
+            "<font size=1><font size=2>",
+        ] {
+            assert!(is_too_deep(&trick.repeat(300)), "{trick}");
+        }
+        let bomb = format!("{}{}", "<b class=x>".repeat(250), "<p>x".repeat(20_000));
+        assert!(is_too_deep(&bomb), "formatting opened again in each paragraph");
+        assert_eq!(tree_depth(&scraper::Html::parse_document("<div><p>x</div><p>")), 6);
+        let icons = "<svg viewBox='0'><title>x</title><path d=''/><g><path/></g></svg>".repeat(1_000);
+        assert!(!is_too_deep(&icons), "drawings are not deep");
         assert!(!is_too_deep("<script>if (a<b && c<d) '<div><div>'</script>"));
     }
 
