@@ -1,4 +1,60 @@
 //! newswatch: a news watcher that analysts can trust.
+//!
+//! # The map
+//!
+//! Three loops meet only in the store. Each looks by itself every so often and is woken when there is something to do.
+//!
+//! ```text
+//!            sources                                                       people
+//!               │                                                             ▲
+//!      ┌────────▼────────┐        ┌─────────────────┐        ┌────────────────┴┐
+//!      │ poller          │        │ matcher         │        │ notifier        │
+//!      │ due sources     │        │ unscored items  │        │ due outbox rows │
+//!      │  → visit        │        │  → score, all   │        │  → compose      │
+//!      │  → new items    │        │    profiles     │        │  → deliver      │
+//!      └────────┬────────┘        └───▲─────────┬───┘        └───▲─────────┬───┘
+//!               │ items, state,       │         │ hits and       │         │ sent, again at,
+//!               │ validators: one     │         │ outbox rows:   │         │ or dead
+//!               ▼ transaction         │         ▼ one transaction│         ▼
+//!      ┌──────────────────────────────┴────────────────────────────────────────────┐
+//!      │ store: sources · items · unscored · hits · outbox (SQLite or PostgreSQL)    │
+//!      └─────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A crash between two transactions repeats one step; unique keys make the repeat harmless. Work is claimed by a lease with a
+//! fence, so a dead watcher's work is taken over and a late one overwrites nothing.
+//!
+//! | where | what |
+//! | --- | --- |
+//! | [`model`] | the nouns as plain data |
+//! | [`clock`], [`plain`] | the time; text from outside made safe to show |
+//! | [`config`] | files to a checked configuration, or every problem at once |
+//! | [`store`] | the only place with SQL |
+//! | [`poller`] | `schedule`, `guard`, `identity`, `read`, `source` are pure; `http` is the edge; `visit` is one visit on one screen |
+//! | [`matcher`] | `text`, `profile`, `score`, `frequency` are pure |
+//! | [`notifier`] | `compose`, `retry` are pure; each `channel` is an edge |
+//! | [`health`] | how sources do, what a digest may say about coverage; pure |
+//! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |
+//! | [`cli`] | one file a command |
+//!
+//! # Rules
+//!
+//! * **Imports go one way**: nouns ← pure parts ← edges and store ← loops ← daemon ← command line. Poller, matcher and notifier
+//!   never import one another. `tests/house.rs` reads the source and keeps it so.
+//! * **Decisions are functions of values.** `now` is an argument; only [`clock`] asks the system. So a week of 300 sources with
+//!   crashes runs in seconds (`tests/simulation.rs`).
+//! * **Read, decide, write.** A visit or a batch hands back what is to be stored; one transaction stores it.
+//! * **One kind is one file and one line in a list**: a kind of source ([`poller::source::KINDS`]), a channel
+//!   ([`notifier::channel::KINDS`]), a command ([`cli`]).
+//! * **Everything from outside is hostile**: it passes [`poller::guard`] before it is asked for, limits while it comes, and [`plain`]
+//!   before it is shown.
+//!
+//! # Deliberately absent
+//!
+//! * No task queue, broker or cache beside the database: state and queue commit together.
+//! * No retry inside a fetch or a delivery: the schedule and the outbox decide, visibly, and survive a restart.
+//! * No global state and no clock, file or network in pure parts.
+//! * No HTML from outside in anything that is shown or mailed.
 
 pub mod cli;
 pub mod clock;

@@ -120,6 +120,8 @@ pub struct Phrase {
     pub text: String,
     /// What it adds to the score; 1 = like a seed.
     pub weight: f64,
+    /// Phrases of one group are names of one thing: only the heaviest that occurs counts.
+    pub group: Option<String>,
 }
 
 impl Profile {

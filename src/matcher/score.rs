@@ -72,13 +72,25 @@ pub struct Scorer {
     starts: Vec<u32>,
     postings: Vec<Posting>,
     finder: Finder,
-    /// Profile and phrase numbers by pattern number.
-    phrase_uses: Vec<Vec<(u32, u32)>>,
+    /// Where each pattern is used, by pattern number.
+    phrase_uses: Vec<Vec<PhraseUse>>,
     // What follows is about the item at hand.
     seen: Vec<Seen>,
     touched: Vec<u32>,
     found: Vec<(usize, u32, Place)>,
+    /// By group: the heaviest of its phrases that occurred, and which phrase of the profile that is.
+    group_best: Vec<(f64, u32)>,
     scores: Vec<f64>,
+}
+
+/// A phrase in a profile.
+#[derive(Clone, Copy, Debug)]
+struct PhraseUse {
+    profile: u32,
+    phrase: u32,
+    weight: f64,
+    /// Number of its group among those of all profiles.
+    group: Option<u32>,
 }
 
 /// Where a phrase stood first, in the folded title or body.
@@ -96,7 +108,8 @@ impl Scorer {
         let mut uses: Vec<(u32, Posting)> = Vec::new();
         let mut patterns: Vec<Pattern> = Vec::new();
         let mut pattern_numbers = std::collections::HashMap::new();
-        let mut phrase_uses: Vec<Vec<(u32, u32)>> = Vec::new();
+        let mut phrase_uses: Vec<Vec<PhraseUse>> = Vec::new();
+        let mut groups = std::collections::HashMap::new();
         for (profile_number, profile) in profiles.iter().enumerate() {
             for (term_number, term) in profile.terms.iter().enumerate() {
                 let number = *numbers.entry(term.key.hash()).or_insert_with(|| {
@@ -112,7 +125,16 @@ impl Scorer {
                     phrase_uses.push(Vec::new());
                     patterns.len() - 1
                 });
-                phrase_uses[number].push((profile_number as u32, phrase_number as u32));
+                let group = phrase.group.as_ref().map(|group| {
+                    let next = groups.len() as u32;
+                    *groups.entry((profile_number, group.clone())).or_insert(next)
+                });
+                phrase_uses[number].push(PhraseUse {
+                    profile: profile_number as u32,
+                    phrase: phrase_number as u32,
+                    weight: phrase.weight,
+                    group,
+                });
             }
         }
         uses.sort_by_key(|(number, _)| *number);
@@ -128,6 +150,7 @@ impl Scorer {
             postings: uses.into_iter().map(|(_, posting)| posting).collect(),
             finder: Finder::new(patterns)?,
             phrase_uses,
+            group_best: vec![(0.0, 0); groups.len()],
             touched: Vec::new(),
             found: Vec::new(),
         };
@@ -243,10 +266,20 @@ impl Scorer {
                 self.found[at].1 += 1;
             });
         }
+        self.group_best.fill((0.0, u32::MAX));
         for (pattern, _, _) in &self.found {
-            for (profile, phrase) in &self.phrase_uses[*pattern] {
-                let weight = self.profiles[*profile as usize].phrases[*phrase as usize].weight;
-                self.scores[*profile as usize] += weight;
+            for found in &self.phrase_uses[*pattern] {
+                let score = &mut self.scores[found.profile as usize];
+                match found.group {
+                    None => *score += found.weight,
+                    Some(group) => {
+                        let best = &mut self.group_best[group as usize];
+                        if found.weight > best.0 {
+                            *score += found.weight - best.0;
+                            *best = (found.weight, found.phrase);
+                        }
+                    }
+                }
             }
         }
         folded
@@ -268,10 +301,10 @@ impl Scorer {
             }
         }
         for (found, (pattern, _, _)) in self.found.iter().enumerate() {
-            for (profile, phrase) in &self.phrase_uses[*pattern] {
-                if let Some(place) = places[*profile as usize] {
-                    let share = self.profiles[*profile as usize].phrases[*phrase as usize].weight;
-                    causes[place].push((share, Cause::Phrase { found, phrase: *phrase }));
+            for used in &self.phrase_uses[*pattern] {
+                let counts = used.group.is_none_or(|group| self.group_best[group as usize].1 == used.phrase);
+                if let Some(place) = places[used.profile as usize].filter(|_| counts) {
+                    causes[place].push((used.weight, Cause::Phrase { found, phrase: used.phrase }));
                 }
             }
         }
@@ -338,7 +371,7 @@ mod tests {
     }
 
     fn only(phrases: &[(&str, f64)]) -> Profile {
-        let phrases = phrases.iter().map(|(text, weight)| Phrase { text: text.to_string(), weight: *weight }).collect();
+        let phrases = phrases.iter().map(|(text, weight)| Phrase { text: text.to_string(), weight: *weight, group: None }).collect();
         Profile { terms: Vec::new(), phrases, threshold: 1.0, name: "names".into(), ..profile("x") }
     }
 
@@ -373,7 +406,7 @@ mod tests {
     #[test]
     fn reasons_add_up_and_show_the_text_as_published() {
         let mut profile = profile("q");
-        profile.phrases.push(Phrase { text: "rottnest island".into(), weight: 0.25 });
+        profile.phrases.push(Phrase { text: "rottnest island".into(), weight: 0.25, group: None });
         let body = "Today at Rottnest\u{a0}ISLAND, a Quokka went to the keeper.";
         let score = score(&profile, "", body).expect("above 0");
         let sum: f64 = score.reasons.iter().map(|reason| reason.share).sum();
@@ -381,6 +414,25 @@ mod tests {
         assert!(score.reasons.windows(2).all(|two| two[0].share >= two[1].share));
         let phrase = score.reasons.iter().find(|reason| reason.term == "rottnest island").expect("phrase");
         assert_eq!(phrase.context, "Today at Rottnest ISLAND, a Quokka went to the keeper.");
+    }
+
+    #[test]
+    fn names_of_one_thing_count_once() {
+        let mut profile = only(&[("north korea", 0.4), ("pyongyang", 0.3), ("seoul", 0.2)]);
+        for phrase in &mut profile.phrases[..2] {
+            phrase.group = Some("actor".into());
+        }
+        let mut scorer = Scorer::new(&[profile], &Frequencies::new()).expect("scorer");
+        let mut tokenizer = Tokenizer::new();
+        for (text, expected) in
+            [("Pyongyang", 0.3), ("Pyongyang, North Korea", 0.4), ("North Korea and Pyongyang and Seoul", 0.6), ("Seoul", 0.2)]
+        {
+            let document = tokenizer.read(text, "");
+            let score = scorer.score(&document, Explain::Everything).remove(0);
+            assert!((score.score - expected).abs() < 1e-9, "{text}: {}", score.score);
+            let shares: f64 = score.reasons.iter().map(|reason| reason.share).sum();
+            assert!((shares - expected).abs() < 1e-9, "{text}: the shares add up to {shares}");
+        }
     }
 
     #[test]

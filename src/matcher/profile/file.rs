@@ -93,13 +93,14 @@ fn term(mut section: Section<'_>, tokenizer: &mut Tokenizer) -> Option<Term> {
 fn phrase(mut section: Section<'_>) -> Option<Phrase> {
     let text = section.required_text("text");
     let weight = required_number(&mut section, "weight", 0.0..=1000.0);
+    let group = section.text("group");
     let text = text?;
     let searchable = Pattern::new(&text).is_some();
     if !searchable {
         section.problem("text", format!("the phrase {text:?} holds no letter or digit to search for"));
     }
     section.finish();
-    searchable.then_some(Phrase { text, weight: weight? })
+    searchable.then_some(Phrase { text, weight: weight?, group })
 }
 
 fn required_number(section: &mut Section<'_>, key: &str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
@@ -178,7 +179,8 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
     if !profile.phrases.is_empty() {
         writeln!(out, "\nphrases = [")?;
         for phrase in &profile.phrases {
-            writeln!(out, "  {{ text = {}, weight = {} }},", quoted(&phrase.text), phrase.weight)?;
+            let group = phrase.group.as_ref().map_or(String::new(), |group| format!(", group = {}", quoted(group)));
+            writeln!(out, "  {{ text = {}, weight = {}{group} }},", quoted(&phrase.text), phrase.weight)?;
         }
         writeln!(out, "]")?;
     }
@@ -209,7 +211,7 @@ mod tests {
         let text = "The \"quokka\\ferry\" left. Quokka ferry, 북한에, U.S. islands, 北朝鮮.";
         let seed = Seed { file: "a.md".into(), title: "Quokkas' ferry".into(), text: text.into() };
         let mut built = build("quokkas", &[seed], &Frequencies::new()).expect("built");
-        built.phrases.push(Phrase { text: "北朝鮮".into(), weight: 0.5 });
+        built.phrases.push(Phrase { text: "北朝鮮".into(), weight: 0.5, group: Some("actor".into()) });
         let (read, problems) = parse(&to_toml(&built));
         assert_eq!(problems, Vec::<String>::new());
         let read = read.expect("read");
