@@ -15,7 +15,7 @@
 //! Where two entries of one document share a primary key but not the title, the publisher's marks tell nothing, and title and
 //! text become part of the key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use url::Url;
 
@@ -39,24 +39,30 @@ impl Keys {
 
 /// The keys of the entries of one document, in their order. Entries that are the same share their primary key.
 pub fn keys(entries: &[Entry]) -> Vec<Keys> {
-    let marks: Vec<Marks<'_>> = entries.iter().map(Marks::of).collect();
-    let mut titles: HashMap<String, &str> = HashMap::new();
-    let mut ambiguous: HashMap<String, bool> = HashMap::new();
-    for mark in &marks {
-        let primary = mark.primary();
-        let title = *titles.entry(primary.clone()).or_insert(mark.title);
-        *ambiguous.entry(primary).or_default() |= title != mark.title;
-    }
-    marks
+    let marks: Vec<(Marks<'_>, String)> = entries
         .iter()
-        .map(|mark| {
-            let mut primary = mark.primary();
-            if ambiguous[&primary] {
-                primary = key("exact", &[mark.guid, &mark.link, mark.title, mark.text]);
-            }
-            Keys { primary, aliases: mark.aliases() }
+        .map(|entry| {
+            let marks = Marks::of(entry);
+            let primary = marks.primary();
+            (marks, primary)
         })
-        .collect()
+        .collect();
+    let mut titles: HashMap<&str, &str> = HashMap::new();
+    let mut ambiguous: HashSet<&str> = HashSet::new();
+    for (mark, primary) in &marks {
+        if *titles.entry(primary).or_insert(mark.title) != mark.title {
+            ambiguous.insert(primary);
+        }
+    }
+    let chosen = |(mark, primary): &(Marks<'_>, String)| Keys {
+        primary: if ambiguous.contains(primary.as_str()) {
+            key("exact", &[mark.guid, &mark.link, mark.title, mark.text])
+        } else {
+            primary.clone()
+        },
+        aliases: mark.aliases(),
+    };
+    marks.iter().map(chosen).collect()
 }
 
 /// A shorter text may well be the same in two entries of the same moment.
