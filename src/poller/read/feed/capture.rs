@@ -20,7 +20,10 @@ impl<'a> Tokens<'a> {
         let end = loop {
             let before = self.at;
             match self.next() {
-                None => break self.rescue(next_field.unwrap_or((before, has_markup)), &mut has_markup),
+                None => {
+                    self.broke_off |= next_field.is_none();
+                    break self.rescue(next_field.unwrap_or((before, has_markup)), &mut has_markup);
+                }
                 Some(Token::Close(name)) if name.eq_ignore_ascii_case(tag.name) => {
                     if depth == 0 {
                         break before;

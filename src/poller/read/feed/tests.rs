@@ -73,7 +73,10 @@ fn titles_of_images_and_sources_are_not_the_feeds() {
 fn a_feed_that_breaks_off_says_so() {
     let reading = read_text("<rss><channel><item><title>a</title></item><item><title>b</ti").unwrap();
     assert!(reading.truncated);
-    assert_eq!(reading.entries.len(), 2);
+    assert_eq!(reading.entries.len(), 1, "half a title is no entry");
+    let reading = read_text("<rss><channel><item><title>a</title></item><item><title>b</title>").unwrap();
+    assert!(reading.truncated);
+    assert_eq!(reading.entries.len(), 2, "whole fields are kept");
 }
 
 #[test]

@@ -66,11 +66,21 @@ pub(super) struct Tokens<'a> {
     section_ends: bool,
     /// Elements of this entry that turned out to have no end tag.
     pub(super) rescues: usize,
+    /// The document ended in the middle of a field.
+    pub(super) broke_off: bool,
 }
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(text: &'a str) -> Tokens<'a> {
-        Tokens { text, at: 0, defined: Defined::new(), comment_ends: true, section_ends: true, rescues: 0 }
+        Tokens {
+            text,
+            at: 0,
+            defined: Defined::new(),
+            comment_ends: true,
+            section_ends: true,
+            rescues: 0,
+            broke_off: false,
+        }
     }
 
     fn special(&mut self, rest: &'a str) -> Option<Token<'a>> {

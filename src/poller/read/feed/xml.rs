@@ -154,6 +154,10 @@ impl<'a> Reader<'a, '_> {
         }
         self.reading.truncated = root.is_some() && !complete;
         if self.reading.truncated {
+            // Half an address or guid would make another entry of it; the next visit brings the whole one.
+            if self.tokens.broke_off {
+                self.entry = None;
+            }
             self.reading
                 .problems
                 .push("the document breaks off before its end; the entries up to there were read".into());
