@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use comfy_table::Table;
+use comfy_table::presets::NOTHING;
 
 use super::Global;
 use crate::config::Config;
@@ -88,7 +89,7 @@ async fn list(config: &Config, failing: bool, json: bool) -> anyhow::Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
-    table.set_header(["source", "state", "items", "last read", "next visit", "why then", "last error"]);
+    table.load_style(NOTHING).set_header(["source", "state", "items", "last read", "next visit", "why then", "last error"]);
     for source in shown {
         table.add_row([
             source.name.clone(),
