@@ -10,13 +10,17 @@ use std::path::{Path, PathBuf};
 
 use newswatch::config::Config;
 
-/// Everything that is said about the configuration in `folder`, one problem a line. The only place that knows how a
-/// configuration is checked.
+/// Everything that `newswatch check` says about the configuration in `folder`, one problem a line.
 fn problems_of(folder: &Path) -> String {
-    match Config::load(Some(folder)) {
-        Ok(_) => String::new(),
-        Err(problems) => problems.iter().map(|problem| format!("{problem}\n")).collect(),
-    }
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_newswatch"));
+    let ran = command.arg("-c").arg(folder).arg("check").output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(78), "{}: {said}", folder.display());
+    // The last line counts them.
+    let problems: Vec<&str> = said.lines().collect();
+    let (count, problems) = problems.split_last().unwrap();
+    assert!(count.starts_with(&problems.len().to_string()), "{}: {said}", folder.display());
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
 #[test]
@@ -110,4 +114,36 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     let defaults = newswatch::config::FetchSettings::default();
     let examples = newswatch::config::FetchSettings { contact: None, allow: Vec::new(), proxy: None, ..config.fetch };
     assert_eq!(examples, defaults, "the comments must show the defaults");
+}
+
+#[test]
+fn the_examples_of_the_readme_are_valid() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let (profiles, settings): (Vec<&str>, Vec<&str>) = blocks.iter().partition(|block| block.contains("[[phrase]]"));
+    assert_eq!((profiles.len(), settings.len()), (1, 2));
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "secret").unwrap();
+    let settings = settings.join("\n").replace("/etc/newswatch/smtp-password", &password.display().to_string());
+    std::fs::create_dir(folder.path().join("profiles.d")).unwrap();
+    std::fs::write(folder.path().join("newswatch.toml"), settings).unwrap();
+    std::fs::write(folder.path().join("profiles.d/example.toml"), profiles[0]).unwrap();
+    let config = Config::load(Some(folder.path())).unwrap();
+    assert_eq!((config.sources.len(), config.profiles.len(), config.routes.len()), (2, 1, 1));
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_newswatch")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let mut count = 0;
+    for line in commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let command = line.split_whitespace().next().unwrap();
+        assert!(readme.contains(&format!("| `{command}")), "the README's table lacks {command}");
+        count += 1;
+    }
+    assert_eq!(count, 13, "{commands}");
 }

@@ -89,7 +89,15 @@ async fn list(config: &Config, failing: bool, json: bool) -> anyhow::Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["source", "state", "items", "last read", "next visit", "why then", "last error"]);
+    table.load_style(NOTHING).set_header([
+        "source",
+        "state",
+        "items",
+        "last read",
+        "next visit",
+        "why then",
+        "last error",
+    ]);
     for source in shown {
         table.add_row([
             source.name.clone(),

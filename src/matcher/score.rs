@@ -371,7 +371,10 @@ mod tests {
     }
 
     fn only(phrases: &[(&str, f64)]) -> Profile {
-        let phrases = phrases.iter().map(|(text, weight)| Phrase { text: text.to_string(), weight: *weight, group: None }).collect();
+        let phrases = phrases
+            .iter()
+            .map(|(text, weight)| Phrase { text: text.to_string(), weight: *weight, group: None })
+            .collect();
         Profile { terms: Vec::new(), phrases, threshold: 1.0, name: "names".into(), ..profile("x") }
     }
 
@@ -424,9 +427,12 @@ mod tests {
         }
         let mut scorer = Scorer::new(&[profile], &Frequencies::new()).expect("scorer");
         let mut tokenizer = Tokenizer::new();
-        for (text, expected) in
-            [("Pyongyang", 0.3), ("Pyongyang, North Korea", 0.4), ("North Korea and Pyongyang and Seoul", 0.6), ("Seoul", 0.2)]
-        {
+        for (text, expected) in [
+            ("Pyongyang", 0.3),
+            ("Pyongyang, North Korea", 0.4),
+            ("North Korea and Pyongyang and Seoul", 0.6),
+            ("Seoul", 0.2),
+        ] {
             let document = tokenizer.read(text, "");
             let score = scorer.score(&document, Explain::Everything).remove(0);
             assert!((score.score - expected).abs() < 1e-9, "{text}: {}", score.score);
