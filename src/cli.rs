@@ -144,7 +144,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Probe(own) => probe::run(global, own),
         Command::Parse(own) => parse::run(own),
         Command::Source(own) => source::run(global, own),
-        Command::Profile(own) => profile::run(own),
+        Command::Profile(own) => profile::run(global.config.as_deref(), own),
         Command::Score(own) => score::run(own),
         Command::Hits(own) => hits::run(global, own),
         Command::Why(own) => why::run(global, own),

@@ -184,6 +184,41 @@ fn a_profile_or_seed_without_anything_is_refused_with_advice() {
     ran.says("empty.md");
 }
 
+#[test]
+fn seeds_may_be_files_of_several_kinds_or_an_address() {
+    let web = Web::start();
+    let text = "The port stood still while the longshore workers marched through the harbour. ".repeat(6);
+    let html = format!(
+        "<html><head><title>Strike in the port</title></head><body><article><h1>Strike in the port</h1><p>{text}</p></article></body></html>"
+    );
+    web.put("/seed", page("text/html; charset=utf-8", html.clone()));
+    let folder = folder(&source("wire", "https://a.example/feed", ""));
+    folder
+        .write("a.html", &html)
+        .write("b.json", "{\"title\": \"Longshore workers\", \"text\": \"The longshore workers went home.\"}");
+    folder.write("c.txt", "Harbour\n\nLongshore workers struck again.\n");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let built = folder
+        .run(&[
+            "profile",
+            "build",
+            "--name",
+            "port",
+            "--seed",
+            &path("a.html"),
+            &path("b.json"),
+            &path("c.txt"),
+            &format!("{}/seed", web.base),
+        ])
+        .ok();
+    built.says("longshore").says("Strike in the port");
+    folder.write("profiles.d/port.toml", &built.out);
+    folder.run(&["check"]).ok().says("port: ");
+    let missing = folder.run(&["profile", "build", "--name", "x", "--seed", &path("nowhere.md")]);
+    assert_eq!(missing.code, 1);
+    missing.says("cannot read the seed").says("nowhere.md");
+}
+
 /// The daemon, killed when the test ends however it ends.
 struct Daemon(Child);
 

@@ -6,13 +6,19 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use url::Url;
 
 use crate::config::section::{File, Problem, Problems};
+use crate::config::{Config, FetchSettings};
 use crate::matcher::frequency::Frequencies;
 use crate::matcher::profile::{self, Profile};
 use crate::matcher::seed::Seed;
 use crate::matcher::text::Tokenizer;
 use crate::plain;
+use crate::poller::fetch::{Fetch, Request};
+use crate::poller::http::Http;
+use crate::poller::read::article::article;
+use crate::poller::source::{Document, ReadLimits};
 
 /// A seed of more bytes is refused: it is a book, or not a text.
 const SEED_BYTES_MAX: u64 = 10 << 20;
@@ -40,7 +46,7 @@ struct Build {
     /// Short name of the profile
     #[arg(long)]
     name: String,
-    /// Seed articles: text (title line, empty line, text), Markdown, or one JSON item
+    /// Seed articles: text (title line, empty line, text), Markdown, HTML, one JSON item, or an http(s) address
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     seed: Vec<PathBuf>,
 }
@@ -52,7 +58,7 @@ struct Show {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match &arguments.command {
         Command::Build(build) => {
@@ -60,7 +66,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             if let Some(path) = &build.background {
                 count_background(path, &mut Tokenizer::new(), &mut frequencies)?;
             }
-            let seeds = build.seed.iter().map(|path| read_seed(path)).collect::<anyhow::Result<Vec<Seed>>>()?;
+            // A bad or missing configuration must not keep anyone from building a profile from files.
+            let network = Config::load(config).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
+            let seeds = build.seed.iter().map(|path| read_seed(path, &network));
+            let seeds = seeds.collect::<anyhow::Result<Vec<Seed>>>()?;
             let built = profile::build(&build.name, &seeds, &frequencies)?;
             out.write_all(profile::to_toml(&built).as_bytes())?;
         }
@@ -116,24 +125,54 @@ pub fn report(problems: &[Problem]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(78))
 }
 
-/// Reads a seed article. The only place that knows what seeds can be; the error says what to do.
-pub fn read_seed(path: &Path) -> anyhow::Result<Seed> {
-    let shown = path.display().to_string();
-    if shown.starts_with("http://") || shown.starts_with("https://") {
-        bail!("the seed {shown} is an address; save the article as a text or Markdown file and name that");
+/// Reads a seed article: a file, or a page that is fetched. The only place that knows what seeds can be; the error says
+/// what to do.
+pub fn read_seed(path: &Path, network: &FetchSettings) -> anyhow::Result<Seed> {
+    let shown = plain::line(&path.display().to_string(), 500);
+    if let Ok(url) = Url::parse(&shown)
+        && matches!(url.scheme(), "http" | "https")
+    {
+        return fetch_seed(url, network).with_context(|| format!("the seed {shown} cannot be read"));
     }
     let file = path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    if let Some(kind @ ("html" | "htm" | "pdf" | "doc" | "docx")) = ending.as_deref() {
-        bail!("the seed {shown}: {kind} files cannot be read; save the article as a text or Markdown file");
+    if let Some(kind @ ("pdf" | "doc" | "docx")) = ending.as_deref() {
+        bail!("the seed {shown}: {kind} files cannot be read; save the article as a text, Markdown or HTML file");
     }
     let size = std::fs::metadata(path).with_context(|| format!("cannot read the seed {shown}"))?.len();
     if size > SEED_BYTES_MAX {
         bail!("the seed {shown} has {size} bytes; an article has at most {SEED_BYTES_MAX}");
     }
+    if matches!(ending.as_deref(), Some("html" | "htm")) {
+        let body = std::fs::read(path).with_context(|| format!("cannot read the seed {shown}"))?;
+        let url = Url::parse("about:blank")?;
+        let document = Document { url: &url, content_type: None, body: &body };
+        return article_seed(&file, &document).with_context(|| format!("the seed {shown} cannot be read"));
+    }
     let content =
         std::fs::read_to_string(path).with_context(|| format!("cannot read the seed {shown} as UTF-8 text"))?;
     Seed::parse(&file, &content).map_err(|reason| anyhow::anyhow!("the seed {shown} {reason}"))
+}
+
+/// The article on a page.
+fn article_seed(name: &str, document: &Document<'_>) -> anyhow::Result<Seed> {
+    let article = article(document, &ReadLimits::default())?;
+    if article.text.trim().is_empty() {
+        bail!("no article was found on it; save its text as a text or Markdown file");
+    }
+    Ok(Seed { file: name.to_string(), title: plain::line(&article.title, 1_000), text: article.text })
+}
+
+fn fetch_seed(url: Url, network: &FetchSettings) -> anyhow::Result<Seed> {
+    let http = Http::new(network)?;
+    let name = url.to_string();
+    let response = super::block_on(async { Ok(http.fetch(Request::get(url, "text/html, */*;q=0.5")).await?) })?;
+    if response.status != 200 {
+        bail!("it answers with status {}", response.status);
+    }
+    let document =
+        Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
+    article_seed(&name, &document)
 }
 
 #[derive(Deserialize)]
