@@ -167,11 +167,12 @@ impl Color {
 /// Starts the log: into the journal with fields when systemd runs us, else to standard error.
 fn start_log(global: &Global, usual: &str) {
     let default = match global.verbose {
-        0 => usual,
-        1 => "newswatch=debug,info",
-        _ => "newswatch=trace,debug",
+        0 => usual.to_string(),
+        1 => "newswatch=debug,info".to_string(),
+        _ => "newswatch=trace,debug".to_string(),
     };
-    let filter = EnvFilter::try_from_env("NEWSWATCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    // sqlx repeats the database's notices ("already exists, skipping"), which say nothing to an operator.
+    let filter = EnvFilter::try_from_env("NEWSWATCH_LOG").unwrap_or_else(|_| EnvFilter::new(default + ",sqlx=warn"));
     let registry = tracing_subscriber::registry().with(filter);
     if systemd::logs_to_journal()
         && let Ok(journal) = tracing_journald::layer()

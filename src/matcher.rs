@@ -138,6 +138,10 @@ impl Matcher {
             }
         };
         let hits = self.store.commit_matches(&result).await?;
+        let backlog = result.hits.iter().filter(|new| new.hit.item.backlog).count();
+        if backlog > 0 {
+            tracing::info!("{backlog} hits among what first contacts showed; nobody is told of them (newswatch hits)");
+        }
         self.counted_rows.extend(result.frequencies.iter().map(|(id, _)| *id));
         self.fold_frequencies(now).await?;
         // There may be more than one batch.

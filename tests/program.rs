@@ -280,6 +280,38 @@ fn the_daemon_survives_kill_and_a_bad_reload_and_stops_when_told() {
 }
 
 #[test]
+fn systemd_hears_that_it_is_ready_alive_and_stopping() {
+    let web = Web::start();
+    web.put("/feed", rss(&web.base, &[QUIET]));
+    let folder = folder(&source("wire", &format!("{}/feed", web.base), ""));
+    let path = folder.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut command = folder.command(&["run"]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "900000").stderr(Stdio::null());
+    let mut daemon = Daemon(command.spawn().unwrap());
+    let heard = |wanted: &str| {
+        let mut bytes = [0; 4096];
+        loop {
+            let length = socket.recv(&mut bytes).expect("systemd waits in vain");
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+    };
+    assert!(heard("READY=1").contains("STATUS=1 sources, 1 profiles, 1 routes"));
+    heard("WATCHDOG=1");
+    heard("WATCHDOG=1");
+    daemon.signal("-HUP");
+    assert!(heard("RELOADING=1").contains("MONOTONIC_USEC="));
+    heard("READY=1");
+    daemon.signal("-TERM");
+    heard("STOPPING=1");
+    assert_eq!(daemon.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_page_source_reads_its_articles() {
     let web = Web::start();
     let text = "The members withdrew the observer seat in a session that lasted until the evening. ".repeat(4);
