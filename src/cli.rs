@@ -29,6 +29,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
+use crate::config::section::Problem;
 use crate::store::{Durability, Store};
 use crate::{plain, systemd};
 
@@ -128,9 +129,16 @@ pub fn main() -> ExitCode {
             {
                 return ExitCode::SUCCESS;
             }
-            let text = plain::text(&format!("{error:#}"), 10_000);
-            let _ = writeln!(std::io::stderr().lock(), "newswatch: {text}");
-            ExitCode::FAILURE
+            let mut out = std::io::stderr().lock();
+            let mut code = ExitCode::FAILURE;
+            if let Some(InvalidConfiguration(problems)) = error.downcast_ref() {
+                for problem in problems {
+                    let _ = writeln!(out, "{}", plain::line(&problem.to_string(), 2_000));
+                }
+                code = ExitCode::from(EXIT_CONFIG);
+            }
+            let _ = writeln!(out, "newswatch: {}", plain::text(&format!("{error:#}"), 10_000));
+            code
         }
     }
 }
@@ -204,24 +212,19 @@ pub(crate) fn now() -> Timestamp {
     crate::clock::Clock::system().now()
 }
 
-/// Loads the configuration, or prints every problem and answers the exit code for it.
-pub(crate) fn load_config(global: &Global) -> anyhow::Result<Result<Config, ExitCode>> {
-    match Config::load(global.config.as_deref()) {
-        Ok(config) => Ok(Ok(config)),
-        Err(problems) => {
-            let mut out = std::io::stderr().lock();
-            for problem in &problems {
-                writeln!(out, "{}", plain::line(&problem.to_string(), 2_000))?;
-            }
-            let count = problems.len();
-            writeln!(
-                out,
-                "newswatch: {count} {} in the configuration",
-                if count == 1 { "problem" } else { "problems" }
-            )?;
-            Ok(Err(ExitCode::from(EXIT_CONFIG)))
-        }
-    }
+/// The configuration cannot be used; printed problem by problem, with an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("{} in the configuration", counted(.0.len(), "problem"))]
+struct InvalidConfiguration(Vec<Problem>);
+
+/// Loads the configuration.
+pub(crate) fn load_config(global: &Global) -> anyhow::Result<Config> {
+    Ok(Config::load(global.config.as_deref()).map_err(InvalidConfiguration)?)
+}
+
+/// "1 problem", "2 problems".
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Runs asynchronous work to its end.

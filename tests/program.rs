@@ -23,11 +23,11 @@ fn from_first_contact_to_a_hit_with_its_reasons() {
     let web = Web::start();
     let folder = folder(&source("wire", &format!("{}/feed", web.base), ""));
     web.put("/feed", rss(&web.base, &[QUIET, ("old", "Old", "An observer seat, long ago.")]));
-    folder.run(&["run", "--once"]).ok().says("1 sources asked, 0 cannot be read; 2 new items, 1 hits, 0 messages");
+    folder.run(&["run", "--once"]).ok().says("1 source asked, 0 cannot be read; 2 new items, 1 hit, 0 messages");
     assert_eq!(folder.read("hits.log"), "", "a first contact is quiet");
 
     web.put("/feed", rss(&web.base, &[HIT, QUIET]));
-    folder.run(&["run", "--once"]).ok().says("1 new items, 1 hits, 1 messages");
+    folder.run(&["run", "--once"]).ok().says("1 new item, 1 hit, 1 message");
     let log = folder.read("hits.log");
     assert_eq!(log.lines().count(), 1, "{log}");
     for part in [
@@ -322,7 +322,7 @@ fn a_page_source_reads_its_articles() {
         &format!("{}/list", web.base),
         "kind = \"page\"\narticle = true\n[source.select]\nitem = \"ul.n > li\"\ndate = \"time@datetime\"",
     ));
-    folder.run(&["run", "--once", "--backlog"]).ok().says("1 hits, 1 messages");
+    folder.run(&["run", "--once", "--backlog"]).ok().says("1 hit, 1 message");
     let hit = folder.run(&["hits", "--json"]).ok().out;
     assert!(hit.contains("\"article\":\"read\"") && hit.contains("2026-11-20"), "{hit}");
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use newswatch::cli::profile::{load, read_seed};
+use newswatch::config::FetchSettings;
 use newswatch::matcher::frequency::Frequencies;
 use newswatch::matcher::profile::{Profile, Term, build};
 
@@ -32,7 +33,7 @@ fn the_learned_terms_are_those_of_the_seeds() {
         let seeds: Vec<_> = profile
             .seeds
             .iter()
-            .map(|seed| read_seed(&folder.join(&seed.file)).expect("seed of the profile"))
+            .map(|seed| read_seed(&folder.join(&seed.file), &FetchSettings::default()).expect("seed of the profile"))
             .collect();
         let built = build(&profile.name, &seeds, &Frequencies::new()).expect("built");
         let (here, again) = (by_text(&profile.terms), by_text(&built.terms));

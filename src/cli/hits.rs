@@ -44,10 +44,7 @@ pub struct Arguments {
 
 /// Lists hits.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = match super::load_config(global)? {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    let config = super::load_config(global)?;
     let mut filter = HitFilter {
         profile: arguments.profile.clone(),
         source: arguments.source.clone(),

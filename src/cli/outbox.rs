@@ -42,10 +42,7 @@ enum Command {
 
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = match super::load_config(global)? {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    let config = super::load_config(global)?;
     super::block_on(async move {
         let store = super::open_store(&config).await?;
         let mut out = std::io::stdout().lock();

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::Global;
+use super::{Global, counted};
 use crate::daemon::{self, Options};
 use crate::model::Health;
 
@@ -20,10 +20,7 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = match super::load_config(global)? {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    let config = super::load_config(global)?;
     let options = Options { once: arguments.once, backlog: arguments.backlog, config_path: global.config.clone() };
     let shown = config.clone();
     super::block_on(async move {
@@ -37,8 +34,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let mut out = std::io::stdout().lock();
         writeln!(
             out,
-            "{} sources asked, {failing} cannot be read; {} new items, {} hits, {} messages; next: newswatch hits, newswatch status",
-            summary.visits, summary.items, summary.hits, summary.deliveries
+            "{} asked, {failing} cannot be read; {}, {}, {}; next: newswatch hits, newswatch status",
+            counted(summary.visits, "source"),
+            counted(summary.items as usize, "new item"),
+            counted(summary.hits as usize, "hit"),
+            counted(summary.deliveries, "message"),
         )?;
         let no_network = sources
             .iter()

@@ -57,10 +57,7 @@ enum Command {
 
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = match super::load_config(global)? {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    let config = super::load_config(global)?;
     super::block_on(async move {
         match &arguments.command {
             Command::List { failing, json } => list(&config, *failing, *json).await,

@@ -22,10 +22,7 @@ pub struct Arguments {
 
 /// Prints it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = match super::load_config(global)? {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    let config = super::load_config(global)?;
     let now = super::now();
     super::block_on(async move {
         let store = super::open_store(&config).await?;
