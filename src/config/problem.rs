@@ -73,12 +73,15 @@ impl Problems {
 pub struct File {
     pub(super) name: Arc<str>,
     pub(super) text: String,
+    /// Where each line begins: thousands of sources each ask for their place.
+    line_starts: Vec<usize>,
 }
 
 impl File {
     /// A file that was read.
     pub fn new(name: &str, text: String) -> File {
-        File { name: name.into(), text }
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        File { name: name.into(), text, line_starts }
     }
 
     /// The name it was read by.
@@ -88,12 +91,9 @@ impl File {
 
     /// Where the byte `at` stands.
     pub fn place(&self, at: usize) -> Place {
-        let before = self.text.get(..at).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
-        Place {
-            file: self.name.clone(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+        let line = self.line_starts.partition_point(|start| *start <= at);
+        let line_start = self.line_starts[line - 1];
+        let before = self.text.get(line_start..at).unwrap_or_default();
+        Place { file: self.name.clone(), line, column: before.chars().count() + 1 }
     }
 }
