@@ -1,19 +1,24 @@
 //! Feeds: RSS of every version, RDF, Atom, CDF and JSON Feed, as they are and not as they should be.
 //!
-//! A tolerant tokenizer ([`tokens`]) cuts the document into tags and text and cannot fail. One pass over it ([`xml`]) collects, for
-//! each entry, what stands where a title, a link, a date ... may stand, and keeps the best of each by rank
-//! ([`names`]). So there is no dialect to tell apart and no structure to be broken: an item outside its channel, a
+//! A tolerant tokenizer ([`tokens`]) cuts the document into tags and text and cannot fail. One pass over it ([`xml`], or
+//! [`json`]) collects, for each entry, what stands where a title, a link, a date ... may stand, and keeps the best of each by
+//! rank ([`names`]). So there is no dialect to tell apart and no structure to be broken: an item outside its channel, a
 //! missing end tag, a stray `<` cost at most the field they are in.
 //!
-//! Deliberately not a parser of XML: one in eight feeds that a strict parser accepts loses items silently, because their
-//! publisher and the parser disagree on namespaces or versions.
+//! What was collected is written down in one dialect ([`canonical`]), always, and feed-rs parses that ([`rewrite`]);
+//! [`mapping`] makes entries of it. It is never given a document as it came: one in eight feeds that it accepts loses items
+//! silently there, because publisher and parser disagree on namespaces or versions, and some make it panic.
 
+mod canonical;
 mod capture;
 mod draft;
 mod json;
+mod mapping;
 mod names;
+mod rewrite;
 mod text;
 mod tokens;
+mod written;
 mod xml;
 
 use super::guard::guarded;
@@ -24,6 +29,10 @@ use crate::poller::source::{Document, ReadError, ReadLimits};
 
 /// Characters kept of a title; the rest is shown as "…".
 const TITLE_CHARACTERS_MAX: usize = 1_000;
+/// Characters kept of a guid.
+const GUID_CHARACTERS_MAX: usize = 2_000;
+/// Bytes kept of the description of the feed itself.
+const FEED_TEXT_BYTES_MAX: usize = 8_000;
 /// Characters kept of a name: authors, categories.
 const NAME_CHARACTERS_MAX: usize = 200;
 /// Categories, authors and enclosures kept of one entry.
@@ -36,7 +45,7 @@ pub fn read(document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, Rea
     if text.trim_start().starts_with('{') {
         return guarded("the feed", || json::read(text, document.url, limits))?;
     }
-    match guarded("the feed", || xml::read(text, document.url, limits))? {
+    match guarded("the feed", || xml::read(text, document.url, limits))?? {
         Some(reading) => Ok(reading),
         None => Err(refusal(document, text)),
     }

@@ -1,15 +1,15 @@
-//! What is collected of a feed or of an entry while its document is read, and what becomes of it.
+//! What is collected of a feed or of an entry while its document is read, and what wins of it.
 
 use jiff::Timestamp;
 use url::Url;
 
-use super::TITLE_CHARACTERS_MAX;
+use super::canonical::{Beside, Item};
 use super::text::Captured;
 use super::tokens::Tokens;
-use crate::model::{Enclosure, Entry};
+use super::written::Written;
+use crate::model::Enclosure;
 use crate::plain;
 use crate::poller::read::absolute;
-use crate::poller::source::ReadLimits;
 
 /// The best candidate so far, and its rank.
 #[derive(Clone, Debug)]
@@ -79,9 +79,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The entry that was collected. Only what won is made plain text.
-    pub(super) fn into_entry(self, base: &Url, tokens: &Tokens<'_>, limits: &ReadLimits) -> Entry {
-        let bytes_max = limits.text_bytes_max;
+    /// What won. Texts that are longer than `bytes_max` once they are plain will be cut.
+    pub(super) fn into_item(self, base: &Url, tokens: &Tokens<'_>, bytes_max: usize) -> Item<'a> {
         let guid = self.guid.1.unwrap_or_default();
         let link = self.link.1.as_deref().and_then(|link| absolute(base, link));
         let url = link.or_else(|| {
@@ -89,35 +88,41 @@ impl<'a> Draft<'a> {
             let is_address = self.guid_is_link || guid.starts_with("http://") || guid.starts_with("https://");
             is_address.then(|| absolute(base, &guid)).flatten()
         });
-        let title = self.title.1.map(|title| title.line(tokens, bytes_max)).unwrap_or_default();
         let mut summaries = self.summaries;
         summaries.sort_by_key(|(rank, _)| *rank);
-        let mut summaries = summaries.iter().map(|(_, text)| text);
-        let summary = summaries.next().map(|text| text.text(tokens, bytes_max)).unwrap_or_default();
-        // Without a long text, the next description is it, unless it says the same.
+        let mut summaries = summaries.iter().map(|(_, text)| text.written(tokens, bytes_max));
+        let summary = summaries.next().unwrap_or_default();
         let content = match &self.content.1 {
-            Some(content) => content.text(tokens, bytes_max),
-            None => {
-                summaries.map(|text| text.text(tokens, bytes_max)).find(|text| *text != summary).unwrap_or_default()
-            }
+            Some(content) => content.written(tokens, bytes_max),
+            None => longer(&summary, summaries, bytes_max).unwrap_or_default(),
         };
-        Entry {
-            guid: plain::line(&guid, 2_000),
+        let language =
+            self.language.1.map(|language| plain::line(&language, 40)).filter(|language| !language.is_empty());
+        Item {
+            guid,
             url,
-            title: plain::line(&title, TITLE_CHARACTERS_MAX),
+            title: self.title.1.map(|title| title.written(tokens, bytes_max)).unwrap_or_default(),
             summary,
             content,
             published: self.published.1,
             updated: self.updated.1,
             authors: self.authors,
-            publisher: self.publisher,
             categories: self.categories,
             enclosures: self.enclosures,
-            language: self
-                .language
-                .1
-                .map(|language| plain::line(&language, 40))
-                .filter(|language| !language.is_empty()),
+            beside: Beside { publisher: self.publisher, language },
         }
     }
+}
+
+/// Without a long text, the next description is it, unless it says the same as the first.
+fn longer<'a>(
+    summary: &Written<'a>,
+    mut others: impl Iterator<Item = Written<'a>>,
+    bytes_max: usize,
+) -> Option<Written<'a>> {
+    let mut plain = None;
+    others.find(|other| {
+        // To be made plain is dear, and most of those that say the same are written the same.
+        other != summary && other.text(bytes_max) != *plain.get_or_insert_with(|| summary.text(bytes_max))
+    })
 }

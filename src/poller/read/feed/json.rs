@@ -1,12 +1,17 @@
 //! JSON Feed 1 and 1.1, read loosely: a value of the wrong type is a value that is missing.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{LIST_MAX, TITLE_CHARACTERS_MAX};
-use crate::model::{Enclosure, Entry, Reading};
+use super::canonical::{Beside, Item};
+use super::rewrite::Rewriter;
+use super::written::Written;
+use super::{LIST_MAX, NAME_CHARACTERS_MAX};
+use crate::model::{Enclosure, Reading};
 use crate::plain;
-use crate::poller::read::{absolute, dates, html};
+use crate::poller::read::{absolute, dates};
 use crate::poller::source::{ReadError, ReadLimits};
 
 type Object = Map<String, Value>;
@@ -32,22 +37,21 @@ pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading
             limits.entries_max
         ));
     }
-    let entries = items
-        .iter()
-        .filter_map(Value::as_object)
-        .take(limits.entries_max)
-        .map(|item| entry(item, feed, url, limits))
-        .collect();
-    Ok(Reading {
-        title: line(feed, "title", TITLE_CHARACTERS_MAX),
+    let mut rewriter = Rewriter::new(limits);
+    for item in items.iter().filter_map(Value::as_object).take(limits.entries_max) {
+        rewriter.push(entry(item, feed, url));
+    }
+    let head = Item {
+        title: Written::plain(words(feed, "title")),
         url: link(feed, "home_page_url", url),
-        description: html::plain_text(&words(feed, "description"), 8_000),
-        language: Some(line(feed, "language", 40)).filter(|language| !language.is_empty()),
-        hub: objects(feed, "hubs").find_map(|hub| link(hub, "url", url)),
-        entries,
-        problems,
-        ..Reading::default()
-    })
+        summary: Written::html(words(feed, "description")),
+        beside: Beside { language: language(feed), ..Beside::default() },
+        ..Item::default()
+    };
+    let hub = objects(feed, "hubs").find_map(|hub| link(hub, "url", url));
+    let mut reading = rewriter.finish(&head, hub.as_deref())?;
+    reading.problems.splice(..0, problems);
+    Ok(reading)
 }
 
 /// Half a character, written as an escape, which is no text and would cost the whole feed, becomes U+FFFD.
@@ -80,11 +84,10 @@ fn has_text(item: &Value) -> bool {
     ["content_html", "content_text", "title", "url", "summary"].iter().any(|key| item.get(*key).is_some())
 }
 
-fn entry(item: &Object, feed: &Object, base: &Url, limits: &ReadLimits) -> Entry {
-    let plain_content = words(item, "content_text");
+fn entry<'o>(item: &'o Object, feed: &'o Object, base: &Url) -> Item<'o> {
     let content = match words(item, "content_html") {
-        html if !html.trim().is_empty() => html::plain_text(&html, limits.text_bytes_max),
-        _ => plain::text(&plain_content, limits.text_bytes_max),
+        html if !html.trim().is_empty() => Written::html(html),
+        _ => Written::plain(words(item, "content_text")),
     };
     let mut authors = names(item);
     if authors.is_empty() {
@@ -98,29 +101,32 @@ fn entry(item: &Object, feed: &Object, base: &Url, limits: &ReadLimits) -> Entry
             enclosures.push(Enclosure { url, media_type, length });
         }
     }
-    Entry {
-        guid: line(item, "id", 2_000),
+    Item {
+        guid: words(item, "id").into_owned(),
         url: link(item, "url", base).or_else(|| link(item, "external_url", base)),
-        title: line(item, "title", TITLE_CHARACTERS_MAX),
-        summary: plain::text(&words(item, "summary"), limits.text_bytes_max),
+        title: Written::plain(words(item, "title")),
+        summary: Written::plain(words(item, "summary")),
         content,
         published: dates::timestamp(&words(item, "date_published")),
         updated: dates::timestamp(&words(item, "date_modified")),
         authors,
-        publisher: String::new(),
         categories: item
             .get("tags")
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
-            .map(|tag| plain::line(tag, 200))
+            .map(|tag| plain::line(tag, NAME_CHARACTERS_MAX))
             .filter(|tag| !tag.is_empty())
             .take(LIST_MAX)
             .collect(),
         enclosures,
-        language: Some(line(item, "language", 40)).filter(|language| !language.is_empty()),
+        beside: Beside { publisher: String::new(), language: language(item) },
     }
+}
+
+fn language(object: &Object) -> Option<String> {
+    Some(line(object, "language", 40)).filter(|language| !language.is_empty())
 }
 
 /// Names of `authors` (1.1) and `author` (1.0, and found in the wild as a plain text).
@@ -129,10 +135,10 @@ fn names(object: &Object) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for author in list.take(LIST_MAX) {
         let name = match author {
-            Value::String(name) => plain::line(name, 200),
+            Value::String(name) => plain::line(name, NAME_CHARACTERS_MAX),
             Value::Object(author) => ["name", "url"]
                 .into_iter()
-                .map(|key| line(author, key, 200))
+                .map(|key| line(author, key, NAME_CHARACTERS_MAX))
                 .find(|name| !name.is_empty())
                 .unwrap_or_default(),
             _ => continue,
@@ -149,11 +155,11 @@ fn objects<'o>(object: &'o Object, key: &str) -> impl Iterator<Item = &'o Object
 }
 
 /// A text, or a number as a text.
-fn words(object: &Object, key: &str) -> String {
+fn words<'o>(object: &'o Object, key: &str) -> Cow<'o, str> {
     match object.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
+        Some(Value::String(text)) => Cow::Borrowed(text),
+        Some(Value::Number(number)) => Cow::Owned(number.to_string()),
+        _ => Cow::Borrowed(""),
     }
 }
 

@@ -80,6 +80,39 @@ fn a_feed_that_breaks_off_says_so() {
 }
 
 #[test]
+fn long_feeds_keep_every_entry_and_what_the_parser_cannot_carry() {
+    let item = |n: usize| {
+        format!(
+            "<item><title>t{n}</title><guid>g{n}</guid><source>Wire {n}</source><dc:language>l{n}</dc:language>\
+             <author>张三（zhang{n}@example.com）</author><itunes:duration>99999999999999999999999</itunes:duration></item>"
+        )
+    };
+    let items: String = (0..1_234).map(item).collect();
+    let reading = read_text(&format!("<rss><channel>{items}<title>F</title><ttl>9</ttl></channel></rss>")).unwrap();
+    assert_eq!((reading.title.as_str(), reading.ttl_minutes, reading.problems.len()), ("F", Some(9), 0));
+    assert_eq!(reading.entries.len(), 1_234);
+    for (n, entry) in reading.entries.iter().enumerate() {
+        assert_eq!((&entry.title, &entry.guid), (&format!("t{n}"), &format!("g{n}")));
+        assert_eq!((&entry.publisher, entry.language.as_ref()), (&format!("Wire {n}"), Some(&format!("l{n}"))));
+        assert_eq!(entry.authors, [format!("张三（zhang{n}@example.com）")]);
+    }
+    let items: Vec<String> = (0..1_234)
+        .map(|n| {
+            format!(
+                r#"{{"id":{n},"content_text":"a\nb{n}","language":"l{n}","author":{{"name":"张三（z@example.com）"}}}}"#
+            )
+        })
+        .collect();
+    let reading =
+        read_text(&format!(r#"{{"version":"https://jsonfeed.org/version/1","items":[{}]}}"#, items.join(","))).unwrap();
+    assert_eq!((reading.entries.len(), reading.problems.len()), (1_234, 0));
+    for (n, entry) in reading.entries.iter().enumerate() {
+        assert_eq!((&entry.guid, &entry.content), (&n.to_string(), &format!("a\nb{n}")));
+        assert_eq!((entry.language.as_ref(), entry.authors.len()), (Some(&format!("l{n}")), 1));
+    }
+}
+
+#[test]
 fn what_is_no_feed_is_named() {
     for (text, expected) in [
         ("", "an empty document instead of a feed"),

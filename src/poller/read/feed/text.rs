@@ -1,9 +1,12 @@
-//! What stands between a start tag and its end tag, and how it becomes plain text.
+//! What stands between a start tag and its end tag, and what it is written in.
+
+use std::borrow::Cow;
 
 use super::NAME_CHARACTERS_MAX;
 use super::tokens::{Tag, Token, Tokens};
+use super::written::Written;
 use crate::plain;
-use crate::poller::read::{entities, html, mojibake};
+use crate::poller::read::{entities, html};
 
 /// Of a person with more details than this, the name comes first.
 const PERSON_TOKENS_MAX: usize = 50;
@@ -51,7 +54,7 @@ impl Kind {
     }
 }
 
-impl Captured<'_> {
+impl<'a> Captured<'a> {
     pub(super) fn is_blank(&self) -> bool {
         self.raw.trim().is_empty()
     }
@@ -70,18 +73,13 @@ impl Captured<'_> {
     }
 
     /// As HTML source.
-    fn html(&self, tokens: &Tokens<'_>) -> String {
-        if self.has_markup { self.raw.to_string() } else { self.decoded(tokens) }
+    fn html(&self, tokens: &Tokens<'_>) -> Cow<'a, str> {
+        if self.has_markup { Cow::Borrowed(self.raw) } else { Cow::Owned(self.decoded(tokens)) }
     }
 
     /// As one line of plain text.
     pub(super) fn line(&self, tokens: &Tokens<'_>, bytes_max: usize) -> String {
-        self.plain(tokens, |text| mojibake::repair(html::plain_line(text, bytes_max)))
-    }
-
-    /// As plain text of several lines.
-    pub(super) fn text(&self, tokens: &Tokens<'_>, bytes_max: usize) -> String {
-        self.plain(tokens, |text| mojibake::repair(html::plain_text(text, bytes_max)))
+        self.written(tokens, bytes_max).line(bytes_max)
     }
 
     /// A name: plain text, or an element for it.
@@ -115,30 +113,26 @@ impl Captured<'_> {
         }
     }
 
-    fn plain(&self, tokens: &Tokens<'_>, to_plain: impl Fn(&str) -> String) -> String {
+    /// The text, decoded once, and what it really is written in, whatever is said of it. Of text of which no more than `bytes_max`
+    /// bytes are wanted in the end.
+    pub(super) fn written(&self, tokens: &Tokens<'_>, bytes_max: usize) -> Written<'a> {
         let source = match self.kind {
-            Kind::Base64 if !self.has_markup => match base64(self.raw) {
-                Some(text) => text,
-                None => self.decoded(tokens),
-            },
+            Kind::Base64 if !self.has_markup => Cow::Owned(base64(self.raw).unwrap_or_else(|| self.decoded(tokens))),
             _ => self.html(tokens),
         };
         match self.kind {
-            Kind::Text if !self.has_markup && !html::looks_like_html(&source) => to_plain(&escape(&source)),
-            Kind::Xhtml => to_plain(&source),
-            // Markup that was escaped inside markup: the outer tags were put there by a careless program.
-            _ if self.has_markup && self.raw.contains("&lt;") => {
-                let once = to_plain(&source);
-                if html::looks_like_html(&once) { to_plain(&once) } else { once }
+            // Publishers break the lines of plain text where their programs are full, not where a paragraph ends.
+            Kind::Text if !self.has_markup && !html::looks_like_html(&source) => {
+                Written::plain(source.replace(['\n', '\r'], " "))
             }
-            _ => to_plain(&source),
+            // Markup that was escaped inside markup: the outer tags were put there by a careless program.
+            Kind::Html | Kind::Text | Kind::Base64 if self.has_markup && self.raw.contains("&lt;") => {
+                let once = html::plain_text(&source, bytes_max);
+                Written::html(if html::looks_like_html(&once) { Cow::Owned(once) } else { source })
+            }
+            _ => Written::html(source),
         }
     }
-}
-
-/// Text as HTML that shows it.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 /// The text in base 64; `None` if it is none, or no text.

@@ -6,25 +6,24 @@ use url::Url;
 
 use super::draft::Draft;
 use super::names::{self, Family, Field, Frame};
+use super::rewrite::Rewriter;
 use super::text::{Captured, Kind};
 use super::tokens::{self, Tag, Token, Tokens};
-use super::{LIST_MAX, NAME_CHARACTERS_MAX};
+use super::{FEED_TEXT_BYTES_MAX, LIST_MAX, NAME_CHARACTERS_MAX};
 use crate::model::{Enclosure, Reading};
 use crate::plain;
 use crate::poller::read::{absolute, dates};
-use crate::poller::source::ReadLimits;
+use crate::poller::source::{ReadError, ReadLimits};
 
 /// How many elements may stand before the feed begins.
 const PREFACE_MAX: usize = 20;
-/// Of the description of the feed itself.
-const FEED_TEXT_BYTES_MAX: usize = 8_000;
 /// Elements deeper inside one another than this are not followed: each end tag costs a look at them all.
 const INSIDE_MAX: usize = 32;
 /// A rank behind all others: the candidate stands inside an element that is not known.
 const NESTED: u8 = 100;
 
 /// Reads a feed; `None` if the document is none.
-pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Option<Reading> {
+pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Option<Reading>, ReadError> {
     let mut reader = Reader {
         tokens: Tokens::new(text),
         limits,
@@ -33,11 +32,14 @@ pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Option<Reading
         is_atom: false,
         feed: Draft::new(url),
         entry: None,
+        rewriter: Rewriter::new(limits),
         reading: Reading::default(),
     };
-    reader.find_root()?;
+    if reader.find_root().is_none() {
+        return Ok(None);
+    }
     reader.read_all();
-    Some(reader.finish())
+    reader.finish().map(Some)
 }
 
 struct Reader<'a, 'l> {
@@ -50,6 +52,8 @@ struct Reader<'a, 'l> {
     is_atom: bool,
     feed: Draft<'a>,
     entry: Option<Draft<'a>>,
+    rewriter: Rewriter<'l>,
+    /// What goes round the parser because it belongs to the whole: problems, ttl, whether the document breaks off.
     reading: Reading,
 }
 
@@ -123,7 +127,7 @@ impl<'a> Reader<'a, '_> {
                         }
                         Some(Frame::Entry) => {
                             self.close_entry();
-                            if self.reading.entries.len() >= self.limits.entries_max {
+                            if self.rewriter.len() >= self.limits.entries_max {
                                 let problem = format!(
                                     "the document has more than {} entries; the rest was not read",
                                     self.limits.entries_max
@@ -360,23 +364,17 @@ impl<'a> Reader<'a, '_> {
             // Relative links without any address to stand on may still stand on the site's.
             let site = self.feed.link.1.as_deref().filter(|_| draft.base.cannot_be_a_base());
             let base = site.and_then(|site| Url::parse(site).ok()).unwrap_or_else(|| draft.base.clone());
-            self.reading.entries.push(draft.into_entry(&base, &self.tokens, self.limits));
+            self.rewriter.push(draft.into_item(&base, &self.tokens, self.limits.text_bytes_max));
         }
     }
 
-    fn finish(mut self) -> Reading {
+    fn finish(mut self) -> Result<Reading, ReadError> {
         let base = self.feed.base.clone();
         let hub = self.reading.hub.take().and_then(|hub| absolute(&base, &hub));
-        let limits = ReadLimits { text_bytes_max: FEED_TEXT_BYTES_MAX, ..*self.limits };
-        let feed = self.feed.into_entry(&base, &self.tokens, &limits);
-        Reading {
-            title: feed.title,
-            url: feed.url,
-            description: feed.summary,
-            language: feed.language,
-            hub,
-            ..self.reading
-        }
+        let feed = self.feed.into_item(&base, &self.tokens, FEED_TEXT_BYTES_MAX);
+        let mut reading = self.rewriter.finish(&feed, hub.as_deref())?;
+        reading.problems.splice(..0, self.reading.problems);
+        Ok(Reading { ttl_minutes: self.reading.ttl_minutes, truncated: self.reading.truncated, ..reading })
     }
 }
 
