@@ -180,7 +180,9 @@ fn start_log(global: &Global, usual: &str) {
         _ => "newswatch=trace,debug".to_string(),
     };
     // sqlx repeats the database's notices ("already exists, skipping"), which say nothing to an operator.
-    let filter = EnvFilter::try_from_env("NEWSWATCH_LOG").unwrap_or_else(|_| EnvFilter::new(default + ",sqlx=warn"));
+    let wanted = std::env::var("NEWSWATCH_LOG").unwrap_or(default + ",sqlx=warn");
+    // A hit that was "logged" must have been: no filter hides the log channel.
+    let filter = EnvFilter::new(format!("{wanted},{}=info", crate::notifier::channel::log::TARGET));
     let registry = tracing_subscriber::registry().with(filter);
     if systemd::logs_to_journal()
         && let Ok(journal) = tracing_journald::layer()
@@ -229,7 +231,11 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
 
 /// Runs asynchronous work to its end.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A name server that does not answer must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    result
 }
 
 /// Opens the store for a look; the daemon may run beside.

@@ -113,7 +113,13 @@ impl Config {
     /// The store to open: as configured, else a file in the state folder.
     pub fn store_url(&self) -> String {
         match &self.store_url {
-            Some(url) => url.clone(),
+            Some(url) => {
+                match url.strip_prefix("sqlite:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path))) {
+                    // Like every path of the configuration: one that is not absolute starts at its folder.
+                    Some(path) if path.is_relative() => format!("sqlite:{}", self.folder.join(path).display()),
+                    _ => url.clone(),
+                }
+            }
             None => format!("sqlite:{}", state_directory().join("newswatch.sqlite").display()),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,8 @@ use crate::{plain, systemd};
 const STOP_WAIT: Duration = Duration::from_secs(8);
 /// A loop that has not come round for so long stands still.
 const STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
+/// A single cycle that fails so often in a row ends with an error; the daemon never gives up.
+const ONCE_FAILURES_MAX: u32 = 3;
 /// Longest sleep of a loop, whatever it waits for.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How often the store is told that the daemon lives, for `newswatch status`.
@@ -72,6 +74,8 @@ struct Shared {
     rounds: Arc<[AtomicI64; 3]>,
     backlog: bool,
     once: bool,
+    /// A single cycle could not go on.
+    gave_up: Arc<AtomicBool>,
 }
 
 /// Runs until SIGTERM or SIGINT, or for one cycle.
@@ -96,6 +100,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         rounds: Arc::new([now.as_millisecond(), now.as_millisecond(), now.as_millisecond()].map(AtomicI64::new)),
         backlog: options.backlog,
         once: options.once,
+        gave_up: Arc::default(),
     };
     let poller = Poller::new(visitor(&config, &store, &shared)?, &config.sources, &owner);
     let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?;
@@ -121,6 +126,11 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         tracing::info!("newswatch stops; what was not finished is done at the next start");
     }
     store.close().await;
+    if shared.gave_up.load(Ordering::Relaxed) {
+        anyhow::bail!(
+            "the cycle could not be finished because the store failed; nothing is lost, the next run goes on"
+        );
+    }
     Ok(summary)
 }
 
@@ -166,8 +176,14 @@ impl Trouble {
     }
 
     /// Waits; false when the program is to stop.
-    async fn wait(&mut self, error: &dyn std::fmt::Display, stop: &CancellationToken) -> bool {
+    async fn wait(&mut self, error: &dyn std::fmt::Display, shared: &Shared) -> bool {
         self.failures += 1;
+        if shared.once && self.failures >= ONCE_FAILURES_MAX {
+            tracing::error!("{} is given up: {}", self.what, plain::line(&error.to_string(), 500));
+            shared.gave_up.store(true, Ordering::Relaxed);
+            shared.stop.cancel();
+            return false;
+        }
         let text = plain::line(&error.to_string(), 500);
         if self.failures == 1 {
             tracing::error!("{} is held up, nothing is lost: {text}", self.what);
@@ -177,7 +193,7 @@ impl Trouble {
         let wait = Duration::from_secs(1 << self.failures.min(5));
         tokio::select! {
             () = tokio::time::sleep(wait) => true,
-            () = stop.cancelled() => false,
+            () = shared.stop.cancelled() => false,
         }
     }
 }
@@ -201,15 +217,19 @@ async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: Cancel
                 }
                 next
             }
-            Err(error) if trouble.wait(&error, &shared.stop).await => continue,
+            Err(error) if trouble.wait(&error, &shared).await => continue,
             Err(_) => break,
         };
         if shared.once && poller.is_idle() && next > now {
             break;
         }
+        // The time to wait counts from the time the step worked with, which stands still in a single cycle. With every place
+        // taken only the end of a visit makes room; the loop still comes round to show that it lives.
+        let wait =
+            if poller.is_full() { SLEEP_MAX } else { Duration::try_from(next.duration_since(now)).unwrap_or_default() };
         tokio::select! {
             () = poller.visit_finished() => {}
-            () = shared.clock.sleep_until(next, SLEEP_MAX), if !poller.is_full() => {}
+            () = tokio::time::sleep(wait.min(SLEEP_MAX)) => {}
             Ok(()) = shared.config.changed() => {
                 let config = shared.config.borrow_and_update().clone();
                 match visitor(&config, &store, &shared) {
@@ -271,7 +291,7 @@ async fn match_items(
                     () = shared.stop.cancelled() => break,
                 }
             }
-            Err(error) if trouble.wait(&error, &shared.stop).await => {}
+            Err(error) if trouble.wait(&error, &shared).await => {}
             Err(_) => break,
         }
     }
@@ -304,7 +324,7 @@ async fn notify(mut notifier: Notifier, mut shared: Shared, matched: Cancellatio
                     () = shared.stop.cancelled() => break,
                 }
             }
-            Err(error) if trouble.wait(&error, &shared.stop).await => {}
+            Err(error) if trouble.wait(&error, &shared).await => {}
             Err(_) => break,
         }
     }
@@ -376,23 +396,32 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
     systemd::ready(&status);
 }
 
-/// Tells systemd and the store that the daemon lives, only while every loop comes round and the store answers.
+/// Tells systemd and the store that the daemon lives, only while every loop comes round. A store that answers but cannot be
+/// written (a full disk) is no reason to be killed: the work goes on by itself once there is room.
 async fn pulse(shared: Shared, store: Store) {
     let every = systemd::watchdog_interval().map_or(HEARTBEAT, |interval| (interval / 3).min(HEARTBEAT));
+    let mut was_well = true;
     loop {
         let now = shared.clock.now();
         let moving = shared.rounds.iter().all(|round| {
             let round = Timestamp::from_millisecond(round.load(Ordering::Relaxed)).unwrap_or(now);
             now.duration_since(round) < STANDSTILL
         });
-        match store.note(HEARTBEAT_NOTE, &now.to_string()).await {
-            Ok(()) if moving => systemd::alive(&status_line(&shared.config.borrow().clone())),
-            Ok(()) => tracing::error!(
-                "a loop stands still for over {} minutes; the watchdog is not fed",
-                STANDSTILL.as_mins()
-            ),
-            Err(error) => tracing::error!("the store does not answer; the watchdog is not fed: {error}"),
+        let answer = store.ping().await;
+        let well = moving && answer.is_ok();
+        if well {
+            systemd::alive(&status_line(&shared.config.borrow().clone()));
+            if let Err(error) = store.note(HEARTBEAT_NOTE, &now.to_string()).await {
+                tracing::debug!("the heartbeat could not be noted: {error}");
+            }
+        } else if was_well {
+            let why = match answer {
+                Err(error) => error.to_string(),
+                Ok(()) => format!("a loop stands still for over {} minutes", STANDSTILL.as_mins()),
+            };
+            tracing::error!("the watchdog is not fed any more: {why}");
         }
+        was_well = well;
         tokio::time::sleep(every).await;
     }
 }

@@ -100,8 +100,9 @@ pub fn overall(
         }
         Some(_) => {}
     }
+    let asked = sources.iter().filter(|source| !source.paused).count();
     let failing = sources.iter().filter(|source| source.health == Health::Failing && !source.paused).count();
-    if failing > 0 && failing == sources.len() {
+    if failing > 0 && failing == asked {
         note(Overall::Broken, format!("none of the {failing} sources can be read"));
     } else if failing > 0 {
         note(

@@ -11,6 +11,7 @@ pub mod score;
 pub mod seed;
 pub mod text;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -40,11 +41,10 @@ pub struct Matcher {
     store: Store,
     config: Arc<Config>,
     owner: String,
-    /// Away while a batch is being scored; `None` after a batch that failed.
+    /// Away while a batch is being scored.
     engine: Option<Engine>,
     /// Rows of frequencies that are part of the sum.
     counted_rows: Vec<i64>,
-    batch_max: usize,
 }
 
 /// What scoring works with. It travels to a thread of its own for each batch.
@@ -68,14 +68,7 @@ pub struct Progress {
 impl Matcher {
     /// A matcher with the archive's frequencies as the store has them.
     pub async fn new(store: Store, config: Arc<Config>, owner: &str) -> anyhow::Result<Matcher> {
-        let mut matcher = Matcher {
-            store,
-            config,
-            owner: owner.to_string(),
-            engine: None,
-            counted_rows: Vec::new(),
-            batch_max: BATCH_MAX,
-        };
+        let mut matcher = Matcher { store, config, owner: owner.to_string(), engine: None, counted_rows: Vec::new() };
         matcher.engine = Some(matcher.build().await?);
         Ok(matcher)
     }
@@ -97,7 +90,7 @@ impl Matcher {
 
     /// Scores one batch. Answers what was done and when to call again at the latest.
     pub async fn step(&mut self, now: Timestamp) -> anyhow::Result<(Progress, Timestamp)> {
-        let batch = self.store.claim_unscored(&self.owner, now, now + LEASE, self.batch_max).await?;
+        let batch = self.store.claim_unscored(&self.owner, now, now + LEASE, BATCH_MAX).await?;
         if batch.is_empty() {
             return Ok((Progress::default(), now + LOOK_AGAIN));
         }
@@ -112,31 +105,9 @@ impl Matcher {
             let scored = engine.score(&shared);
             (engine, scored)
         });
-        let result = match work.await {
-            Ok((engine, (scores, counted))) => {
-                self.batch_max = BATCH_MAX;
-                self.engine = Some(engine);
-                self.result(&batch, scores, Some(counted), now)
-            }
-            Err(error) if items > 1 => {
-                // One text of this batch makes scoring fail: find it by scoring one at a time.
-                tracing::error!(
-                    "scoring a batch of {items} items failed inside newswatch, trying them one by one: {error}"
-                );
-                self.batch_max = 1;
-                return Ok((Progress::default(), now + LEASE));
-            }
-            Err(error) => {
-                let item = &batch[0].item;
-                tracing::error!(
-                    source = item.source,
-                    "item {} of {} cannot be scored and is left out; please report it: {error}",
-                    item.id,
-                    item.source
-                );
-                self.result(&batch, Vec::new(), None, now)
-            }
-        };
+        let (engine, (scores, counted)) = work.await?;
+        self.engine = Some(engine);
+        let result = self.result(&batch, scores, counted, now);
         let hits = self.store.commit_matches(&result).await?;
         let backlog = result.hits.iter().filter(|new| new.hit.item.backlog).count();
         if backlog > 0 {
@@ -148,13 +119,7 @@ impl Matcher {
         Ok((Progress { items, hits }, now))
     }
 
-    fn result(
-        &self,
-        batch: &[UnscoredItem],
-        scores: Vec<Vec<Score>>,
-        counted: Option<Vec<u8>>,
-        now: Timestamp,
-    ) -> MatchResult {
+    fn result(&self, batch: &[UnscoredItem], scores: Vec<Vec<Score>>, counted: Vec<u8>, now: Timestamp) -> MatchResult {
         let mut result = MatchResult::default();
         for (unscored, scores) in batch.iter().zip(scores) {
             for score in scores.into_iter().filter(|score| score.hit) {
@@ -169,7 +134,7 @@ impl Matcher {
             }
         }
         result.scored = batch.iter().map(|unscored| (unscored.item.id, unscored.claim.clone())).collect();
-        if let (Some(data), Some(first)) = (counted, batch.first()) {
+        if let Some(first) = batch.first() {
             let id = Id::of(&[
                 "frequencies",
                 &self.owner,
@@ -177,7 +142,7 @@ impl Matcher {
                 &first.claim.fence.to_string(),
                 &now.to_string(),
             ]);
-            result.frequencies = Some((id.0, data));
+            result.frequencies = Some((id.0, counted));
         }
         result
     }
@@ -214,10 +179,24 @@ impl Engine {
         let mut counted = Frequencies::new();
         let mut scores = Vec::with_capacity(batch.len());
         for unscored in batch {
-            let body = unscored.item.body();
-            let document = self.tokenizer.read(&unscored.item.title, &body);
-            scores.push(self.scorer.score(&document, Explain::Hits));
-            counted.count(&document);
+            let item = &unscored.item;
+            // A text that makes scoring fail costs its own score, never that of the others.
+            let scored = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                let body = item.body();
+                let document = self.tokenizer.read(&item.title, &body);
+                let scores = self.scorer.score(&document, Explain::Hits);
+                counted.count(&document);
+                scores
+            }));
+            scores.push(scored.unwrap_or_else(|_| {
+                tracing::error!(
+                    source = item.source,
+                    "item {} of {} cannot be scored and is left out; please report it",
+                    item.id,
+                    item.source
+                );
+                Vec::new()
+            }));
         }
         self.frequencies.merge(&counted);
         if self.frequencies.terms() > TERMS_MAX * 2 {

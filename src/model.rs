@@ -404,6 +404,13 @@ pub struct OutboxRow {
     pub error: String,
 }
 
+impl OutboxRow {
+    /// When it should have been delivered: a digest at the end of its window, an alert when it was made.
+    pub fn first_due_at(&self) -> Timestamp {
+        self.window_to.unwrap_or(self.created_at)
+    }
+}
+
 /// What happened to an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

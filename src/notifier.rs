@@ -31,7 +31,7 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(240);
 /// Deliveries at the same time.
 const IN_FLIGHT_MAX: usize = 16;
 /// Hits loaded for one message; more than are ever shown, so that the rest can be counted.
-const HITS_MAX: usize = 10_000;
+const HITS_MAX: usize = 5_000;
 /// The store is asked again after this long even if nothing is due sooner.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
@@ -42,8 +42,8 @@ pub struct Notifier {
     owner: String,
     deliveries: JoinSet<Delivered>,
     finished: Vec<Delivered>,
-    /// Since when a route's digests are this program's duty, by route.
-    duty_since: BTreeMap<String, Timestamp>,
+    /// Since when digests are this program's duty, by route and recipient.
+    duty_since: BTreeMap<(String, String), Timestamp>,
 }
 
 /// An attempt that is over.
@@ -142,7 +142,7 @@ impl Notifier {
             .iter()
             .map(|delivered| {
                 let row = &delivered.row;
-                let outcome = retry::after(row.id, delivered.result.clone(), row.attempts, row.created_at, now);
+                let outcome = retry::after(row.id, delivered.result.clone(), row.attempts, row.first_due_at(), now);
                 (row.id, delivered.claim.clone(), outcome)
             })
             .collect();
@@ -155,27 +155,31 @@ impl Notifier {
 
     async fn ensure_digests(&mut self, now: Timestamp) -> store::Result<()> {
         let mut due = Vec::new();
-        for route in &self.config.routes {
-            let since = match self.duty_since.get(&route.name) {
+        for row in self.config.routes.iter().flat_map(|route| route.due_digests(now)) {
+            let key = (row.route.clone(), row.recipient.clone());
+            let since = match self.duty_since.get(&key) {
                 Some(since) => *since,
                 None => {
-                    let since = self.duty(&route.name, now).await?;
-                    self.duty_since.insert(route.name.clone(), since);
+                    let since = self.duty(&key, now).await?;
+                    self.duty_since.insert(key, since);
                     since
                 }
             };
-            due.extend(route.due_digests(since, now));
-            // Made once; the row itself keeps a later step from making it again.
-            if let Some(newest) = due.last().filter(|row| row.route == route.name) {
-                self.duty_since.insert(route.name.clone(), newest.due_at);
+            if row.due_at > since {
+                due.push(row);
             }
         }
-        self.store.ensure_digests(&due, now).await
+        self.store.ensure_digests(&due, now).await?;
+        // Made once; the row itself keeps a later step from making it again.
+        for row in due {
+            self.duty_since.insert((row.route, row.recipient), row.due_at);
+        }
+        Ok(())
     }
 
-    /// When the route was first known: digests of earlier times are nobody's duty.
-    async fn duty(&self, route: &str, now: Timestamp) -> store::Result<Timestamp> {
-        let key = format!("route {route} known since");
+    /// Since when the recipient is told on the route: digests of earlier times are nobody's duty.
+    async fn duty(&self, (route, recipient): &(String, String), now: Timestamp) -> store::Result<Timestamp> {
+        let key = format!("digests of route {route} to {recipient} since");
         if let Some(text) = self.store.noted(&key).await?
             && let Ok(since) = text.parse()
         {
@@ -228,11 +232,12 @@ pub async fn gather<'a>(
             copies.insert(hit.item.id, found);
         }
     }
-    let (mut coverage, mut backlog) = (None, Vec::new());
+    let (mut coverage, mut backlog) = (None, 0);
     if let (DeliveryKind::Digest, Some(from), Some(to)) = (row.kind, row.window_from, row.window_to) {
         let (_, items) = store.item_counts(from).await?;
         coverage = Some(health::coverage(&store.sources().await?, items, from, now.max(to)));
-        backlog = store.backlog_hits(from).await?;
+        let by_profile = store.backlog_hits(from).await?;
+        backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
     }
     let profiles = config.profiles.iter().filter(|profile| route.wants(&profile.name));
     let profiles = profiles.map(|profile| ProfileName {

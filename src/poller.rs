@@ -28,7 +28,7 @@ use visit::Visitor;
 
 /// A claim is held so long; a visit is much shorter, so only a dead or stopped watcher loses one.
 const LEASE: SignedDuration = SignedDuration::from_mins(15);
-/// A claimed source that waited so long for its host is given back.
+/// A claimed source that waited so long for its host is left: its claim runs out and it is claimed anew.
 const QUEUE_WAIT_MAX: SignedDuration = SignedDuration::from_mins(8);
 /// Sources of one host claimed together: enough to keep it busy, few enough to leave room for other hosts.
 const PER_HOST_MAX: usize = 4;
@@ -167,7 +167,11 @@ impl Poller {
         if self.finished.is_empty() {
             return Ok(Progress::default());
         }
-        let items = self.visitor.store.commit_visits(&self.finished, now).await?;
+        let items = match self.visitor.store.commit_visits(&self.finished, now).await {
+            Ok(items) => items,
+            Err(error) if self.finished.len() > 1 => self.commit_singly(error, now).await?,
+            Err(error) => return Err(error),
+        };
         let visits = self.finished.len();
         let first_contacts = self.finished.iter().filter(|result| result.is_first_contact()).count();
         if first_contacts > 0 {
@@ -179,6 +183,28 @@ impl Poller {
             report(&result);
         }
         Ok(Progress { visits, items })
+    }
+
+    /// After a commit of many failed: each by itself, so that one that the database will not take cannot hold up the others.
+    /// Fails when none can be committed: then it is the store that is in trouble.
+    async fn commit_singly(&mut self, error: store::StoreError, now: Timestamp) -> store::Result<u64> {
+        let mut items = 0;
+        let mut refused = Vec::new();
+        for result in &self.finished {
+            match self.visitor.store.commit_visits(std::slice::from_ref(result), now).await {
+                Ok(stored) => items += stored,
+                Err(error) => refused.push((result.state.name.clone(), error)),
+            }
+        }
+        if refused.len() == self.finished.len() {
+            return Err(error);
+        }
+        for (name, error) in &refused {
+            // Its claim runs out and it is asked again.
+            tracing::error!(source = name, "what {name} showed cannot be stored, it is asked again later: {error}");
+        }
+        self.finished.retain(|result| !refused.iter().any(|(name, _)| *name == result.state.name));
+        Ok(items)
     }
 
     async fn claim(&mut self, now: Timestamp) -> store::Result<()> {

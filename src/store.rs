@@ -92,6 +92,8 @@ pub enum Engine {
 pub struct Store {
     engine: Engine,
     name: String,
+    /// The file, on SQLite.
+    path: Option<PathBuf>,
     /// One connection on SQLite, so that writers queue here instead of failing there.
     writer: AnyPool,
     reader: AnyPool,
@@ -112,9 +114,9 @@ impl Store {
     /// Opens the store that `url` names ("sqlite:PATH", "postgres://…"), makes it if it is missing, and brings it up to date.
     pub async fn open(url: &str, durability: Durability) -> Result<Store> {
         sqlx::any::install_default_drivers();
-        let (engine, writer, reader) = match url.strip_prefix("sqlite:") {
+        let path = url.strip_prefix("sqlite:").map(|path| PathBuf::from(path.strip_prefix("//").unwrap_or(path)));
+        let (engine, writer, reader) = match &path {
             Some(path) => {
-                let path = Path::new(path.trim_start_matches("//"));
                 let (writer, reader) = open_sqlite(path, durability).await?;
                 (Engine::Sqlite, writer, reader)
             }
@@ -128,14 +130,15 @@ impl Store {
             }
             None => return Err(StoreError::Url(url.to_string())),
         };
-        let store = Store { engine, name: without_password(url), writer, reader, lock: None };
+        let name = if path.is_some() { url.to_string() } else { without_password(url) };
+        let store = Store { engine, name, path, writer, reader, lock: None };
         schema::migrate(&store).await?;
         Ok(store)
     }
 
     /// Makes this process the only daemon on a SQLite file. PostgreSQL is shared by leases and needs no lock.
     pub fn lock(mut self) -> Result<Store> {
-        if let Some(path) = self.sqlite_path() {
+        if let Some(path) = self.path.clone() {
             let lock_path = path.with_extension("lock");
             let open = || {
                 let file = std::fs::File::options().create(true).truncate(false).write(true).open(&lock_path)?;
@@ -159,10 +162,6 @@ impl Store {
     /// Where it is, without a password.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    fn sqlite_path(&self) -> Option<PathBuf> {
-        self.name.strip_prefix("sqlite:").map(|path| PathBuf::from(path.trim_start_matches("//")))
     }
 
     /// The store answers.
@@ -264,8 +263,9 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
     Ok((writer, reader))
 }
 
-/// The address without user name and password.
+/// The address without user name, password and parameters.
 fn without_password(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or_default();
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
         _ => url.to_string(),

@@ -70,6 +70,59 @@ fn from_first_contact_to_a_hit_with_its_reasons() {
 }
 
 #[test]
+fn items_that_share_a_link_or_a_title_are_all_told() {
+    let web = Web::start();
+    let folder = folder(&source("wire", &format!("{}/feed", web.base), ""));
+    let feed = |items: &str| {
+        page("application/rss+xml", format!("<rss version=\"2.0\"><channel><title>t</title>{items}</channel></rss>"))
+    };
+    web.put("/feed", feed("<item><title>Old</title><guid>0</guid><link>http://h.example/0</link></item>"));
+    folder.run(&["run", "--once"]).ok();
+    // Three guids with one link; two briefs that only their words tell apart.
+    let brief = |day: &str, words: &str| {
+        format!(
+            "<item><title>News brief</title><link>http://h.example/briefs</link><pubDate>{day} Nov 2026 10:00:00 GMT</pubDate><description>{words}</description></item>"
+        )
+    };
+    let same_link: String = (1..=3).map(|n| format!("<item><title>Report {n}</title><guid>{n}</guid><link>http://h.example/</link><description>observer seat {n}</description></item>")).collect();
+    web.put("/feed", feed(&(same_link + &brief("20", "observer seat, first") + &brief("21", "observer seat, second"))));
+    folder.run(&["run", "--once"]).ok().says("5 new items, 5 hits, 5 messages");
+    assert_eq!(folder.read("hits.log").lines().count(), 5);
+}
+
+#[test]
+fn a_first_answer_that_breaks_off_is_no_baseline() {
+    let web = Web::start();
+    let folder = folder(&source("wire", &format!("{}/feed", web.base), ""));
+    let whole = rss(
+        &web.base,
+        &[("3", "Three", "observer seat"), ("2", "Two", "observer seat"), ("1", "One", "observer seat")],
+    );
+    let half = whole.body[..whole.body.len() / 2].to_vec();
+    web.put("/feed", page("application/rss+xml", half));
+    folder.run(&["run", "--once"]).ok();
+    web.put("/feed", whole);
+    folder.run(&["run", "--once"]).ok();
+    assert_eq!(folder.read("hits.log"), "", "all of it was there at the first contact");
+    assert_eq!(folder.run(&["hits", "--json"]).ok().out.lines().count(), 3);
+}
+
+#[test]
+fn no_filter_of_the_log_hides_a_hit() {
+    let web = Web::start();
+    web.put("/feed", rss(&web.base, &[HIT]));
+    let folder = Folder::new("");
+    let text = loopback(folder.path()).replace("[[channel]]", "[[unused]]");
+    let fetch = text.split("[[unused]]").next().unwrap().to_string();
+    folder
+        .write("newswatch.toml", &(fetch + &source("wire", &format!("{}/feed", web.base), "")))
+        .write("profiles.d/seat.toml", PROFILE);
+    let ran =
+        Ran::of(folder.command(&["run", "--once", "--backlog"]).env("NEWSWATCH_LOG", "error").output().unwrap()).ok();
+    ran.says("hit profile=seat score=1.00/1.00 source=wire");
+}
+
+#[test]
 fn each_trouble_is_named_and_stops_nothing_else() {
     let web = Web::start();
     web.put("/good", rss(&web.base, &[QUIET]));

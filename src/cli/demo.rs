@@ -185,13 +185,12 @@ async fn digest(
         title: profile.title.clone(),
         version: profile.version,
     });
-    let backlog = if first.hits > 0 { store.backlog_hits(from).await? } else { Vec::new() };
     Ok(compose::compose(Ingredients {
         row: &row,
         hits,
         copies,
         coverage: Some(health::coverage(&sources, items, from, now)),
-        backlog,
+        backlog: first.hits as i64,
         profiles: profiles.collect(),
         zone: TimeZone::UTC,
         now,

@@ -67,6 +67,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             if !arguments.follow {
                 return Ok(ExitCode::SUCCESS);
             }
+            // What comes from now on is shown whole, however much comes at once.
+            filter.limit = 1_000_000;
             if let Some(last) = hits.last() {
                 filter.after = Some((last.found_at, last.item.id));
             } else if filter.after.is_none() {

@@ -34,7 +34,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let outbox = store.outbox_counts().await?;
         let count = |state: &str| outbox.iter().find(|(name, _)| name == state).map_or(0, |(_, count)| *count);
         let waiting = store.outbox("waiting", 1_000).await?;
-        let overdue = waiting.iter().filter(|row| row.attempts > 0).count() as i64;
+        let overdue = waiting.iter().filter(|row| !row.error.is_empty()).count() as i64;
         let seen_at: Option<Timestamp> = store.noted(HEARTBEAT_NOTE).await?.and_then(|text| text.parse().ok());
         let (mut overall, mut reasons) = health::overall(&sources, count("dead"), overdue, seen_at, now);
         if let Some(failed) = store.noted(RELOAD_NOTE).await?.filter(|failed| !failed.is_empty()) {

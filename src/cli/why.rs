@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::matcher;
 use crate::model::{ArticleState, Id, Item, Reason};
 use crate::plain;
+use crate::poller::identity;
 use crate::store::Store;
 
 /// Arguments of `newswatch why`.
@@ -24,7 +25,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let store = super::open_store(&config).await?;
         let items = match arguments.item.parse::<Id>() {
             Ok(id) => store.item(id).await?.into_iter().collect(),
-            Err(_) => store.items_by_url(&arguments.item).await?,
+            Err(_) => store.items_by_link(identity::link(&arguments.item)).await?,
         };
         let mut out = anstream::stdout().lock();
         if items.is_empty() {

@@ -79,7 +79,7 @@ impl RouteConfig {
         recipients
             .map(|recipient| match &self.when {
                 When::AtOnce => NewDelivery::Alert {
-                    id: Id::of(&["alert", &self.name, recipient, profile, &story.to_string()]),
+                    id: Id::of(&["alert", &self.name, recipient, &story.to_string()]),
                     route: self.name.clone(),
                     recipient: recipient.to_string(),
                     due_at: now,
@@ -96,15 +96,12 @@ impl RouteConfig {
             .collect()
     }
 
-    /// The digests whose time came at or before `now` and after `since`, the newest only: what earlier windows held is in
-    /// their own rows. Only for routes that also tell when there is nothing to tell.
-    pub fn due_digests(&self, since: Timestamp, now: Timestamp) -> Vec<DigestRow> {
+    /// The digests whose time came last, at or before `now`: what earlier windows held is in their own rows. Only for routes
+    /// that also tell when there is nothing to tell.
+    pub fn due_digests(&self, now: Timestamp) -> Vec<DigestRow> {
         match &self.when {
             When::Digest { schedule, empty: true } => {
                 let at = schedule.last_before_or_at(now);
-                if at <= since {
-                    return Vec::new();
-                }
                 self.recipients().into_iter().map(|recipient| self.digest(schedule, recipient, at)).collect()
             }
             _ => Vec::new(),

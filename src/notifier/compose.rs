@@ -42,8 +42,8 @@ pub struct Ingredients<'a> {
     pub copies: BTreeMap<crate::model::Id, Vec<Item>>,
     /// What was looked at in the window; an alert goes without.
     pub coverage: Option<Coverage>,
-    /// Hits that first contacts brought in the window, by source: not alerted, so they must be told.
-    pub backlog: Vec<(String, i64)>,
+    /// How many hits first contacts brought in the window: not alerted, so they must be told.
+    pub backlog: i64,
     /// The profiles of the route.
     pub profiles: Vec<ProfileName>,
     /// The zone in which times are shown.
@@ -115,7 +115,7 @@ pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error
         text,
         html,
         hits: ingredients.hits,
-        created_at: row.created_at,
+        created_at: row.first_due_at(),
     })
 }
 
@@ -131,7 +131,10 @@ fn templates() -> Result<Environment<'static>, minijinja::Error> {
 fn subject(ingredients: &Ingredients<'_>) -> String {
     let hits = &ingredients.hits;
     let text = match (ingredients.row.kind, hits.as_slice()) {
-        (DeliveryKind::Alert, [hit, ..]) => format!("[{}] {}", hit.profile, hit.item.title),
+        (DeliveryKind::Alert, [hit, ..]) => {
+            let profiles: Vec<&str> = hits.iter().map(|hit| hit.profile.as_str()).collect();
+            format!("[{}] {}", profiles.join(", "), hit.item.title)
+        }
         (_, []) => {
             let (read, sources) =
                 ingredients.coverage.as_ref().map_or((0, 0), |coverage| (coverage.read, coverage.sources));
@@ -235,14 +238,13 @@ fn coverage_lines(coverage: &Coverage, ingredients: &Ingredients<'_>) -> Vec<Str
         lines.push(format!("paused by hand: {}", coverage.paused.join(", ")));
     }
     if !coverage.first_contacts.is_empty() {
-        let hits: i64 = ingredients.backlog.iter().map(|(_, count)| count).sum();
         let many = coverage.first_contacts.len();
         let names = coverage.first_contacts.iter().take(TROUBLES_SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
         let more =
             if many > TROUBLES_SHOWN_MAX { format!(" and {} more", many - TROUBLES_SHOWN_MAX) } else { String::new() };
         lines.push(format!(
             "first contact with {names}{more}: what they showed is backlog and was not alerted; {} of it would have been (newswatch hits)",
-            counted(hits as usize, "hit"),
+            counted(ingredients.backlog.max(0) as usize, "hit"),
         ));
     }
     for profile in &ingredients.profiles {
@@ -327,7 +329,7 @@ mod tests {
             hits,
             copies: BTreeMap::new(),
             coverage: Some(Coverage { sources: 3, read: 2, failing, items: 1, ..Coverage::default() }),
-            backlog: vec![],
+            backlog: 0,
             profiles: vec![ProfileName { name: "apg".into(), title: "The observer seat".into(), version: 4 }],
             zone: TimeZone::get("Europe/Zurich").unwrap(),
             now: at(0),

@@ -11,19 +11,23 @@ const WAIT_FIRST: SignedDuration = SignedDuration::from_mins(1);
 const WAIT_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// A message that no attempt could deliver for so long is given up, loudly (RFC 5321 section 4.5.4.1: 4 to 5 days).
 const GIVE_UP_AFTER: SignedDuration = SignedDuration::from_hours(5 * 24);
+/// And not before so many attempts: a machine that was off for a week has tried nothing yet.
+const ATTEMPTS_MIN: i64 = 50;
 
-/// What follows from an attempt on a row that was made at `created_at`, this being attempt number `attempts`.
+/// What follows from an attempt on a row that was first due at `first_due_at`, this being attempt number `attempts`.
 pub fn after(
     id: Id,
     result: Result<(), DeliveryError>,
     attempts: i64,
-    created_at: Timestamp,
+    first_due_at: Timestamp,
     now: Timestamp,
 ) -> Outcome {
     match result {
         Ok(()) => Outcome::Sent,
         Err(DeliveryError::Permanent(error)) => Outcome::Dead { error },
-        Err(DeliveryError::Temporary(error)) if now.duration_since(created_at) > GIVE_UP_AFTER => {
+        Err(DeliveryError::Temporary(error))
+            if attempts >= ATTEMPTS_MIN && now.duration_since(first_due_at) > GIVE_UP_AFTER =>
+        {
             Outcome::Dead { error: format!("given up after 5 days and {attempts} attempts: {error}") }
         }
         Err(DeliveryError::Temporary(error)) => {
@@ -58,6 +62,10 @@ mod tests {
         let refused = Err(DeliveryError::Permanent("550 no such user".into()));
         assert_eq!(after(id, refused, 1, now, now), Outcome::Dead { error: "550 no such user".into() });
         let old = now - SignedDuration::from_hours(6 * 24);
+        assert!(
+            matches!(after(id, temporary(), 1, old, now), Outcome::Again { .. }),
+            "a week's digest is tried more than once"
+        );
         assert!(
             matches!(after(id, temporary(), 90, old, now), Outcome::Dead { error } if error.contains("5 days") && error.contains("421 busy"))
         );

@@ -12,8 +12,8 @@
 //! | alias | link, title, text, date | guids that change |
 //! | alias | title, text, moment | guids and links that change |
 //!
-//! Where two entries of one document share a primary key but not the title, the publisher's marks tell nothing, and title and
-//! text become part of the key.
+//! Where two entries of one document share a primary key but not title, text and date, the publisher's marks tell nothing, and
+//! these become part of the key.
 
 use std::collections::{HashMap, HashSet};
 
@@ -47,16 +47,17 @@ pub fn keys(entries: &[Entry]) -> Vec<Keys> {
             (marks, primary)
         })
         .collect();
-    let mut titles: HashMap<&str, &str> = HashMap::new();
+    let mut first: HashMap<&str, (&str, &str, &str)> = HashMap::new();
     let mut ambiguous: HashSet<&str> = HashSet::new();
     for (mark, primary) in &marks {
-        if *titles.entry(primary).or_insert(mark.title) != mark.title {
+        let words = (mark.title, mark.text, mark.date.as_str());
+        if *first.entry(primary).or_insert(words) != words {
             ambiguous.insert(primary);
         }
     }
     let chosen = |(mark, primary): &(Marks<'_>, String)| Keys {
         primary: if ambiguous.contains(primary.as_str()) {
-            key("exact", &[mark.guid, &mark.link, mark.title, mark.text])
+            key("exact", &[mark.guid, &mark.link, mark.title, mark.text, &mark.date])
         } else {
             primary.clone()
         },
@@ -109,8 +110,8 @@ impl<'a> Marks<'a> {
 
     fn aliases(&self) -> Vec<String> {
         let mut aliases = Vec::new();
-        let says_something = !self.title.is_empty() || !self.text.is_empty();
-        if !self.guid.is_empty() && !self.link.is_empty() && says_something {
+        // A title alone ("Press release") says too little.
+        if !self.guid.is_empty() && !self.link.is_empty() && !self.text.is_empty() {
             aliases.push(key("same guid", &[self.guid, self.title, self.text]));
         }
         if !self.link.is_empty() {
@@ -165,7 +166,6 @@ const TRACKING: &[&str] = &[
     "rss_id",
     "phpsessid",
     "jsessionid",
-    "sid",
 ];
 
 /// The form of a link under which the same page is always the same text: scheme and host in lower case, no default port,
@@ -187,6 +187,11 @@ pub fn canonical(link: &str) -> String {
         url.set_path(&path);
     }
     url.into()
+}
+
+/// The identity of a link, whatever spelling of it is at hand.
+pub fn link(url: &str) -> Id {
+    Id::of(&["link", &canonical(url)])
 }
 
 fn is_tracking(pair: &str) -> bool {

@@ -9,7 +9,7 @@
 //! Nothing is stored here: the result is committed as one by the poller. The first good visit is the baseline: its items are
 //! kept and scored, but marked as backlog, and nobody is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ use crate::store::{self, Store};
 
 /// Article pages are fetched no longer than this in one visit; the rest waits for the next one. Well below the lease.
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
+/// One article page, with its redirects and the wait for its host.
+const ARTICLE_TIME_MAX: Duration = Duration::from_secs(120);
 const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, */*;q=0.5";
 
 /// What a visit needs besides its source.
@@ -93,8 +95,12 @@ impl Visitor {
                 state.health = Health::Fine;
                 state.failures = 0;
                 state.failing_since = None;
+                // A first answer that breaks off is no baseline: the rest of it would look like news. One that always breaks off
+                // gets its baseline at the second visit.
+                if complete || state.succeeded_at.is_some() {
+                    state.baseline_at = state.baseline_at.or(Some(now));
+                }
                 state.succeeded_at = Some(now);
-                state.baseline_at = state.baseline_at.or(Some(now));
                 if !result.new_items.is_empty() {
                     state.changed_at = Some(now);
                 }
@@ -108,7 +114,8 @@ impl Visitor {
                 Visited::Failed { failures: state.failures, retry_after: failure.retry_after }
             }
         };
-        if source.article {
+        // With the source itself out of reach the network may be down: no attempt on an article shall count for that.
+        if source.article && state.health == Health::Fine {
             self.read_articles(source, &mut result, started).await?;
         }
         (state.next_at, state.next_reason) = schedule::next_visit(&state.name, visited, &self.rhythm(source), now);
@@ -193,6 +200,7 @@ impl Visitor {
         let id = |key: &str| Id::of(&[&source.name, key]);
         let all: Vec<Id> = keys.iter().flat_map(|keys| keys.all().map(id)).collect();
         let known = self.store.known_items(&all).await?;
+        let links = self.distinctive_links(source, &reading.entries);
         let mut met = BTreeSet::new();
         for (entry, keys) in reading.entries.into_iter().zip(keys) {
             let own = id(&keys.primary);
@@ -218,7 +226,25 @@ impl Visitor {
                 }
             }
         }
+        // Items that share their link within one source are not copies of one story: the link says nothing.
+        let new_links: Vec<Id> = result.new_items.iter().map(|new| new.link).collect();
+        let taken = self.store.links_of_source(&source.name, &new_links).await?;
+        for new in &mut result.new_items {
+            if taken.contains(&new.link) || !links.contains(&new.link) {
+                new.story = Id::of(&["story by item", &source.name, &new.item.key]);
+            }
+        }
         Ok(())
+    }
+
+    /// The links that stand for one entry only: not the source's own page, and not the link of two entries.
+    fn distinctive_links(&self, source: &SourceConfig, entries: &[Entry]) -> BTreeSet<Id> {
+        let mut counts: BTreeMap<Id, usize> = BTreeMap::new();
+        for url in entries.iter().filter_map(|entry| entry.url.as_deref()) {
+            *counts.entry(identity::link(url)).or_default() += 1;
+        }
+        counts.remove(&identity::link(source.url.as_str()));
+        counts.into_iter().filter(|(_, count)| *count == 1).map(|(link, _)| link).collect()
     }
 
     fn item(
@@ -236,10 +262,8 @@ impl Visitor {
         let summary = plain::text(&entry.summary, limit);
         let content = plain::text(&entry.content, limit);
         let text_hash = xxh3_64(format!("{title}\0{summary}\0{content}").as_bytes()) as i64;
-        let story = match entry.url.as_deref() {
-            Some(url) => Id::of(&["story by link", &identity::canonical(url)]),
-            None => Id::of(&["story by item", &source.name, &key]),
-        };
+        let link = entry.url.as_deref().map_or(id, identity::link);
+        let story = Id::of(&["story by link", &link.to_string()]);
         let language = source.language.clone().or(entry.language).or_else(|| feed_language.clone()).unwrap_or_default();
         let wanted = source.article && entry.url.is_some();
         let item = Item {
@@ -259,7 +283,7 @@ impl Visitor {
             first_seen_at: now,
             backlog,
         };
-        NewItem { item, text_hash, story, aliases: Vec::new() }
+        NewItem { item, text_hash, story, link, aliases: Vec::new() }
     }
 
     /// Fetches the article pages of new items, then of those that earlier visits could not read.
@@ -294,7 +318,9 @@ impl Visitor {
 
     /// Fills in the article's text, or the reason why there is none.
     async fn read_article(&self, item: &mut Item) {
-        match self.article_text(item.url.as_deref().unwrap_or_default()).await {
+        let reading = self.article_text(item.url.as_deref().unwrap_or_default());
+        let read = tokio::time::timeout(ARTICLE_TIME_MAX, reading).await;
+        match read.unwrap_or_else(|_| Err("it took too long".to_string())) {
             Ok(text) => {
                 item.article = plain::text(&text, self.settings.text_bytes_max);
                 item.article_state = ArticleState::Read;

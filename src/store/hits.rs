@@ -77,7 +77,7 @@ impl Store {
             if insert(&mut tx, new).await? {
                 stored += 1;
                 for delivery in &new.deliveries {
-                    outbox::add(&mut tx, delivery, new.hit.item.id, &new.hit.profile, new.hit.found_at).await?;
+                    outbox::add(&mut tx, delivery, &new.hit, new.story).await?;
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Store {
              WHERE ($1 = '' OR h.profile = $1) AND ($2 = '' OR i.source = $2) AND h.found_at >= $3 \
              AND (h.found_at > $4 OR (h.found_at = $4 AND h.item_id > $5)) AND (h.backlog = 0 OR $6 = 0) \
              ORDER BY h.found_at DESC, h.item_id DESC, h.profile DESC LIMIT $7",
-            items::COLUMNS
+            items::COLUMNS_BRIEF
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(filter.profile.clone().unwrap_or_default())
@@ -115,7 +115,7 @@ impl Store {
     pub async fn hits_of_item(&self, id: Id) -> Result<Vec<Hit>> {
         let sql = format!(
             "SELECT {}, {COLUMNS} FROM hits h JOIN items i ON i.id = h.item_id WHERE h.item_id = $1 ORDER BY h.profile",
-            items::COLUMNS
+            items::COLUMNS_BRIEF
         );
         Ok(sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_all(&self.reader).await?.iter().map(hit).collect())
     }
@@ -125,8 +125,8 @@ impl Store {
         let sql = format!(
             "SELECT {}, {COLUMNS} FROM outbox_hits o JOIN hits h ON h.item_id = o.item_id AND h.profile = o.profile \
              JOIN items i ON i.id = h.item_id WHERE o.outbox_id = $1 \
-             ORDER BY h.profile, h.score / h.threshold DESC, h.item_id LIMIT $2",
-            items::COLUMNS
+             ORDER BY h.score / h.threshold DESC, h.item_id, h.profile LIMIT $2",
+            items::COLUMNS_BRIEF
         );
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(outbox.0).bind(limit as i64).fetch_all(&self.reader).await?;
         Ok(rows.iter().map(hit).collect())
@@ -137,17 +137,16 @@ impl Store {
         let sql = format!(
             "SELECT {} FROM items i WHERE i.story_id = (SELECT story_id FROM items WHERE id = $1) AND i.id <> $1 \
              ORDER BY i.first_seen_at, i.id LIMIT $2",
-            items::COLUMNS
+            items::COLUMNS_BRIEF
         );
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.0).bind(limit as i64).fetch_all(&self.reader).await?;
         Ok(rows.iter().map(items::item).collect())
     }
 
-    /// How many hits first contacts brought since `since`, by source: they were not alerted, so they must be told.
+    /// How many hits first contacts brought since `since`, by profile: they were not alerted, so they must be told.
     pub async fn backlog_hits(&self, since: Timestamp) -> Result<Vec<(String, i64)>> {
         let rows = sqlx::query(
-            "SELECT i.source, count(*) FROM hits h JOIN items i ON i.id = h.item_id \
-             WHERE h.backlog = 1 AND h.found_at >= $1 GROUP BY i.source ORDER BY i.source",
+            "SELECT profile, count(*) FROM hits WHERE backlog = 1 AND found_at >= $1 GROUP BY profile ORDER BY profile",
         )
         .bind(millis(since))
         .fetch_all(&self.reader)

@@ -1,6 +1,6 @@
 //! Items, the matcher's queue, and the queue of article pages still to be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -22,6 +22,8 @@ pub struct NewItem {
     pub text_hash: i64,
     /// The story it belongs to.
     pub story: Id,
+    /// Hash of its canonical link; the item's own identity when it has none.
+    pub link: Id,
     /// Other identities under which the same item may come again.
     pub aliases: Vec<Id>,
 }
@@ -37,6 +39,9 @@ pub struct KnownItem {
 
 pub(super) const COLUMNS: &str = "i.id, i.source, i.item_key, i.url, i.title, i.summary, i.content, i.article, i.article_state, \
                                   i.article_problem, i.publisher, i.language, i.published_at, i.first_seen_at, i.backlog";
+/// The same without the long texts, for lists.
+pub(super) const COLUMNS_BRIEF: &str = "i.id, i.source, i.item_key, i.url, i.title, '', '', '', i.article_state, \
+                                        i.article_problem, i.publisher, i.language, i.published_at, i.first_seen_at, i.backlog";
 /// How many columns [`COLUMNS`] names: what follows them in a row starts here.
 pub(super) const COLUMN_COUNT: usize = 15;
 
@@ -66,9 +71,9 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
     let stored = write_rows(
         tx,
         "INSERT INTO items (id, source, item_key, url, title, summary, content, article, article_state, article_problem, \
-         article_attempts, publisher, language, published_at, first_seen_at, text_hash, backlog, story_id)",
+         article_attempts, publisher, language, published_at, first_seen_at, link_hash, text_hash, backlog, story_id)",
         "ON CONFLICT (id) DO NOTHING",
-        18,
+        19,
         items,
         |query, new| {
             let item = &new.item;
@@ -88,6 +93,7 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
                 .bind(item.language.clone())
                 .bind(or_never(item.published_at))
                 .bind(millis(item.first_seen_at))
+                .bind(new.link.0)
                 .bind(new.text_hash)
                 .bind(i64::from(item.backlog))
                 .bind(new.story.0)
@@ -145,14 +151,17 @@ async fn queue(tx: &mut Transaction<'static, Any>, items: &[Id], now: Timestamp)
 /// Stores the new words of known items and queues them again: an item can come on topic by an edit.
 pub(super) async fn edit(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
     for new in items {
-        sqlx::query("UPDATE items SET title = $1, summary = $2, content = $3, text_hash = $4 WHERE id = $5")
-            .bind(&new.item.title)
-            .bind(&new.item.summary)
-            .bind(&new.item.content)
-            .bind(new.text_hash)
-            .bind(new.item.id.0)
-            .execute(&mut **tx)
-            .await?;
+        // New words are news, also where the first words were backlog.
+        sqlx::query(
+            "UPDATE items SET title = $1, summary = $2, content = $3, text_hash = $4, backlog = 0 WHERE id = $5",
+        )
+        .bind(&new.item.title)
+        .bind(&new.item.summary)
+        .bind(&new.item.content)
+        .bind(new.text_hash)
+        .bind(new.item.id.0)
+        .execute(&mut **tx)
+        .await?;
     }
     remember_aliases(tx, items).await?;
     let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
@@ -275,11 +284,20 @@ impl Store {
         Ok(row.as_ref().map(item))
     }
 
-    /// Items with this address, the oldest first.
-    pub async fn items_by_url(&self, url: &str) -> Result<Vec<Item>> {
-        let sql = format!("SELECT {COLUMNS} FROM items i WHERE i.url = $1 ORDER BY i.first_seen_at, i.id LIMIT 100");
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(url).fetch_all(&self.reader).await?;
+    /// Items with this link, the oldest first.
+    pub async fn items_by_link(&self, link: Id) -> Result<Vec<Item>> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM items i WHERE i.link_hash = $1 ORDER BY i.first_seen_at, i.id LIMIT 100");
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(link.0).fetch_all(&self.reader).await?;
         Ok(rows.iter().map(item).collect())
+    }
+
+    /// Which of these links other items of the source have already.
+    pub async fn links_of_source(&self, source: &str, links: &[Id]) -> Result<BTreeSet<Id>> {
+        let keys: Vec<i64> = links.iter().map(|id| id.0).collect();
+        let rows = read_by_keys(&self.reader, "SELECT link_hash, source FROM items WHERE link_hash", "", &keys).await?;
+        let own = rows.iter().filter(|row| row.get::<String, _>(1) == source);
+        Ok(own.map(|row| Id(row.get(0))).collect())
     }
 
     /// The item is still in the matcher's queue.

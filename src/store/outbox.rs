@@ -7,7 +7,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::sources::Claim;
 use super::{Result, Store, millis, or_never, some_time, time};
-use crate::model::{DeliveryKind, DigestRow, Id, NewDelivery, OutboxRow, Outcome};
+use crate::model::{DeliveryKind, DigestRow, Hit, Id, NewDelivery, OutboxRow, Outcome};
 
 const COLUMNS: &str =
     "id, route, recipient, kind, window_from, window_to, created_at, due_at, state, attempts, finished_at, error";
@@ -69,39 +69,73 @@ async fn link(tx: &mut Transaction<'static, Any>, outbox: Id, item: Id, profile:
     Ok(())
 }
 
-/// Makes the rows that a new hit asks for, in the hit's own transaction.
+/// Makes the rows that a new hit asks for, in the hit's own transaction. A story is told once a route and recipient: its copies
+/// are counted and listed with it, never told again.
 pub(super) async fn add(
     tx: &mut Transaction<'static, Any>,
     delivery: &NewDelivery,
-    item: Id,
-    profile: &str,
-    now: Timestamp,
+    hit: &Hit,
+    story: Id,
 ) -> Result<()> {
+    let (item, now) = (hit.item.id, hit.found_at);
     match delivery {
         NewDelivery::Alert { id, route, recipient, due_at } => {
             let new = Insert { id: *id, route, recipient, kind: DeliveryKind::Alert, window: None, due_at: *due_at };
-            // A row that was there is a story already told: the copy is neither sent nor added to what was sent.
-            if insert(tx, &new, now).await? {
-                link(tx, *id, item, profile).await?;
+            // A row that was there is a story already told, or the same item with another profile.
+            if insert(tx, &new, now).await? || (is_open(tx, *id).await? && tells_of(tx, *id, item).await?) {
+                link(tx, *id, item, &hit.profile).await?;
             }
         }
         NewDelivery::Digest { windows } => {
             for window in windows {
+                if is_told(tx, window, hit, story).await? {
+                    break;
+                }
                 insert_digest(tx, window, now).await?;
-                // Takes the row's lock, so that no attempt can begin between this look and the link.
-                let open =
-                    sqlx::query("UPDATE outbox SET closed = closed WHERE id = $1 AND closed = 0 AND state = 'waiting'")
-                        .bind(window.id.0)
-                        .execute(&mut **tx)
-                        .await?;
-                if open.rows_affected() == 1 {
-                    link(tx, window.id, item, profile).await?;
+                if is_open(tx, window.id).await? {
+                    link(tx, window.id, item, &hit.profile).await?;
                     break;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// No attempt on the row has begun. Takes the row's lock, so that none can begin before this transaction ends.
+async fn is_open(tx: &mut Transaction<'static, Any>, id: Id) -> Result<bool> {
+    let open = sqlx::query("UPDATE outbox SET closed = closed WHERE id = $1 AND closed = 0 AND state = 'waiting'")
+        .bind(id.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(open.rows_affected() == 1)
+}
+
+/// The row is about this item.
+async fn tells_of(tx: &mut Transaction<'static, Any>, id: Id, item: Id) -> Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM outbox_hits WHERE outbox_id = $1 AND item_id = $2 LIMIT 1")
+        .bind(id.0)
+        .bind(item.0)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Another item of the story was or will be told to this recipient on this route.
+async fn is_told(tx: &mut Transaction<'static, Any>, window: &DigestRow, hit: &Hit, story: Id) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT 1 FROM hits h JOIN outbox_hits l ON l.item_id = h.item_id AND l.profile = h.profile \
+         JOIN outbox o ON o.id = l.outbox_id \
+         WHERE h.story_id = $1 AND h.profile = $2 AND h.item_id <> $3 AND o.route = $4 AND o.recipient = $5 LIMIT 1",
+    )
+    .bind(story.0)
+    .bind(&hit.profile)
+    .bind(hit.item.id.0)
+    .bind(&window.route)
+    .bind(&window.recipient)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.is_some())
 }
 
 async fn insert_digest(tx: &mut Transaction<'static, Any>, window: &DigestRow, now: Timestamp) -> Result<bool> {
@@ -171,7 +205,8 @@ impl Store {
             };
             sqlx::query(
                 "UPDATE outbox SET state = $1, due_at = CASE WHEN $2 = 0 THEN due_at ELSE $2 END, finished_at = $3, error = $4, \
-                 lease_owner = '', lease_until = 0 WHERE id = $5 AND lease_owner = $6 AND fence = $7",
+                 lease_owner = '', lease_until = 0 WHERE id = $5 AND lease_owner = $6 AND fence = $7 \
+                 AND (state = 'waiting' OR $1 = 'sent')",
             )
             .bind(state)
             .bind(or_never(due_at))
@@ -226,7 +261,7 @@ impl Store {
     /// The operator's word on a row: try again now, or discard. Only rows that are waiting or dead; false when there is none.
     pub async fn decide_outbox(&self, id: Id, retry: bool, now: Timestamp) -> Result<bool> {
         let statement = if retry {
-            "UPDATE outbox SET state = 'waiting', due_at = $1, finished_at = 0 WHERE id = $2 AND state IN ('waiting', 'dead')"
+            "UPDATE outbox SET state = 'waiting', due_at = $1, finished_at = 0, attempts = 0 WHERE id = $2 AND state IN ('waiting', 'dead')"
         } else {
             "UPDATE outbox SET state = 'discarded', finished_at = $1 WHERE id = $2 AND state IN ('waiting', 'dead')"
         };

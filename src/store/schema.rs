@@ -52,13 +52,16 @@ const MIGRATIONS: &[&[&str]] = &[&[
         language TEXT NOT NULL,
         published_at BIGINT NOT NULL,
         first_seen_at BIGINT NOT NULL,
+        link_hash BIGINT NOT NULL,
         text_hash BIGINT NOT NULL,
         backlog BIGINT NOT NULL,
         story_id BIGINT NOT NULL
     )",
     "CREATE UNIQUE INDEX items_id ON items (id)",
     "CREATE INDEX items_source ON items (source, first_seen_at)",
-    "CREATE INDEX items_url ON items (url)",
+    // Links have any length; an index over them would have a limit that a hostile feed exceeds.
+    "CREATE INDEX items_link ON items (link_hash)",
+    "CREATE INDEX items_story ON items (story_id)",
     // Other marks under which an item is known, hashed with its source: a guid or link that changes makes no new item.
     "CREATE TABLE aliases (
         id BIGINT NOT NULL PRIMARY KEY,

@@ -110,7 +110,8 @@ impl Store {
                          last_modified = CASE WHEN $4 = 1 THEN NULL ELSE last_modified END, \
                          body_hash = CASE WHEN $4 = 1 THEN 0 ELSE body_hash END, \
                          next_at = CASE WHEN $4 = 1 THEN $5 ELSE next_at END, \
-                         next_reason = CASE WHEN $4 = 1 THEN 'its address or kind was changed' ELSE next_reason END \
+                         next_reason = CASE WHEN $4 = 1 THEN 'its address or kind was changed' ELSE next_reason END, \
+                         fence = fence + $4, lease_until = CASE WHEN $4 = 1 THEN 0 ELSE lease_until END \
                          WHERE name = $6",
                     )
                     .bind(&source.url)

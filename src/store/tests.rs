@@ -63,7 +63,7 @@ fn new_item(source: &str, key: &str) -> NewItem {
         first_seen_at: at(1),
         backlog: false,
     };
-    NewItem { item, text_hash: 1, story: Id::of(&["story", key]), aliases: vec![] }
+    NewItem { item, text_hash: 1, story: Id::of(&["story", key]), link: id, aliases: vec![] }
 }
 
 async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestamp) -> u64 {
@@ -236,6 +236,92 @@ async fn an_item_is_known_by_its_aliases() {
 }
 
 #[tokio::test]
+async fn a_story_is_told_once_a_route_whatever_tells_it() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example"), source("paper", "b.example")]).await.unwrap();
+        let mut copy = new_item("paper", "copy");
+        copy.story = new_item("wire", "1").story;
+        let window = DigestRow {
+            id: Id(60),
+            route: "digest".into(),
+            recipient: "me".into(),
+            window_from: at(0),
+            due_at: at(600),
+        };
+        let deliveries = || {
+            let alert = NewDelivery::Alert { id: Id(1), route: "desk".into(), recipient: "me".into(), due_at: at(2) };
+            vec![alert, NewDelivery::Digest { windows: vec![window.clone()] }]
+        };
+        visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
+        let claimed = store.claim_unscored("me", at(2), at(7), 10).await.unwrap().remove(0);
+        let hit = |profile: &str, unscored: &super::items::UnscoredItem| NewHit {
+            hit: Hit {
+                item: unscored.item.clone(),
+                profile: profile.into(),
+                profile_version: 1,
+                score: 1.0,
+                threshold: 0.5,
+                reasons: vec![],
+                found_at: at(2),
+            },
+            story: unscored.story,
+            deliveries: deliveries(),
+        };
+        // One item with two profiles is one alert about both.
+        let hits = vec![hit("apg", &claimed), hit("panel", &claimed)];
+        let scored = vec![(claimed.item.id, claimed.claim.clone())];
+        store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap();
+        visit(&store, "paper", vec![copy], at(40)).await;
+        let claimed = store.claim_unscored("me", at(41), at(46), 10).await.unwrap().remove(0);
+        let hits = vec![hit("apg", &claimed)];
+        let scored = vec![(claimed.item.id, claimed.claim.clone())];
+        assert_eq!(store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap(), 1);
+        for id in [Id(1), Id(60)] {
+            let told = store.hits_of_delivery(id, 10).await.unwrap();
+            let told: Vec<(&str, &str)> =
+                told.iter().map(|hit| (hit.item.source.as_str(), hit.profile.as_str())).collect();
+            assert_eq!(told, [("wire", "apg"), ("wire", "panel")]);
+        }
+        assert_eq!(store.copies(Id::of(&["wire", "1"]), 10).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_may_be_of_any_length() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let mut new = new_item("wire", "1");
+        let mut link = String::from("https://a.example/");
+        for n in 0..300u64 {
+            link.push_str(&Id::of(&[&n.to_string()]).to_string());
+        }
+        new.item.url = Some(link);
+        assert_eq!(visit(&store, "wire", vec![new], at(1)).await, 1);
+        assert_eq!(store.items_by_link(Id::of(&["wire", "1"])).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_discarded_message_stays_discarded() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
+        let alert = |_: &Item| {
+            vec![NewDelivery::Alert { id: Id(1), route: "desk".into(), recipient: "me".into(), due_at: at(2) }]
+        };
+        score_all(&store, alert, at(2)).await;
+        let (row, claim) = store.claim_outbox("me", at(3), at(8), 10).await.unwrap().remove(0);
+        assert!(store.decide_outbox(row.id, false, at(3)).await.unwrap());
+        let again = Outcome::Again { at: at(5), error: "451".into() };
+        store.finish_deliveries(&[(row.id, claim, again)], at(4)).await.unwrap();
+        assert!(store.claim_outbox("me", at(60), at(65), 10).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn frequencies_fold_without_being_counted_twice() {
     on_each_engine(async |store| {
         for (id, now) in [(1, at(1)), (2, at(40))] {
@@ -272,5 +358,5 @@ async fn a_second_daemon_and_a_newer_store_are_refused() {
 #[test]
 fn a_password_is_never_part_of_the_name() {
     assert_eq!(without_password("postgres://user:pa@ss@db.example/news"), "postgres://db.example/news");
-    assert_eq!(without_password("sqlite:/var/lib/newswatch/a.sqlite"), "sqlite:/var/lib/newswatch/a.sqlite");
+    assert_eq!(without_password("postgres://db.example/news?password=x"), "postgres://db.example/news");
 }

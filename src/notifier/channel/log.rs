@@ -65,7 +65,11 @@ impl Channel for Log {
             match &self.path {
                 Some(path) => {
                     let lines: Vec<String> = message.hits.iter().map(|hit| self.line(message, hit)).collect();
-                    append(path, &lines)
+                    let target = path.clone();
+                    // A file on a slow disk, or a pipe that nobody reads, must not hold up the loops.
+                    let written = tokio::task::spawn_blocking(move || append(&target, &lines)).await;
+                    let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                    written
                         .map_err(|error| DeliveryError::Temporary(format!("cannot write {}: {error}", path.display())))
                 }
                 None => {
@@ -100,13 +104,21 @@ impl Log {
     }
 }
 
-/// The file is synced before the row counts as delivered.
+/// The file is synced before the row counts as delivered; a write that breaks off is taken back. What is no file (a pipe, a
+/// terminal) is written only.
 fn append(path: &Path, lines: &[String]) -> std::io::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let mut file = std::fs::File::options().create(true).append(true).open(path)?;
-    let mut text = lines.join("\n");
-    text.push('\n');
-    file.write_all(text.as_bytes())?;
-    file.sync_data()
+    let before = file.metadata()?;
+    let text = lines.join("\n") + "\n";
+    if !before.is_file() {
+        return file.write_all(text.as_bytes());
+    }
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).inspect_err(|_| {
+        let _ = file.set_len(before.len());
+    })
 }
 
 /// `hit profile=apg score=0.52/0.15 source=wire id=… url=… title="…" why="…"`.
