@@ -192,7 +192,8 @@ fn show(hit: &Hit, ingredients: &Ingredients<'_>) -> ShownHit {
         title: if title.is_empty() { "(no title)".to_string() } else { title },
         from: plain::line(&source, 200),
         when,
-        excerpt: excerpts.join(" … "),
+        // Contexts that were cut show it themselves.
+        excerpt: excerpts.join(" … ").replace("… … …", "…"),
         why: why.join(", "),
         score: format!("{:.2}", hit.score),
         threshold: format!("{:.2}", hit.threshold),
@@ -243,7 +244,7 @@ fn coverage_lines(coverage: &Coverage, ingredients: &Ingredients<'_>) -> Vec<Str
         let more =
             if many > TROUBLES_SHOWN_MAX { format!(" and {} more", many - TROUBLES_SHOWN_MAX) } else { String::new() };
         lines.push(format!(
-            "first contact with {names}{more}: what they showed is backlog and was not alerted; {} of it would have been (newswatch hits)",
+            "first contact with {names}{more}: what they showed is backlog and was not alerted, {} among it (newswatch hits)",
             counted(ingredients.backlog.max(0) as usize, "hit"),
         ));
     }
