@@ -40,10 +40,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             counted(summary.hits as usize, "hit"),
             counted(summary.deliveries, "message"),
         )?;
-        let no_network = sources
-            .iter()
-            .filter(|source| source.error.starts_with("unknown host") || source.error.starts_with("cannot connect"))
-            .count();
+        let out_of_reach = ["unknown host", "cannot connect", "no connection"];
+        let no_network =
+            sources.iter().filter(|source| out_of_reach.iter().any(|start| source.error.starts_with(start))).count();
         if failing > 0 && failing == sources.len() && no_network * 2 > failing {
             writeln!(
                 out,

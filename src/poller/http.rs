@@ -171,9 +171,15 @@ impl Http {
             causes.push(cause.to_string());
             source = cause.source();
         }
+        if error.is_timeout() && error.is_connect() {
+            let limit = show_duration(self.settings.connect_timeout);
+            return FetchError::Connection(format!(
+                "no connection within {limit}: the name server or the host does not answer"
+            ));
+        }
         if error.is_timeout() {
-            let limit = if error.is_connect() { self.settings.connect_timeout } else { self.settings.timeout };
-            return FetchError::Timeout(show_duration(limit));
+            let (whole, silence) = (show_duration(self.settings.timeout), show_duration(self.settings.read_timeout));
+            return FetchError::Timeout(format!("{whole}, or nothing for {silence}"));
         }
         let cause = plain::line(causes.last().map_or("the connection failed", String::as_str), 300);
         let all = causes.join(": ");
