@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,7 +26,7 @@ use crate::{plain, systemd};
 /// What is in flight at SIGTERM may take so long to finish.
 const STOP_WAIT: Duration = Duration::from_secs(8);
 /// A loop that has not come round for so long stands still.
-const STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
+const STANDSTILL: Duration = Duration::from_secs(300);
 /// A single cycle that fails so often in a row ends with an error; the daemon never gives up.
 const ONCE_FAILURES_MAX: u32 = 3;
 /// Longest sleep of a loop, whatever it waits for.
@@ -70,8 +70,10 @@ struct Shared {
     matcher: Arc<Notify>,
     notifier: Arc<Notify>,
     config: watch::Receiver<Arc<Config>>,
-    /// When each loop last came round, in milliseconds.
-    rounds: Arc<[AtomicI64; 3]>,
+    /// When the program began. Not the clock's time: a clock that jumps and a machine that slept are no standstill.
+    began: Instant,
+    /// When each loop last came round, in milliseconds since then.
+    rounds: Arc<[AtomicU64; 3]>,
     backlog: bool,
     once: bool,
     /// A single cycle could not go on.
@@ -97,7 +99,8 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         matcher: Arc::default(),
         notifier: Arc::default(),
         config: config_receiver,
-        rounds: Arc::new([now.as_millisecond(), now.as_millisecond(), now.as_millisecond()].map(AtomicI64::new)),
+        began: Instant::now(),
+        rounds: Arc::default(),
         backlog: options.backlog,
         once: options.once,
         gave_up: Arc::default(),
@@ -151,9 +154,16 @@ fn status_line(config: &Config) -> String {
 impl Shared {
     /// The time a loop works with; notes that the loop came round.
     fn round(&self, index: usize) -> Timestamp {
-        let now = self.clock.now();
-        self.rounds[index].store(now.as_millisecond(), Ordering::Relaxed);
-        now
+        self.rounds[index].store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.clock.now()
+    }
+
+    /// Every loop came round not long ago.
+    fn is_moving(&self) -> bool {
+        let now = self.began.elapsed();
+        let moves =
+            |round: &AtomicU64| now.saturating_sub(Duration::from_millis(round.load(Ordering::Relaxed))) < STANDSTILL;
+        self.rounds.iter().all(moves)
     }
 }
 
@@ -402,22 +412,17 @@ async fn pulse(shared: Shared, store: Store) {
     let every = systemd::watchdog_interval().map_or(HEARTBEAT, |interval| (interval / 3).min(HEARTBEAT));
     let mut was_well = true;
     loop {
-        let now = shared.clock.now();
-        let moving = shared.rounds.iter().all(|round| {
-            let round = Timestamp::from_millisecond(round.load(Ordering::Relaxed)).unwrap_or(now);
-            now.duration_since(round) < STANDSTILL
-        });
         let answer = store.ping().await;
-        let well = moving && answer.is_ok();
+        let well = shared.is_moving() && answer.is_ok();
         if well {
             systemd::alive(&status_line(&shared.config.borrow().clone()));
-            if let Err(error) = store.note(HEARTBEAT_NOTE, &now.to_string()).await {
+            if let Err(error) = store.note(HEARTBEAT_NOTE, &shared.clock.now().to_string()).await {
                 tracing::debug!("the heartbeat could not be noted: {error}");
             }
         } else if was_well {
             let why = match answer {
                 Err(error) => error.to_string(),
-                Ok(()) => format!("a loop stands still for over {} minutes", STANDSTILL.as_mins()),
+                Ok(()) => format!("a loop stands still for over {} s", STANDSTILL.as_secs()),
             };
             tracing::error!("the watchdog is not fed any more: {why}");
         }

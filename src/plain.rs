@@ -66,20 +66,11 @@ pub fn text(text: &str, bytes_max: usize) -> String {
         empty = 0;
         out.push_str(&piece);
         if out.len() > bytes_max {
-            out.truncate(floor_char_boundary(&out, bytes_max));
+            out.truncate(out.floor_char_boundary(bytes_max));
             break;
         }
     }
     out
-}
-
-/// The largest index not above `at` that lies between two characters.
-pub fn floor_char_boundary(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 #[cfg(test)]

@@ -97,6 +97,8 @@ impl Poller {
         if progress.visits > 0 {
             self.claim_at = Timestamp::MIN;
         }
+        // A clock that was set back must not put the next look off by as much.
+        self.claim_at = self.claim_at.min(now + LOOK_AGAIN);
         if self.waiting.len() < self.in_flight_max && now >= self.claim_at {
             self.claim(now).await?;
         }

@@ -68,7 +68,7 @@ impl Folded {
             let next = self.steps.partition_point(|(folded, _)| *folded as usize <= at);
             let (folded, source) = next.checked_sub(1).map_or((0, 0), |step| self.steps[step]);
             let limit = self.steps.get(next).map_or(original.len(), |step| step.1 as usize);
-            plain::floor_char_boundary(original, (source as usize + at - folded as usize).min(limit))
+            original.floor_char_boundary((source as usize + at - folded as usize).min(limit))
         };
         let start = back(range.start);
         let mut end = back(range.end).max(start);
@@ -203,8 +203,8 @@ mod tests {
         #[test]
         fn any_place_leads_back_into_the_text(original in "\\PC{0,40}", from in 0usize..60, length in 0usize..20) {
             let folded = Folded::new(&original);
-            let from = plain::floor_char_boundary(folded.text(), from);
-            let to = plain::floor_char_boundary(folded.text(), from + length);
+            let from = folded.text().floor_char_boundary(from);
+            let to = folded.text().floor_char_boundary(from + length);
             let place = folded.original(from..to, &original);
             proptest::prop_assert!(original.get(place.clone()).is_some());
             context(&original, place, 20);

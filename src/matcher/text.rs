@@ -18,8 +18,6 @@ use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 use snowball_stemmers_rs::{Algorithm, Stemmer};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::plain::floor_char_boundary;
-
 /// What a word in the title counts, and one at the head of the body; a word further down counts 1.
 pub const FRONT_WEIGHT: u32 = 3;
 /// How many tokens are the head of the body.
@@ -230,7 +228,7 @@ impl Tokenizer {
     }
 
     fn scan(&mut self, text: &str, tokens: &mut Vec<Token>) {
-        let text = &text[..floor_char_boundary(text, TEXT_BYTES_MAX)];
+        let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         let bytes = text.as_bytes();
         let mut previous = 0; // the stem before this place; 0 after anything that keeps words apart
         let mut at = 0;

@@ -80,7 +80,7 @@ pub fn plain_text(html: &str, bytes_max: usize) -> String {
 pub fn plain_line(html: &str, bytes_max: usize) -> String {
     let text = if html.contains(['<', '&']) { strip(html, bytes_max.saturating_mul(4)) } else { html.to_string() };
     let mut line = plain::line(&text, bytes_max);
-    line.truncate(plain::floor_char_boundary(&line, bytes_max));
+    line.truncate(line.floor_char_boundary(bytes_max));
     line
 }
 
@@ -94,8 +94,7 @@ pub fn looks_like_html(text: &str) -> bool {
             if tag(rest).is_some_and(|tag| is_known(&tag.name)) || rest.starts_with("<!--") {
                 return true;
             }
-        } else if !entities::decode(&rest[..plain::floor_char_boundary(rest, 12)]).starts_with('&')
-            || rest.starts_with("&amp;")
+        } else if !entities::decode(&rest[..rest.floor_char_boundary(12)]).starts_with('&') || rest.starts_with("&amp;")
         {
             return true;
         }

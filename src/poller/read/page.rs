@@ -1,7 +1,6 @@
 //! Looking into an HTML page without building a tree of it: how deep it is, what it is called, which tags it has.
 
 use super::{entities, html};
-use crate::plain;
 
 /// Depth from which no parser that builds a tree gets to see a document. Real pages reach 51.
 pub const DEPTH_MAX: usize = 256;
@@ -191,7 +190,7 @@ pub fn tags<'a>(html: &'a str, names: &'static [&'static str]) -> Vec<FoundTag<'
         let name = names.iter().find(|name| **name == tag.name).filter(|_| tag.kind == Kind::Open);
         if let Some(name) = name {
             let behind = &rest[tag.length..];
-            let behind = &behind[..plain::floor_char_boundary(behind, 500)];
+            let behind = &behind[..behind.floor_char_boundary(500)];
             let text_behind = &behind[..behind.find("</a").unwrap_or(behind.len())];
             found.push(FoundTag { name, inside: &rest[1 + name.len()..tag.length - 1], text_behind });
         }

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::NAME_CHARACTERS_MAX;
 use super::tokens::{Tag, Token, Tokens};
 use super::written::Written;
-use crate::plain;
 use crate::poller::read::{entities, html};
 
 /// Of a person with more details than this, the name comes first.
@@ -98,7 +97,7 @@ impl<'a> Captured<'a> {
                 _ => continue,
             };
             let start = inner.at;
-            let behind = &self.raw[start..plain::floor_char_boundary(self.raw, start + NAME_BYTES_MAX)];
+            let behind = &self.raw[start..self.raw.floor_char_boundary(start + NAME_BYTES_MAX)];
             let end = behind.find("</").unwrap_or(behind.len());
             let value = Captured { raw: &behind[..end], has_markup: false, kind: Kind::Text };
             let value = value.line(tokens, NAME_CHARACTERS_MAX);

@@ -34,7 +34,7 @@ impl<'a> Written<'a> {
             return mojibake::repair(html::plain_line(&self.text, bytes_max));
         }
         let mut line = plain::line(&self.text, bytes_max);
-        line.truncate(plain::floor_char_boundary(&line, bytes_max));
+        line.truncate(line.floor_char_boundary(bytes_max));
         mojibake::repair(line)
     }
 
