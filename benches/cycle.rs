@@ -51,7 +51,7 @@ async fn serve() -> u16 {
 
 fn configure(folder: &Path, port: u16) -> Config {
     let mut text = format!(
-        "[store]\nurl = \"sqlite:{}\"\n[fetch]\nallow = [\"127.0.1.0/24\"]\ninterval_min = \"1s\"\nhost_gap = \"0s\"\nin_flight_max = 64\n",
+        "[store]\nurl = \"sqlite:{}\"\n[fetch]\nallow = [\"127.0.1.0/24\"]\ninterval_min = \"1s\"\nhost_gap = \"0s\"\nin_flight_max = 64\nrequests_per_second_max = 100000\n",
         folder.join("store.sqlite").display()
     );
     for n in 0..FEEDS {

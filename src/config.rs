@@ -10,6 +10,7 @@ mod find;
 mod problem;
 pub mod route;
 pub mod schedule;
+pub mod secret;
 pub mod section;
 mod source;
 

@@ -43,6 +43,8 @@ pub const RELOAD_NOTE: &str = "last reload failed";
 pub struct Options {
     /// One cycle over all sources, deliver what is due, end.
     pub once: bool,
+    /// The cycle is over the sources that are due, not over all.
+    pub due: bool,
     /// Alert also what a first contact shows.
     pub backlog: bool,
     /// Where the configuration came from, to read it again on SIGHUP.
@@ -87,7 +89,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     store.drop_leases().await?;
     let now = clock.now();
     store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await?;
-    if options.once {
+    if options.once && !options.due {
         store.make_all_due(now).await?;
     }
     let config = Arc::new(config);
@@ -139,7 +141,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
 
 fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Visitor> {
     Ok(Visitor {
-        fetch: Arc::new(Http::new(&config.fetch)?),
+        fetch: Arc::new(Http::new(&config.fetch)?.with_store(store.clone(), shared.clock.clone())),
         store: store.clone(),
         settings: Arc::new(config.fetch.clone()),
         alert_backlog: shared.backlog,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::{Health, SourceState};
+use crate::model::SourceState;
 
 /// What was looked at in a window of time. The four counts of sources add up to `sources`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -12,7 +12,7 @@ pub struct Coverage {
     pub sources: usize,
     /// Read at least once in the window and fine now.
     pub read: usize,
-    /// Failing now.
+    /// Failing now, or gone for good.
     pub failing: Vec<Trouble>,
     /// Paused by the operator.
     pub paused: Vec<String>,
@@ -46,7 +46,7 @@ pub fn coverage(sources: &[SourceState], items: i64, from: Timestamp, to: Timest
             || Trouble { source: source.name.clone(), since: source.failing_since, error: source.error.clone() };
         if source.paused {
             coverage.paused.push(source.name.clone());
-        } else if source.health == Health::Failing {
+        } else if source.is_in_trouble() {
             coverage.failing.push(trouble());
         } else if within(source.succeeded_at) {
             coverage.read += 1;
@@ -101,7 +101,7 @@ pub fn overall(
         Some(_) => {}
     }
     let asked = sources.iter().filter(|source| !source.paused).count();
-    let failing = sources.iter().filter(|source| source.health == Health::Failing && !source.paused).count();
+    let failing = sources.iter().filter(|source| source.is_in_trouble() && !source.paused).count();
     if failing > 0 && failing == asked {
         note(Overall::Broken, format!("none of the {failing} sources can be read"));
     } else if failing > 0 {
@@ -128,6 +128,7 @@ pub fn overall(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Health;
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap()
@@ -141,6 +142,7 @@ mod tests {
             host: String::new(),
             paused: false,
             health,
+            validators_url: String::new(),
             etag: None,
             last_modified: None,
             body_hash: 0,
@@ -152,7 +154,10 @@ mod tests {
             next_reason: String::new(),
             failures: 0,
             failing_since: None,
+            fault: None,
             error: String::new(),
+            moved: None,
+            pace: Default::default(),
             items: 0,
         }
     }

@@ -26,7 +26,7 @@
 //!
 //! | where | what |
 //! | --- | --- |
-//! | [`model`] | the nouns as plain data |
+//! | [`model`], [`fault`] | the nouns as plain data; the named states of a source that gave nothing |
 //! | [`clock`], [`plain`] | the time; text from outside made safe to show |
 //! | [`config`] | files to a checked configuration, or every problem at once |
 //! | [`store`] | the only place with SQL |
@@ -60,6 +60,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod fault;
 pub mod health;
 pub mod matcher;
 pub mod model;

@@ -7,6 +7,8 @@ pub use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use crate::fault::Fault;
+
 /// How many bits of the hash make an identity: 60 bits are exactly 12 letters of base 32.
 const ID_BITS: u32 = 60;
 /// Crockford's base 32: no letter that is mistaken for a digit.
@@ -123,8 +125,14 @@ pub struct Reading {
     pub description: String,
     /// Language tag of the whole.
     pub language: Option<String>,
-    /// The publisher's wish: do not ask again within so many minutes.
+    /// The publisher's wish (`ttl`): do not ask again within so many minutes.
     pub ttl_minutes: Option<u32>,
+    /// How often the publisher says it publishes (`sy:updatePeriod` and `sy:updateFrequency`), in minutes.
+    pub update_minutes: Option<u32>,
+    /// Hours of the day, UTC, in which the publisher does not want to be asked (`skipHours`).
+    pub skip_hours: Vec<u8>,
+    /// Days of the week, 0 for Monday, on which the publisher does not want to be asked (`skipDays`).
+    pub skip_days: Vec<u8>,
     /// WebSub hub.
     pub hub: Option<String>,
     /// The document breaks off: it has to be asked for again, without validators.
@@ -236,6 +244,8 @@ pub enum Health {
     Fine,
     /// The last visit failed.
     Failing,
+    /// Gone for good, by its publisher's own word: not asked any more.
+    Retired,
 }
 
 impl Health {
@@ -245,6 +255,7 @@ impl Health {
             Health::New => "new",
             Health::Fine => "fine",
             Health::Failing => "failing",
+            Health::Retired => "retired",
         }
     }
 
@@ -253,8 +264,55 @@ impl Health {
         match text {
             "fine" => Health::Fine,
             "failing" => Health::Failing,
+            "retired" => Health::Retired,
             _ => Health::New,
         }
+    }
+}
+
+/// What a source says and shows of its own rhythm. Kept between visits: an answer "not modified" repeats none of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pace {
+    /// How long the publisher called its last answer fresh, in seconds (Cache-Control, Expires).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fresh_seconds: Option<u64>,
+    /// `ttl` of the feed in minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_minutes: Option<u32>,
+    /// `sy:updatePeriod` and `sy:updateFrequency` in minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_minutes: Option<u32>,
+    /// Hours of the day, UTC, to leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skip_hours: Vec<u8>,
+    /// Days of the week, 0 for Monday, to leave out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skip_days: Vec<u8>,
+    /// Typical time between two of its items, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_seconds: Option<u64>,
+    /// How far back the entries that it shows reach, in seconds: what is older has left the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_seconds: Option<u64>,
+}
+
+/// Where a source says that it has moved for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Move {
+    /// The new address.
+    pub url: String,
+    /// How often in a row a permanent redirect led there.
+    pub proofs: i64,
+}
+
+impl Move {
+    /// So many equal answers prove a move: one alone may be a slip of the publisher's, and would be kept for ever.
+    pub const PROOFS_WANTED: i64 = 3;
+
+    /// The new address is asked from now on.
+    pub fn is_proven(&self) -> bool {
+        self.proofs >= Move::PROOFS_WANTED
     }
 }
 
@@ -273,6 +331,8 @@ pub struct SourceState {
     pub paused: bool,
     /// How it does.
     pub health: Health,
+    /// The address that gave the validators: they are sent to no other. Empty when there are none.
+    pub validators_url: String,
     /// Validator of the last good answer, byte for byte.
     #[serde(skip)]
     pub etag: Option<Vec<u8>>,
@@ -297,10 +357,28 @@ pub struct SourceState {
     pub failures: i64,
     /// Since when it fails.
     pub failing_since: Option<Timestamp>,
+    /// The last failure by name.
+    pub fault: Option<Fault>,
     /// The last error in words; empty when fine.
     pub error: String,
+    /// Where it says it has moved for good.
+    pub moved: Option<Move>,
+    /// Its own rhythm.
+    pub pace: Pace,
     /// Items ever seen.
     pub items: i64,
+}
+
+impl SourceState {
+    /// It cannot be read, for now or for good.
+    pub fn is_in_trouble(&self) -> bool {
+        matches!(self.health, Health::Failing | Health::Retired)
+    }
+
+    /// The address that is asked: the new one when the source has moved for good.
+    pub fn asked_url(&self) -> &str {
+        self.moved.as_ref().filter(|moved| moved.is_proven()).map_or(&self.url, |moved| &moved.url)
+    }
 }
 
 /// One reason of a score: a term or phrase that occurred, and what it gave.

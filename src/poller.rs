@@ -9,8 +9,10 @@ pub mod guard;
 pub mod http;
 pub mod identity;
 pub mod read;
+pub mod robots;
 pub mod schedule;
 pub mod source;
+pub mod unpack;
 pub mod visit;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -20,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::config::SourceConfig;
+use crate::fault::{Class, Fault};
 use crate::model::{Health, SourceState};
 use crate::plain;
 use crate::store;
@@ -48,6 +51,39 @@ pub struct Poller {
     visiting: HashMap<tokio::task::Id, (String, String)>,
     finished: Vec<VisitResult>,
     claim_at: Timestamp,
+    outage: Outage,
+}
+
+/// Whether it is our own network that is down: then nobody answers, and no source is to blame.
+#[derive(Debug, Default)]
+struct Outage {
+    /// Hosts that could not be reached since one could.
+    unreached: BTreeSet<String>,
+    /// Said so in the log.
+    known: bool,
+}
+
+impl Outage {
+    /// So many hosts in a row that cannot be reached are no accident.
+    const HOSTS: usize = 5;
+
+    /// Takes a visit into account; true when it shows that an outage is over.
+    fn ends_with(&mut self, state: &SourceState) -> bool {
+        if state.fault.is_some_and(|fault| fault.class() == Class::Network) {
+            self.unreached.insert(state.host.clone());
+            if self.unreached.len() >= Outage::HOSTS && !self.known {
+                self.known = true;
+                tracing::error!(
+                    "the network seems to be down: the last {} hosts in a row cannot be reached ({})",
+                    self.unreached.len(),
+                    plain::line(&state.error, 200)
+                );
+            }
+            return false;
+        }
+        self.unreached.clear();
+        std::mem::take(&mut self.known)
+    }
 }
 
 /// A claimed source whose visit has not begun.
@@ -80,6 +116,7 @@ impl Poller {
             visiting: HashMap::new(),
             finished: Vec::new(),
             claim_at: Timestamp::MIN,
+            outage: Outage::default(),
         }
     }
 
@@ -181,10 +218,28 @@ impl Poller {
                 "first contact with {first_contacts} sources: what they show is kept as backlog, nobody is told of it"
             );
         }
+        let mut is_back = false;
         for result in self.finished.drain(..) {
-            report(&result);
+            is_back |= self.outage.ends_with(&result.state);
+            report(&result, self.outage.known, &self.sources);
+        }
+        if is_back {
+            self.after_outage(now).await?;
         }
         Ok(Progress { visits, items })
+    }
+
+    /// The network is there again: what could not be reached is asked soon, however long it has failed.
+    async fn after_outage(&self, now: Timestamp) -> store::Result<()> {
+        let names =
+            self.visitor.store.sources_with_faults(&[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
+        tracing::info!("the network is there again: {} sources that could not be reached are asked soon", names.len());
+        let soon = |name: String| {
+            let at = schedule::soon(&name, self.visitor.settings.interval, now);
+            (name, at)
+        };
+        let times: Vec<(String, Timestamp)> = names.into_iter().map(soon).collect();
+        self.visitor.store.ask_sooner(&times, "the network is there again after an outage").await
     }
 
     /// After a commit of many failed: each by itself, so that one that the database will not take cannot hold up the others.
@@ -243,26 +298,36 @@ impl Poller {
     }
 }
 
-/// Log lines of a visit: a change of health once, its repetition only for who wants to debug.
-fn report(result: &VisitResult) {
-    let state = &result.state;
+/// Log lines of a visit: a change of state once, its repetition only for who wants to debug.
+fn report(result: &VisitResult, network_is_down: bool, sources: &BTreeMap<String, Arc<SourceConfig>>) {
+    let (state, before) = (&result.state, &result.before);
     let name = plain::line(&state.name, 100);
+    let fault = state.fault.map_or("", Fault::as_str);
+    if let Some(moved) = state.moved.as_ref().filter(|moved| moved.is_proven() && !before.moved) {
+        let place = sources.get(&state.name).map_or(String::new(), |source| format!(" at {}", source.place));
+        let url = plain::line(&moved.url, 500);
+        tracing::warn!(
+            source = name,
+            "{name} has moved for good and is asked at its new address from now on: put url = \"{url}\" in its place{place}"
+        );
+    } else if before.moved && state.moved.as_ref().is_none_or(|moved| !moved.is_proven()) {
+        tracing::warn!(source = name, "{name} is asked at its configured address again");
+    }
     match state.health {
-        Health::Failing if state.failures == 1 => {
-            tracing::warn!(source = name, next = state.next_reason, "{name} cannot be read: {}", state.error)
+        Health::Retired => {
+            tracing::warn!(source = name, fault, "{name} is gone and not asked any more: {}", state.error)
+        }
+        Health::Failing if state.fault != before.fault && !network_is_down => {
+            tracing::warn!(source = name, fault, next = state.next_reason, "{name} cannot be read: {}", state.error)
         }
         Health::Failing => {
-            tracing::debug!(source = name, failures = state.failures, "{name} still cannot be read: {}", state.error)
+            tracing::debug!(source = name, fault, failures = state.failures, "{name} cannot be read: {}", state.error)
         }
         Health::Fine | Health::New => {
-            if result.failures_before > 0 {
-                tracing::info!(
-                    source = name,
-                    "{name} can be read again, after {} failed visits",
-                    result.failures_before
-                );
+            if before.failures > 0 {
+                tracing::info!(source = name, "{name} can be read again, after {} failed visits", before.failures);
             }
-            if !state.error.is_empty() && !result.new_items.is_empty() {
+            if !state.error.is_empty() && (before.fault.is_some() || before.error.is_empty()) {
                 tracing::warn!(source = name, "{name} was read in part: {}", state.error);
             }
             tracing::debug!(
@@ -293,7 +358,7 @@ pub fn configured(
             url: source.url.to_string(),
             kind: source.reader.kind().to_string(),
             host: source.url.host_str().unwrap_or_default().to_ascii_lowercase(),
-            first_at: schedule::first_visit(&source.name, &visit::rhythm(settings, source), now),
+            first_at: schedule::first_visit(&source.name, &visit::bounds(settings, source), now),
         })
         .collect()
 }

@@ -112,7 +112,13 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     assert_eq!(config.fetch.contact.as_deref(), Some("mailto:desk@example.org"));
     assert_eq!(config.routes.len(), 2);
     let defaults = newswatch::config::FetchSettings::default();
-    let examples = newswatch::config::FetchSettings { contact: None, allow: Vec::new(), proxy: None, ..config.fetch };
+    let examples = newswatch::config::FetchSettings {
+        contact: None,
+        allow: Vec::new(),
+        deny: Vec::new(),
+        proxy: None,
+        ..config.fetch
+    };
     assert_eq!(examples, defaults, "the comments must show the defaults");
 }
 
@@ -121,7 +127,7 @@ fn the_examples_of_the_readme_are_valid() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let (profiles, settings): (Vec<&str>, Vec<&str>) = blocks.iter().partition(|block| block.contains("[[phrase]]"));
-    assert_eq!((profiles.len(), settings.len()), (1, 2));
+    assert_eq!((profiles.len(), settings.len()), (1, 3));
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "secret").unwrap();
@@ -130,7 +136,7 @@ fn the_examples_of_the_readme_are_valid() {
     std::fs::write(folder.path().join("newswatch.toml"), settings).unwrap();
     std::fs::write(folder.path().join("profiles.d/example.toml"), profiles[0]).unwrap();
     let config = Config::load(Some(folder.path())).unwrap();
-    assert_eq!((config.sources.len(), config.profiles.len(), config.routes.len()), (2, 1, 1));
+    assert_eq!((config.sources.len(), config.profiles.len(), config.routes.len()), (3, 1, 1));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use newswatch::clock::Clock;
 use newswatch::config::Config;
+use newswatch::fault::Fault;
 use newswatch::matcher::Matcher;
 use newswatch::model::Id;
 use newswatch::notifier::Notifier;
@@ -69,20 +70,12 @@ impl Web {
         let source = n.to_string();
         let luck = pick(&[&self.seed, "luck", &source, &hour], 100);
         let healthy = *self.healed.lock().unwrap();
-        let mut response = Response {
-            status: 200,
-            url: request.url.clone(),
-            content_type: Some("application/rss+xml".into()),
-            etag: None,
-            last_modified: None,
-            cache_control: None,
-            retry_after: None,
-            body: Vec::new(),
-        };
+        let mut response = Response::new(200, request.url.clone(), Vec::new());
+        response.content_type = Some("application/rss+xml".into());
         match luck {
             _ if healthy => {}
-            0..=2 => return Err(FetchError::Timeout("60 s".into())),
-            3 => return Err(FetchError::Connection("cannot connect: connection refused".into())),
+            0..=2 => return Err(FetchError::new(Fault::Slow, "no answer within 60 s")),
+            3 => return Err(FetchError::new(Fault::NoConnection, "connection refused")),
             4 => return Ok(Response { status: 503, retry_after: Some("7200".into()), ..response }),
             5 => return Ok(Response { status: 500, ..response }),
             6 => {
@@ -95,7 +88,7 @@ impl Web {
         }
         let items = self.items(n, now);
         let etag = format!("\"{}\"", Id::of(&[&items[0].0])).into_bytes();
-        if request.etag.as_ref() == Some(&etag) {
+        if request.validators.as_ref().and_then(|validators| validators.etag.as_ref()) == Some(&etag) {
             return Ok(Response { status: 304, ..response });
         }
         let mut body = String::from("<rss version=\"2.0\"><channel><title>t</title>");

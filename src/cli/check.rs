@@ -76,12 +76,16 @@ fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
     for (file, sources) in files {
         let polled = sources.iter().filter(|source| source.enabled).count();
         writeln!(out, "  {file}: {polled} of {}", sources.len())?;
-        let mut rhythms: BTreeMap<Duration, Vec<&str>> = BTreeMap::new();
+        let mut rhythms: BTreeMap<Option<Duration>, Vec<&str>> = BTreeMap::new();
         for source in sources.iter().filter(|source| source.enabled) {
-            rhythms.entry(source.interval.unwrap_or(config.fetch.interval)).or_default().push(&source.name);
+            rhythms.entry(source.interval).or_default().push(&source.name);
         }
         for (interval, names) in rhythms {
-            write_list(out, &format!("every {}: ", show_duration(interval)), &names)?;
+            let rhythm = match interval {
+                Some(interval) => format!("every {}: ", show_duration(interval)),
+                None => "by their own rhythm: ".to_string(),
+            };
+            write_list(out, &rhythm, &names)?;
         }
         let off: Vec<&str> = sources.iter().filter(|source| !source.enabled).map(|source| &*source.name).collect();
         if !off.is_empty() {
@@ -135,14 +139,25 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "\nLimits")?;
     writeln!(
         out,
-        "  a source is asked every {} unless it says otherwise, not more often than every {}, and at least every {}",
+        "  a source without an interval of its own is asked by its rhythm: every {} while that is unknown, then every {} to {}",
         show(fetch.interval),
         show(fetch.interval_min),
-        show(fetch.interval_max)
+        show(fetch.interval_quiet)
+    )?;
+    writeln!(
+        out,
+        "  less often when its publisher asks for it: up to {}, up to {} when it asks to be left alone",
+        show(fetch.interval_max),
+        show(fetch.retry_after_max)
     )?;
     let gap =
         if fetch.host_gap.is_zero() { "no pause".to_string() } else { format!("a pause of {}", show(fetch.host_gap)) };
-    writeln!(out, "  {} at once, one per host, {gap} between two", counted(fetch.in_flight_max, "request"))?;
+    writeln!(
+        out,
+        "  {} at once, {} a second; one per host, {gap} between two",
+        counted(fetch.in_flight_max, "request"),
+        fetch.requests_per_second_max
+    )?;
     writeln!(
         out,
         "  a request ends after {} ({} to connect, {} without a byte), {}, {}",
@@ -164,6 +179,10 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
     } else {
         let networks: Vec<String> = fetch.allow.iter().map(ToString::to_string).collect();
         writeln!(out, "  private networks are never asked, except {}", networks.join(", "))?;
+    }
+    if !fetch.deny.is_empty() {
+        let networks: Vec<String> = fetch.deny.iter().map(ToString::to_string).collect();
+        writeln!(out, "  these networks are never asked either: {}", networks.join(", "))?;
     }
     if let Some(proxy) = &fetch.proxy {
         writeln!(out, "  everything goes by the proxy {}", without_password(proxy.as_str()))?;
@@ -316,7 +335,7 @@ The configuration in etc is right (4 files).
 
 Sources: 2 of 3 are polled
   etc/newswatch.toml: 1 of 1
-    every 1 h: wire
+    by their own rhythm: wire
   etc/sources.d/more.toml: 1 of 2
     every 6 h: slow
     switched off: off
@@ -334,9 +353,10 @@ Routes: 2
     at once, each story once
 
 Limits
-  a source is asked every 1 h unless it says otherwise, not more often than every 15 min, and at least every 1 day
-  32 requests at once, one per host, a pause of 1 s between two
-  a request ends after 1 min (5 s to connect, 15 s without a byte), 5 redirects, 20 MiB
+  a source without an interval of its own is asked by its rhythm: every 1 h while that is unknown, then every 1 h to 6 h
+  less often when its publisher asks for it: up to 1 day, up to 2 days when it asks to be left alone
+  32 requests at once, 50 a second; one per host, a pause of 1 s between two
+  a request ends after 1 min (5 s to connect, 15 s without a byte), 5 redirects, 24 MiB
   a document gives at most 5000 items, each text 256 KiB, and each visit 50 article pages
   private networks are never asked, except 10.0.0.0/8
   state is kept in postgres://watch:***@db.example/news

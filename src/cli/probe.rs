@@ -30,7 +30,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let settings =
                 Config::load(global.config.as_deref()).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
             let http = Http::new(&settings)?;
-            let response = super::block_on(async { Ok(http.fetch(Request::get(url, "*/*")).await?) })?;
+            let response = super::block_on(async { Ok(http.fetch(Request::page(url, "*/*")).await?) })?;
             if response.status != 200 {
                 anyhow::bail!("{} answers with status {}", response.url, response.status);
             }

@@ -166,7 +166,7 @@ fn article_seed(name: &str, document: &Document<'_>) -> anyhow::Result<Seed> {
 fn fetch_seed(url: Url, network: &FetchSettings) -> anyhow::Result<Seed> {
     let http = Http::new(network)?;
     let name = url.to_string();
-    let response = super::block_on(async { Ok(http.fetch(Request::get(url, "text/html, */*;q=0.5")).await?) })?;
+    let response = super::block_on(async { Ok(http.fetch(Request::page(url, "text/html, */*;q=0.5")).await?) })?;
     if response.status != 200 {
         bail!("it answers with status {}", response.status);
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::{Global, counted};
 use crate::daemon::{self, Options};
-use crate::model::Health;
+use crate::fault::Class;
 
 /// Arguments of `newswatch run`.
 #[derive(Debug, clap::Args)]
@@ -13,6 +13,9 @@ pub struct Arguments {
     /// One cycle over all sources, deliver what is due, end
     #[arg(long)]
     once: bool,
+    /// With --once: ask only the sources that are due, as the daemon would (for cron)
+    #[arg(long, requires = "once")]
+    due: bool,
     /// Alert also what a first contact with a source shows
     #[arg(long)]
     backlog: bool,
@@ -21,7 +24,12 @@ pub struct Arguments {
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
-    let options = Options { once: arguments.once, backlog: arguments.backlog, config_path: global.config.clone() };
+    let options = Options {
+        once: arguments.once,
+        due: arguments.due,
+        backlog: arguments.backlog,
+        config_path: global.config.clone(),
+    };
     let shown = config.clone();
     super::block_on(async move {
         let summary = daemon::run(config, options.clone()).await?;
@@ -30,7 +38,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         let store = super::open_store(&shown).await?;
         let sources = store.sources().await?;
-        let failing = sources.iter().filter(|source| source.health == Health::Failing).count();
+        let failing = sources.iter().filter(|source| source.is_in_trouble()).count();
         let mut out = std::io::stdout().lock();
         writeln!(
             out,
@@ -40,9 +48,8 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             counted(summary.hits as usize, "hit"),
             counted(summary.deliveries, "message"),
         )?;
-        let out_of_reach = ["unknown host", "cannot connect", "no connection"];
-        let no_network =
-            sources.iter().filter(|source| out_of_reach.iter().any(|start| source.error.starts_with(start))).count();
+        let out_of_reach = |fault: crate::fault::Fault| fault.class() == Class::Network;
+        let no_network = sources.iter().filter(|source| source.fault.is_some_and(out_of_reach)).count();
         if failing > 0 && failing == sources.len() && no_network * 2 > failing {
             writeln!(
                 out,

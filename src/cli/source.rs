@@ -3,13 +3,15 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use super::Global;
 use crate::config::Config;
-use crate::model::{Health, SourceState};
+use crate::config::section::show_duration;
+use crate::model::{Health, Pace, SourceState, Timestamp};
 use crate::plain;
 use crate::poller::fetch::{Fetch, Request};
 use crate::poller::http::Http;
@@ -73,12 +75,31 @@ fn state(source: &SourceState) -> &'static str {
     if source.paused { "paused" } else { source.health.as_str() }
 }
 
+/// When it is asked next, in words.
+fn next_visit(source: &SourceState, now: Timestamp) -> String {
+    if source.paused || source.health == Health::Retired {
+        return "never".to_string();
+    }
+    super::show_distance(source.next_at, now)
+}
+
+/// The name of its trouble and the error in words; also where it moved, which somebody should write down.
+fn trouble(source: &SourceState) -> String {
+    let mut text = source.fault.map_or(String::new(), |fault| format!("{}: ", fault.as_str()));
+    text.push_str(&plain::line(&source.error, 200));
+    if let Some(moved) = source.moved.as_ref().filter(|moved| moved.is_proven()) {
+        let gap = if text.is_empty() { "" } else { "; " };
+        text.push_str(&format!("{gap}moved for good, proposed new address: {}", plain::line(&moved.url, 200)));
+    }
+    text
+}
+
 async fn list(config: &Config, failing: bool, json: bool) -> anyhow::Result<ExitCode> {
     let store = super::open_store(config).await?;
     let sources = store.sources().await?;
     let now = super::now();
     let mut out = std::io::stdout().lock();
-    let shown = sources.iter().filter(|source| !failing || source.health == Health::Failing);
+    let shown = sources.iter().filter(|source| !failing || source.is_in_trouble());
     if json {
         for source in shown {
             writeln!(out, "{}", serde_json::to_string(source)?)?;
@@ -101,9 +122,9 @@ async fn list(config: &Config, failing: bool, json: bool) -> anyhow::Result<Exit
             state(source).to_string(),
             source.items.to_string(),
             source.succeeded_at.map_or("never".to_string(), |at| super::show_distance(at, now)),
-            super::show_distance(source.next_at, now),
+            next_visit(source, now),
             source.next_reason.clone(),
-            plain::line(&source.error, 200),
+            trouble(source),
         ]);
     }
     writeln!(out, "{}", table.trim_fmt())?;
@@ -147,7 +168,18 @@ async fn show(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
     ] {
         writeln!(out, "{what:<12}{}", super::show_time(at))?;
     }
-    writeln!(out, "next visit  {}, because: {}", super::show_time(Some(source.next_at)), source.next_reason)?;
+    if source.asked_url() != source.url {
+        writeln!(
+            out,
+            "moved       for good; it is asked at the new address, please put it into the configuration:\n            url = {:?}",
+            plain::line(source.asked_url(), 2_000)
+        )?;
+    }
+    let next = if source.health == Health::Retired { "never".into() } else { super::show_time(Some(source.next_at)) };
+    writeln!(out, "next visit  {next}, because: {}", source.next_reason)?;
+    for line in rhythm(&source.pace) {
+        writeln!(out, "rhythm      {line}")?;
+    }
     writeln!(out, "items       {}", source.items)?;
     let validator = |bytes: &Option<Vec<u8>>| {
         bytes.as_ref().map_or("none".to_string(), |bytes| plain::line(&String::from_utf8_lossy(bytes), 200))
@@ -158,6 +190,29 @@ async fn show(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
         writeln!(out, "error       {}", plain::line(&source.error, 1_000))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the source says and shows of its own rhythm.
+fn rhythm(pace: &Pace) -> Vec<String> {
+    let seconds = |seconds: u64| show_duration(Duration::from_secs(seconds));
+    let minutes = |minutes: u32| seconds(u64::from(minutes) * 60);
+    let days = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    let lines = [
+        pace.gap_seconds.map(|gap| format!("something new about every {}", seconds(gap.max(1)))),
+        pace.window_seconds.map(|window| format!("its list reaches back {}", seconds(window.max(1)))),
+        pace.fresh_seconds.map(|fresh| format!("its publisher called the last answer fresh for {}", seconds(fresh))),
+        pace.ttl_minutes.map(|ttl| format!("it asks (ttl) for a pause of {}", minutes(ttl))),
+        pace.update_minutes.map(|every| format!("it says that it is renewed every {}", minutes(every))),
+        Some(&pace.skip_hours).filter(|hours| !hours.is_empty()).map(|hours| {
+            let hours: Vec<String> = hours.iter().map(u8::to_string).collect();
+            format!("it asks to leave out the hours (UTC) {}", hours.join(", "))
+        }),
+        Some(&pace.skip_days).filter(|days| !days.is_empty()).map(|skipped| {
+            let names: Vec<&str> = skipped.iter().filter_map(|day| days.get(usize::from(*day)).copied()).collect();
+            format!("it asks to leave out {}", names.join(", "))
+        }),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 fn find<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Arc<crate::config::SourceConfig>> {
@@ -171,7 +226,10 @@ fn find<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Arc<crate::con
 async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
     let source = find(config, name)?;
     let http = Http::new(&config.fetch)?;
-    let response = http.fetch(Request::get(source.url.clone(), source.reader.accept())).await?;
+    let mut request = Request::get(source.url.clone(), source.reader.accept());
+    request.heeds_robots = source.reader.heeds_robots();
+    request.access = source.access().map_err(anyhow::Error::msg)?;
+    let response = http.fetch(request).await?;
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -204,7 +262,7 @@ async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
 async fn pause(config: &Config, name: &str, paused: bool) -> anyhow::Result<ExitCode> {
     find(config, name)?;
     let store = super::open_store(config).await?;
-    if !store.pause_source(name, paused).await? {
+    if !store.pause_source(name, paused, super::now()).await? {
         anyhow::bail!(
             "source {name} is disabled or was never run: there is nothing to {}",
             if paused { "pause" } else { "resume" }

@@ -14,12 +14,16 @@ use super::section::{Section, show_duration};
 pub struct FetchSettings {
     /// Who may be written to about our requests: an address of a person or a page. Part of the User-Agent.
     pub contact: Option<String>,
-    /// How often a source is asked that says nothing else.
+    /// How often a source is asked while nothing is known of its rhythm.
     pub interval: Duration,
-    /// No source is asked more often.
+    /// However much a source publishes, it is asked no more often, unless its own `interval` says so.
     pub interval_min: Duration,
-    /// Every source is asked at least so often, whatever it says and however often it failed.
+    /// However little a source publishes, it is asked so often, unless its publisher asks for longer pauses.
+    pub interval_quiet: Duration,
+    /// Every source is asked at least so often, whatever it says of its freshness and however often it failed.
     pub interval_max: Duration,
+    /// The longest that a publisher's wish to be left alone (Retry-After, skipDays) is heeded.
+    pub retry_after_max: Duration,
     /// For a whole answer.
     pub timeout: Duration,
     /// For name, connection and TLS.
@@ -34,6 +38,8 @@ pub struct FetchSettings {
     pub in_flight_max: usize,
     /// Pause between two requests to one host.
     pub host_gap: Duration,
+    /// Requests started in a second, over all hosts.
+    pub requests_per_second_max: usize,
     /// Entries read of one document.
     pub entries_max: usize,
     /// Bytes kept of one text.
@@ -42,6 +48,8 @@ pub struct FetchSettings {
     pub articles_per_visit_max: usize,
     /// Networks that may be asked although they are not public.
     pub allow: Vec<IpNet>,
+    /// Networks that are never asked although they are public: the site's own, or its NAT64 prefix.
+    pub deny: Vec<IpNet>,
     /// The only way out, where there is one. It resolves the names, so it is also the guard.
     pub proxy: Option<Url>,
     /// A PEM file with authorities that are trusted besides the system's.
@@ -52,20 +60,24 @@ impl Default for FetchSettings {
     fn default() -> Self {
         FetchSettings {
             contact: None,
-            interval: Duration::from_secs(30 * 60),
-            interval_min: Duration::from_secs(15 * 60),
+            interval: Duration::from_secs(3600),
+            interval_min: Duration::from_secs(3600),
+            interval_quiet: Duration::from_secs(6 * 3600),
             interval_max: Duration::from_secs(24 * 3600),
+            retry_after_max: Duration::from_secs(48 * 3600),
             timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(15),
-            body_bytes_max: 20 * 1024 * 1024,
+            body_bytes_max: 24 * 1024 * 1024,
             redirects_max: 5,
             in_flight_max: 32,
             host_gap: Duration::from_secs(1),
+            requests_per_second_max: 50,
             entries_max: 5_000,
             text_bytes_max: 256 * 1024,
             articles_per_visit_max: 50,
             allow: Vec::new(),
+            deny: Vec::new(),
             proxy: None,
             ca_file: None,
         }
@@ -90,7 +102,9 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
     for (key, value, range) in [
         ("interval", &mut settings.interval, second..=year),
         ("interval_min", &mut settings.interval_min, second..=year),
+        ("interval_quiet", &mut settings.interval_quiet, second..=year),
         ("interval_max", &mut settings.interval_max, second..=year),
+        ("retry_after_max", &mut settings.retry_after_max, second..=year),
         ("timeout", &mut settings.timeout, second..=Duration::from_secs(600)),
         ("connect_timeout", &mut settings.connect_timeout, second..=Duration::from_secs(120)),
         ("read_timeout", &mut settings.read_timeout, second..=Duration::from_secs(300)),
@@ -103,6 +117,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
     for (key, value, range) in [
         ("redirects_max", &mut settings.redirects_max, 0..=20),
         ("in_flight_max", &mut settings.in_flight_max, 1..=1_000),
+        ("requests_per_second_max", &mut settings.requests_per_second_max, 1..=100_000),
         ("entries_max", &mut settings.entries_max, 1..=100_000),
         ("text_bytes_max", &mut settings.text_bytes_max, 1_024..=16 * 1024 * 1024),
         ("articles_per_visit_max", &mut settings.articles_per_visit_max, 0..=1_000),
@@ -114,23 +129,9 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
     if let Some(bytes) = section.integer("body_bytes_max", 1_024..=1024 * 1024 * 1024) {
         settings.body_bytes_max = bytes as u64;
     }
-    for (index, text) in section.texts("allow").unwrap_or_default().iter().enumerate() {
-        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => settings.allow.push(network),
-            Err(_) => {
-                let advice = "write it like \"192.168.1.0/24\" or \"fd00::/8\"";
-                section.problem_in("allow", index, format!("{text:?} is not a network; {advice}"));
-            }
-        }
-    }
-    if let Some(text) = section.text("proxy") {
-        match Url::parse(&text) {
-            Ok(url) if ["http", "https", "socks5", "socks5h"].contains(&url.scheme()) && url.host().is_some() => {
-                settings.proxy = Some(url);
-            }
-            _ => section.problem("proxy", format!("{text:?} is not a proxy; write it like \"http://proxy.example:3128\" or \"socks5h://127.0.0.1:9050\"")),
-        }
-    }
+    settings.allow = networks(&mut section, "allow");
+    settings.deny = networks(&mut section, "deny");
+    settings.proxy = proxy(&mut section);
     if let Some(path) = section.path("ca_file") {
         match std::fs::read(&path) {
             Ok(_) => settings.ca_file = Some(path),
@@ -142,21 +143,56 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
     settings
 }
 
-/// The three intervals must fit together. An interval that is only the default gives way to the bounds.
+/// A list of networks.
+fn networks(section: &mut Section<'_>, key: &str) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (index, text) in section.texts(key).unwrap_or_default().iter().enumerate() {
+        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(network) => networks.push(network),
+            Err(_) => {
+                let advice = "write it like \"192.168.1.0/24\" or \"fd00::/8\"";
+                section.problem_in(key, index, format!("{text:?} is not a network; {advice}"));
+            }
+        }
+    }
+    networks
+}
+
+/// The key `proxy` of a section.
+pub(super) fn proxy(section: &mut Section<'_>) -> Option<Url> {
+    let text = section.text("proxy")?;
+    match Url::parse(&text) {
+        Ok(url) if ["http", "https", "socks5", "socks5h"].contains(&url.scheme()) && url.host().is_some() => Some(url),
+        _ => {
+            section.problem("proxy", format!("{text:?} is not a proxy; write it like \"http://proxy.example:3128\" or \"socks5h://127.0.0.1:9050\""));
+            None
+        }
+    }
+}
+
+/// From the shortest to the longest.
+const INTERVALS: [&str; 4] = ["interval_min", "interval", "interval_quiet", "interval_max"];
+
+/// The intervals must fit together. One that is only the default gives way to those that were chosen.
 fn check_intervals(section: &Section<'_>, settings: &mut FetchSettings) {
-    let FetchSettings { interval, interval_min: low, interval_max: high, .. } = *settings;
-    if low > high {
-        let key = if section.has("interval_min") { "interval_min" } else { "interval_max" };
-        let (low, high) = (show_duration(low), show_duration(high));
-        section.problem(key, format!("`interval_min` ({low}) is longer than `interval_max` ({high})"));
-        // What is measured by the bounds is not blamed for them.
-        (settings.interval_min, settings.interval_max) = (Duration::ZERO, Duration::MAX);
-    } else if !section.has("interval") {
-        settings.interval = interval.clamp(low, high);
-    } else if !(low..=high).contains(&interval) {
-        let (interval, low, high) = (show_duration(interval), show_duration(low), show_duration(high));
-        let message =
-            format!("`interval` ({interval}) must be between `interval_min` ({low}) and `interval_max` ({high})");
-        section.problem("interval", message);
+    let FetchSettings { interval, interval_min, interval_quiet, interval_max, .. } = settings;
+    let values = [interval_min, interval, interval_quiet, interval_max];
+    for index in 0..INTERVALS.len() {
+        let key = INTERVALS[index];
+        let chosen = |range: std::ops::Range<usize>| range.filter(|other| section.has(INTERVALS[*other]));
+        let longest_before = chosen(0..index).max_by_key(|other| *values[*other]);
+        let low = longest_before.map_or(Duration::ZERO, |other| *values[other]);
+        if !section.has(key) {
+            let high = chosen(index + 1..INTERVALS.len()).map(|other| *values[other]).min().unwrap_or(Duration::MAX);
+            *values[index] = (*values[index]).clamp(low, high.max(low));
+        } else if let Some(other) = longest_before
+            && low > *values[index]
+        {
+            let (other, low, value) = (INTERVALS[other], show_duration(low), show_duration(*values[index]));
+            section.problem(key, format!("`{key}` ({value}) must not be shorter than `{other}` ({low})"));
+            // What is measured by the longest is not blamed for this.
+            *values[INTERVALS.len() - 1] = Duration::MAX;
+            return;
+        }
     }
 }

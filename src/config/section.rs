@@ -92,6 +92,11 @@ impl<'a> Section<'a> {
         self.table.contains_key(key)
     }
 
+    /// The keys of the table, in order: for a table whose keys are names that people choose.
+    pub fn keys(&self) -> Vec<String> {
+        self.table.iter().map(|(key, _)| key.get_ref().to_string()).collect()
+    }
+
     fn ask(&mut self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.insert(key.to_string(), ());
         self.table.get(key)

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Url;
 
-use super::FetchSettings;
+use super::secret::Secret;
 use super::section::{Place, Section};
+use super::{FetchSettings, fetch};
+use crate::poller::fetch::Access;
 use crate::poller::source::{KINDS, Source};
 
 /// A source as configured.
@@ -30,8 +34,106 @@ pub struct SourceConfig {
     pub weight: i64,
     /// Fetch the article page of each new item.
     pub article: bool,
+    /// What it needs to be let in, and its own way out.
+    pub login: Login,
     /// Where it is configured.
     pub place: Place,
+}
+
+/// What a source needs besides its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// Headers to send, as they stand in the configuration.
+    pub headers: Vec<(String, String)>,
+    /// Account for HTTP basic authentication.
+    pub account: Option<(String, Secret)>,
+    /// Bearer token.
+    pub token: Option<Secret>,
+    /// Through this proxy instead of the general one.
+    pub proxy: Option<Url>,
+}
+
+impl SourceConfig {
+    /// What goes with its requests; secrets are read now. The error says which one cannot be read.
+    pub fn access(&self) -> Result<Option<Arc<Access>>, String> {
+        let login = &self.login;
+        if *login == Login::default() {
+            return Ok(None);
+        }
+        let mut headers = login.headers.clone();
+        if let Some((username, password)) = &login.account {
+            let pair = BASE64.encode(format!("{username}:{}", password.read()?));
+            headers.push(("authorization".to_string(), format!("Basic {pair}")));
+        }
+        if let Some(token) = &login.token {
+            headers.push(("authorization".to_string(), format!("Bearer {}", token.read()?)));
+        }
+        Ok(Some(Arc::new(Access { headers, proxy: login.proxy.clone(), site: Some(self.url.clone()) })))
+    }
+}
+
+/// Headers that newswatch itself decides on, or that would make it somebody else.
+const OWN_HEADERS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "host",
+    "user-agent",
+    "referer",
+    "accept",
+    "accept-encoding",
+    "if-none-match",
+    "if-modified-since",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "upgrade",
+    "proxy-authorization",
+    "range",
+];
+
+/// Reads what a source needs besides its address: `[source.headers]`, `username` with a password, a token, `proxy`.
+fn login(section: &mut Section<'_>, url: Option<&Url>) -> Login {
+    let mut headers = Vec::new();
+    if section.has("headers")
+        && let Some(mut table) = section.section("headers")
+    {
+        for name in table.keys() {
+            let Some(value) = table.text(&name) else { continue };
+            let lower = name.to_ascii_lowercase();
+            let is_token =
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if !is_token {
+                table.problem(&name, format!("{name:?} cannot be the name of a header"));
+            } else if OWN_HEADERS.contains(&lower.as_str()) {
+                let advice = if lower == "authorization" {
+                    "give `username` and a password, or a token"
+                } else {
+                    "newswatch decides on it"
+                };
+                table.problem(&name, format!("the header {name} cannot be set; {advice}"));
+            } else if !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+                table.problem(&name, "the value of a header is plain ASCII on one line");
+            } else {
+                headers.push((lower, value));
+            }
+        }
+        table.finish();
+    }
+    let (username, password) = Secret::login_from_section(section);
+    let token = Secret::from_section(section, "token");
+    let account = username.zip(password);
+    if account.is_some() && token.is_some() {
+        section.problem("username", "a source has either an account or a token");
+    }
+    if (account.is_some() || token.is_some()) && url.is_some_and(|url| url.scheme() == "http") {
+        section.problem(
+            "url",
+            "a password or token is not sent over http, where everybody on the way can read it: use https",
+        );
+    }
+    let proxy = fetch::proxy(section);
+    Login { headers, account, token, proxy }
 }
 
 /// Reads one `[[source]]` whose name was read already.
@@ -40,7 +142,8 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>, fetch: &Fetch
     let title = section.text("title").filter(|title| !title.trim().is_empty());
     let url = section.required_address("url");
     let enabled = section.boolean("enabled").unwrap_or(true);
-    let interval = section.duration("interval", fetch.interval_min..=fetch.interval_max);
+    // What the operator asks for by name may be shorter than what newswatch would choose by itself.
+    let interval = section.duration("interval", Duration::from_secs(1)..=fetch.interval_max);
     let language = section.text("language");
     if let Some(tag) = &language
         && !is_language_tag(tag)
@@ -52,11 +155,24 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>, fetch: &Fetch
     }
     let weight = section.integer("weight", 1..=5).unwrap_or(3);
     let article = section.boolean("article").unwrap_or(false);
+    let login = login(&mut section, url.as_ref());
     let reader = super::read_kind(&mut section, KINDS, Some("feed"));
     section.finish();
     let name = name?;
     let title = title.unwrap_or_else(|| name.clone());
-    Some(SourceConfig { title, url: url?, reader: reader?, enabled, interval, language, weight, article, place, name })
+    Some(SourceConfig {
+        title,
+        url: url?,
+        reader: reader?,
+        enabled,
+        interval,
+        language,
+        weight,
+        article,
+        login,
+        place,
+        name,
+    })
 }
 
 /// Two or three letters, then parts of two to eight letters and digits (the common part of BCP 47).

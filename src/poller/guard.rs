@@ -44,6 +44,35 @@ const fn v6(head: [u16; 4], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(head[0], head[1], head[2], head[3], 0, 0, 0, 0), prefix)
 }
 
+/// What may be asked: the public internet, and what the configuration allows or denies besides.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    /// Networks that may be asked although they are not public.
+    pub allow: Vec<IpNet>,
+    /// Networks that are never asked.
+    pub deny: Vec<IpNet>,
+}
+
+impl Guard {
+    /// May this address be connected to? The error says why not.
+    pub fn check_address(&self, address: IpAddr) -> Result<(), String> {
+        if let Some(network) = self.deny.iter().find(|network| network.contains(&address.to_canonical())) {
+            return Err(format!("{address} is in {network}, which fetch.deny forbids"));
+        }
+        check_address(address, &self.allow)
+    }
+
+    /// May this address be asked, as far as its text tells?
+    pub fn check_url(&self, url: &Url) -> Result<(), String> {
+        check_url(url, &self.allow)?;
+        match url.host() {
+            Some(Host::Ipv4(v4)) => self.check_address(IpAddr::V4(v4)),
+            Some(Host::Ipv6(v6)) => self.check_address(IpAddr::V6(v6)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// May this address be connected to? The error says why not and how to allow it.
 pub fn check_address(address: IpAddr, allow: &[IpNet]) -> Result<(), String> {
     let plain = match address {
@@ -130,6 +159,22 @@ mod tests {
             "http://172.32.0.1/",
         ] {
             assert_eq!(check_url(&Url::parse(text).unwrap(), &[]), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_denied_network_is_never_asked() {
+        let guard = Guard {
+            allow: vec!["10.0.0.0/8".parse().unwrap()],
+            deny: vec!["10.1.0.0/16".parse().unwrap(), "93.184.216.0/24".parse().unwrap()],
+        };
+        for (text, allowed) in [
+            ("http://10.2.0.1/", true),
+            ("http://10.1.0.1/", false),
+            ("http://93.184.216.34/", false),
+            ("http://[::ffff:10.1.0.1]/", false),
+        ] {
+            assert_eq!(guard.check_url(&Url::parse(text).unwrap()).is_ok(), allowed, "{text}");
         }
     }
 

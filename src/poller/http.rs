@@ -1,258 +1,263 @@
-//! The network edge: [`Fetch`] over reqwest. Every request of the program goes through here, and through the guard.
+//! The network edge: [`Fetch`] over reqwest. Every request of the program goes through here: past the guard, at the host's gate,
+//! by robots.txt where a page is wanted, within the limits.
 //!
 //! What reqwest does by itself and we do not want: following redirects (we check each hop), proxies from the environment, a
-//! Referer, reading bodies whole. What it does not do: it never asks our resolver for a literal address (`guard::check_url`
-//! does), and it does not bound what a compressed body unpacks to (we count).
+//! Referer, reading bodies whole, unpacking without a limit. What it does not do: it never asks our resolver for a literal
+//! address (`guard::check_url` does).
 
-use std::collections::HashMap;
-use std::error::Error as _;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod client;
+mod explain;
+mod gate;
+mod robots;
+
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::header::{self, HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
 use url::Url;
 
-use super::fetch::{Fetch, FetchError, Request, Response};
-use super::guard;
+use super::fetch::{Fetch, FetchError, Request, Response, Room};
+use super::guard::Guard;
+use super::unpack::{UnpackError, unpack};
+use crate::clock::Clock;
 use crate::config::FetchSettings;
-use crate::config::section::show_duration;
+use crate::fault::Fault;
 use crate::plain;
+use crate::store::Store;
+use client::Clients;
+use gate::Gates;
+use robots::RobotsCache;
 
-/// Above so many hosts the gates of idle ones are dropped.
-const GATES_MAX: usize = 4096;
+/// Bodies above this size wait for one of the few places for large ones.
+const LARGE_BYTES: u64 = 1024 * 1024;
+/// Large bodies in memory at once, until they are read: what bounds the memory when many sources are hostile together.
+const LARGE_BODIES_MAX: usize = 2;
+/// Read of an answer that is an error: enough to recognise a check for robots.
+const ERROR_BYTES_MAX: u64 = 64 * 1024;
+/// A longer address in a redirect is none.
+const LOCATION_BYTES_MAX: usize = 8 * 1024;
+/// Unpacking more than this is work for a thread of its own.
+const UNPACK_INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Fetches over HTTP, one request at a time per host.
 #[derive(Debug)]
 pub struct Http {
-    client: reqwest::Client,
+    clients: Clients,
+    guard: Guard,
     settings: FetchSettings,
-    gates: Mutex<HashMap<String, Arc<Gate>>>,
+    gates: Gates,
+    robots: RobotsCache,
+    large_bodies: Arc<Semaphore>,
 }
 
-/// Lets one request at a time through to a host, with a gap between them.
-#[derive(Debug, Default)]
-struct Gate {
-    last_finished: tokio::sync::Mutex<Option<Instant>>,
+/// How much of a body is wanted.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// All of it; more than the limit is an error.
+    Whole,
+    /// What stands within so many bytes.
+    Beginning(u64),
 }
 
 impl Http {
     /// A client by the settings. The error names the setting that is at fault.
     pub fn new(settings: &FetchSettings) -> anyhow::Result<Http> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("*"));
-        let mut builder = reqwest::Client::builder()
-            .user_agent(user_agent(settings.contact.as_deref()))
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .connect_timeout(settings.connect_timeout)
-            .read_timeout(settings.read_timeout)
-            .timeout(settings.timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(1)
-            .dns_resolver(Arc::new(GuardedResolver { allow: settings.allow.clone(), proxy: proxy_host(settings) }));
-        if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone()).map_err(|error| anyhow::anyhow!("fetch.proxy: {error}"))?;
-            builder = builder.proxy(proxy);
-        }
-        if let Some(path) = &settings.ca_file {
-            let pem =
-                std::fs::read(path).map_err(|error| anyhow::anyhow!("fetch.ca_file {}: {error}", path.display()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| anyhow::anyhow!("fetch.ca_file {}: {error}", path.display()))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        Ok(Http { client: builder.build()?, settings: settings.clone(), gates: Mutex::default() })
+        let guard = Guard { allow: settings.allow.clone(), deny: settings.deny.clone() };
+        Ok(Http {
+            clients: Clients::new(settings, &guard)?,
+            guard,
+            gates: Gates::new(settings.host_gap, settings.requests_per_second_max),
+            robots: RobotsCache::default(),
+            settings: settings.clone(),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
+        })
     }
 
-    fn gate(&self, host: &str) -> Arc<Gate> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        if gates.len() >= GATES_MAX {
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
-        }
-        gates.entry(host.to_string()).or_default().clone()
+    /// Keeps in the store what robots.txt said, so that a restart asks for none of them again.
+    #[must_use]
+    pub fn with_store(self, store: Store, clock: Clock) -> Http {
+        Http { robots: RobotsCache::new(store, clock), ..self }
     }
 
-    async fn follow(&self, mut request: Request) -> Result<Response, FetchError> {
+    async fn follow(&self, mut request: Request, wanted: Wanted) -> Result<Response, FetchError> {
+        let (mut redirected, mut all_permanent) = (false, true);
         for _ in 0..=self.settings.redirects_max {
-            let response = self.hop(&request).await?;
-            let Some(target) = response.1 else { return Ok(response.0) };
-            if target != request.url {
-                // Validators belong to the address that gave them.
-                request.etag = None;
-                request.last_modified = None;
-            }
+            let (mut response, target) = self.hop(&request, wanted).await?;
+            let Some(target) = target else {
+                response.moved_for_good = redirected && all_permanent;
+                return Ok(response);
+            };
+            redirected = true;
+            all_permanent &= matches!(response.status, 301 | 308);
             request.url = target;
         }
-        Err(FetchError::Redirects(format!("more than {} redirects (fetch.redirects_max)", self.settings.redirects_max)))
+        let max = self.settings.redirects_max;
+        Err(FetchError::new(Fault::RedirectLoop, format!("more than {max} redirects (fetch.redirects_max)")))
     }
 
     /// One request. The second part is where the answer points to, if it is a redirect.
-    async fn hop(&self, request: &Request) -> Result<(Response, Option<Url>), FetchError> {
-        guard::check_url(&request.url, &self.settings.allow).map_err(FetchError::Refused)?;
-        let host = request.url.host_str().unwrap_or_default().to_string();
-        let gate = self.gate(&host);
-        let mut last_finished = gate.last_finished.lock().await;
-        if let Some(rest) = last_finished.and_then(|at| self.settings.host_gap.checked_sub(at.elapsed())) {
-            tokio::time::sleep(rest).await;
+    async fn hop(&self, request: &Request, wanted: Wanted) -> Result<(Response, Option<Url>), FetchError> {
+        self.guard
+            .check_url(&request.url)
+            .map_err(|reason| FetchError::new(Fault::Refused, format!("refused: {reason}")))?;
+        let mut delay = std::time::Duration::ZERO;
+        if request.heeds_robots {
+            delay = self.robots.check(self, &request.url).await?;
         }
-        let result = self.ask(request).await;
-        *last_finished = Some(Instant::now());
-        result
+        let _turn = self.gates.turn(request.url.host_str().unwrap_or_default(), delay).await;
+        self.ask(request, wanted).await
     }
 
-    async fn ask(&self, request: &Request) -> Result<(Response, Option<Url>), FetchError> {
-        let mut builder = self.client.get(request.url.clone()).header(header::ACCEPT, request.accept);
-        for (name, value) in
-            [(header::IF_NONE_MATCH, &request.etag), (header::IF_MODIFIED_SINCE, &request.last_modified)]
-        {
-            if let Some(value) = value.as_deref().and_then(|bytes| HeaderValue::from_bytes(bytes).ok()) {
+    async fn ask(&self, request: &Request, wanted: Wanted) -> Result<(Response, Option<Url>), FetchError> {
+        let access = request.access.as_deref();
+        let proxy = access.and_then(|access| access.proxy.as_ref()).or(self.settings.proxy.as_ref());
+        let mut builder = self.clients.by_proxy(proxy)?.get(request.url.clone()).header(header::ACCEPT, request.accept);
+        // Validators belong to the address that gave them.
+        if let Some(validators) = request.validators.as_ref().filter(|validators| validators.url == request.url) {
+            for (name, value) in
+                [(header::IF_NONE_MATCH, &validators.etag), (header::IF_MODIFIED_SINCE, &validators.last_modified)]
+            {
+                if let Some(value) = value.as_deref().and_then(|bytes| HeaderValue::from_bytes(bytes).ok()) {
+                    builder = builder.header(name, value);
+                }
+            }
+        }
+        for (name, value) in access.map_or(&[][..], |access| access.headers_for(&request.url)) {
+            if let Ok(mut value) = HeaderValue::from_str(value) {
+                value.set_sensitive(true);
                 builder = builder.header(name, value);
             }
         }
-        let mut answer = builder.send().await.map_err(|error| self.explain(&error))?;
+        let answer = builder.send().await.map_err(|error| explain::explain(&error, &self.settings))?;
         // The backstop: whatever led here, the peer itself must be allowed. (Behind a proxy the proxy is the guard.)
-        if let Some(peer) = answer.remote_addr().filter(|_| self.settings.proxy.is_none()) {
-            guard::check_address(peer.ip(), &self.settings.allow).map_err(FetchError::Refused)?;
+        if let Some(peer) = answer.remote_addr().filter(|_| proxy.is_none())
+            && let Err(reason) = self.guard.check_address(peer.ip())
+        {
+            tracing::error!("connected to {peer} for {}, which is not allowed: nothing was read", request.url);
+            return Err(FetchError::new(Fault::Refused, format!("refused: {reason}")));
         }
-        let status = answer.status().as_u16();
-        let text = |name: header::HeaderName| {
-            answer.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        let bytes = |name: header::HeaderName| answer.headers().get(name).map(|value| value.as_bytes().to_vec());
-        let mut response = Response {
-            status,
-            url: request.url.clone(),
-            content_type: text(header::CONTENT_TYPE),
-            etag: bytes(header::ETAG),
-            last_modified: bytes(header::LAST_MODIFIED),
-            cache_control: text(header::CACHE_CONTROL),
-            retry_after: text(header::RETRY_AFTER),
-            body: Vec::new(),
-        };
-        if matches!(status, 301 | 302 | 303 | 307 | 308) {
-            let location = text(header::LOCATION).ok_or_else(|| {
-                FetchError::Redirects(format!("a redirect (status {status}) that does not say where to"))
-            })?;
-            let target = request.url.join(&location).map_err(|error| {
-                FetchError::Redirects(format!(
-                    "a redirect to {:?}, which is not an address: {error}",
-                    plain::line(&location, 100)
-                ))
-            })?;
+        let mut response = head(&answer, &request.url);
+        if matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+            let target = target(&answer, &request.url)?;
             return Ok((response, Some(target)));
         }
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.explain(&error))? {
-            if (response.body.len() + chunk.len()) as u64 > self.settings.body_bytes_max {
-                return Err(FetchError::TooLarge(self.settings.body_bytes_max));
-            }
-            response.body.extend_from_slice(&chunk);
+        let wanted = if response.status < 400 { wanted } else { Wanted::Beginning(ERROR_BYTES_MAX) };
+        if response.status != 304 {
+            (response.body, response.room) = self.body(answer, wanted).await?;
         }
         Ok((response, None))
     }
 
-    /// A network error in words that an operator can act on.
-    fn explain(&self, error: &reqwest::Error) -> FetchError {
-        let mut causes = Vec::new();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if let Some(resolve) = cause.downcast_ref::<ResolveError>() {
-                return match resolve {
-                    ResolveError::Unknown(host) => FetchError::UnknownHost(host.clone()),
-                    ResolveError::Refused(reason) => FetchError::Refused(reason.clone()),
-                };
+    /// The body, counted as it comes and as it is unpacked.
+    async fn body(&self, mut answer: reqwest::Response, wanted: Wanted) -> Result<(Vec<u8>, Room), FetchError> {
+        let label = text(&answer, header::CONTENT_ENCODING);
+        let max = match wanted {
+            Wanted::Whole => self.settings.body_bytes_max,
+            Wanted::Beginning(bytes) => bytes.min(self.settings.body_bytes_max),
+        };
+        let mut room = Room::default();
+        let mut packed: Vec<u8> = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| explain::explain(&error, &self.settings))? {
+            if (packed.len() + chunk.len()) as u64 > max {
+                match wanted {
+                    Wanted::Whole => return Err(self.too_large()),
+                    Wanted::Beginning(_) => {
+                        packed.extend_from_slice(&chunk[..max as usize - packed.len()]);
+                        break;
+                    }
+                }
             }
-            causes.push(cause.to_string());
-            source = cause.source();
+            packed.extend_from_slice(&chunk);
+            if packed.len() as u64 > LARGE_BYTES && room.0.is_none() {
+                room = self.room().await;
+            }
         }
-        if error.is_timeout() && error.is_connect() {
-            let limit = show_duration(self.settings.connect_timeout);
-            return FetchError::Connection(format!(
-                "no connection within {limit}: the name server or the host does not answer"
-            ));
+        drop(answer);
+        if let Wanted::Beginning(_) = wanted {
+            // What was cut cannot be unpacked to its end; as it is then, it says nothing.
+            return Ok((unpack(label.as_deref(), packed, max * 16).unwrap_or_default(), room));
         }
-        if error.is_timeout() {
-            let (whole, silence) = (show_duration(self.settings.timeout), show_duration(self.settings.read_timeout));
-            return FetchError::Timeout(format!("{whole}, or nothing for {silence}"));
+        // A small body may unpack to a large one: then it waits for its place, too, and is unpacked anew.
+        let copy = if room.0.is_none() { Some(packed.clone()) } else { None };
+        let first_max = if copy.is_some() { LARGE_BYTES.min(max) } else { max };
+        let unpacked = match (self.unpacked(label.clone(), packed, first_max).await, copy) {
+            (Err(UnpackError::TooLarge), Some(packed)) if first_max < max => {
+                room = self.room().await;
+                self.unpacked(label, packed, max).await
+            }
+            (unpacked, _) => unpacked,
+        };
+        match unpacked {
+            Ok(body) => Ok((body, room)),
+            Err(UnpackError::TooLarge) => Err(self.too_large()),
+            Err(UnpackError::Broken(reason)) => Err(FetchError::new(Fault::Compression, reason)),
         }
-        let cause = plain::line(causes.last().map_or("the connection failed", String::as_str), 300);
-        let all = causes.join(": ");
-        FetchError::Connection(if all.contains("certificate") {
-            format!(
-                "the server's certificate is not valid: {cause}; verification is never switched off, but fetch.ca_file can add an authority"
-            )
-        } else if error.is_connect() {
-            format!("cannot connect: {cause}")
-        } else if error.is_decode() {
-            format!("the answer's compression is broken: {cause}")
-        } else {
-            format!("the connection broke: {cause}")
-        })
     }
+
+    async fn unpacked(&self, label: Option<String>, packed: Vec<u8>, max: u64) -> Result<Vec<u8>, UnpackError> {
+        if packed.len() <= UNPACK_INLINE_BYTES_MAX {
+            return unpack(label.as_deref(), packed, max);
+        }
+        let task = tokio::task::spawn_blocking(move || unpack(label.as_deref(), packed, max));
+        task.await.unwrap_or_else(|_| Err(UnpackError::Broken("unpacking failed inside newswatch".to_string())))
+    }
+
+    async fn room(&self) -> Room {
+        // The semaphore is never closed.
+        Room(
+            self.large_bodies.clone().acquire_owned().await.ok().map(|permit| Arc::new(permit) as Arc<dyn Send + Sync>),
+        )
+    }
+
+    fn too_large(&self) -> FetchError {
+        let max = self.settings.body_bytes_max;
+        FetchError::new(Fault::TooLarge, format!("the answer is larger than {max} bytes (fetch.body_bytes_max)"))
+    }
+}
+
+fn text(answer: &reqwest::Response, name: HeaderName) -> Option<String> {
+    answer.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// What the head of an answer says.
+fn head(answer: &reqwest::Response, url: &Url) -> Response {
+    let bytes = |name: HeaderName| answer.headers().get(name).map(|value| value.as_bytes().to_vec());
+    Response {
+        content_type: text(answer, header::CONTENT_TYPE),
+        etag: bytes(header::ETAG),
+        last_modified: bytes(header::LAST_MODIFIED),
+        cache_control: text(answer, header::CACHE_CONTROL),
+        expires: text(answer, header::EXPIRES),
+        age: text(answer, header::AGE),
+        retry_after: text(answer, header::RETRY_AFTER),
+        is_bot_check: answer.headers().get("cf-mitigated").is_some_and(|value| value.as_bytes() == b"challenge"),
+        ..Response::new(answer.status().as_u16(), url.clone(), Vec::new())
+    }
+}
+
+/// Where a redirect points to.
+fn target(answer: &reqwest::Response, url: &Url) -> Result<Url, FetchError> {
+    let bad = |reason: String| FetchError::new(Fault::BadRedirect, reason);
+    let status = answer.status().as_u16();
+    let location = text(answer, header::LOCATION)
+        .ok_or_else(|| bad(format!("a redirect (status {status}) that does not say where to")))?;
+    if location.len() > LOCATION_BYTES_MAX {
+        return Err(bad(format!("a redirect to an address of {} bytes", location.len())));
+    }
+    let mut target = url.join(&location).map_err(|error| {
+        bad(format!("a redirect to {:?}, which is not an address: {error}", plain::line(&location, 100)))
+    })?;
+    // Not sent anyway; without it equal addresses are equal.
+    target.set_fragment(None);
+    if !target.username().is_empty() || target.password().is_some() {
+        return Err(bad("a redirect to an address with a user name, which is not followed".to_string()));
+    }
+    Ok(target)
 }
 
 impl Fetch for Http {
     fn fetch(&self, request: Request) -> BoxFuture<'_, Result<Response, FetchError>> {
-        Box::pin(self.follow(request))
-    }
-}
-
-fn user_agent(contact: Option<&str>) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    match contact {
-        Some(contact) => format!("newswatch/{version} (+{contact})"),
-        None => format!("newswatch/{version}"),
-    }
-}
-
-fn proxy_host(settings: &FetchSettings) -> Option<String> {
-    settings.proxy.as_ref().and_then(|proxy| proxy.host_str()).map(str::to_ascii_lowercase)
-}
-
-/// Resolves names by the system and refuses a name if any of its addresses is not allowed. reqwest connects to exactly the
-/// addresses returned here, so there is no second look-up that could answer otherwise.
-#[derive(Debug)]
-struct GuardedResolver {
-    allow: Vec<IpNet>,
-    /// The configured proxy may stand anywhere.
-    proxy: Option<String>,
-}
-
-/// Why a name gave no address; found again in reqwest's chain of causes.
-#[derive(Debug, thiserror::Error)]
-enum ResolveError {
-    #[error("unknown host {0}")]
-    Unknown(String),
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow = self.allow.clone();
-        let is_proxy = self.proxy.as_deref() == Some(name.as_str());
-        Box::pin(async move {
-            let host = name.as_str().to_string();
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await;
-            let addresses: Vec<SocketAddr> = found.map_or(Vec::new(), Iterator::collect);
-            if addresses.is_empty() {
-                return Err(ResolveError::Unknown(host).into());
-            }
-            if !is_proxy {
-                for address in &addresses {
-                    if let Err(reason) = guard::check_address(address.ip(), &allow) {
-                        return Err(ResolveError::Refused(format!("{host}: {reason}")).into());
-                    }
-                }
-            }
-            let addresses: Addrs = Box::new(addresses.into_iter());
-            Ok(addresses)
-        })
+        Box::pin(self.follow(request, Wanted::Whole))
     }
 }

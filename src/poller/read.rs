@@ -4,6 +4,7 @@
 //! elsewhere runs behind [`guard`].
 
 pub mod article;
+pub mod bot_check;
 pub mod dates;
 pub mod decode;
 pub mod discover;

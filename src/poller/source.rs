@@ -9,6 +9,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::config::section::Section;
+use crate::fault::Fault;
 use crate::model::Reading;
 
 /// Bytes that came from an address, and what is known about them.
@@ -49,6 +50,16 @@ pub trait Source: Send + Sync + Debug {
 
     /// Value of the Accept header.
     fn accept(&self) -> &'static str;
+
+    /// What it asks for is made for people, so robots.txt is asked first. Feeds are made for programs.
+    fn heeds_robots(&self) -> bool {
+        false
+    }
+
+    /// The name of the trouble when a document cannot be read.
+    fn unread(&self) -> Fault {
+        Fault::NotAFeed
+    }
 
     /// Reads a document. One broken entry is a problem in the reading, never an error of the whole.
     fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError>;

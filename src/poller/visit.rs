@@ -13,26 +13,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::fetch::{Fetch, FetchError, Request, Response};
+use super::fetch::{Fetch, FetchError, Request, Response, Validators};
 use super::identity;
 use super::read::article::article;
-use super::schedule::{self, Rhythm, Visited};
+use super::read::bot_check;
+use super::schedule::{self, Bounds, Visited};
 use super::source::{Document, ReadError, ReadLimits};
 use crate::config::{FetchSettings, SourceConfig};
-use crate::model::{ArticleState, Entry, Health, Id, Item, Reading, SourceState};
+use crate::fault::{Class, Fault};
+use crate::model::{ArticleState, Entry, Health, Id, Item, Move, Reading, SourceState};
 use crate::plain;
 use crate::store::items::NewItem;
-use crate::store::sources::{Claim, VisitResult};
+use crate::store::sources::{Before, Claim, VisitResult};
 use crate::store::{self, Store};
 
 /// Article pages are fetched no longer than this in one visit; the rest waits for the next one. Well below the lease.
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
 /// One article page, with its redirects and the wait for its host.
 const ARTICLE_TIME_MAX: Duration = Duration::from_secs(120);
+/// Reading one document. A parser cannot be stopped, but nobody has to wait for it.
+const READ_TIME_MAX: Duration = Duration::from_secs(10);
+/// A longer validator is not kept: no server takes it back.
+const VALIDATOR_BYTES_MAX: usize = 8 * 1024;
+/// A source that says "gone" twice, at least so far apart, is gone.
+const GONE_CONFIRMED_AFTER: SignedDuration = SignedDuration::from_hours(20);
 const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, */*;q=0.5";
 
 /// What a visit needs besides its source.
@@ -48,10 +56,19 @@ pub struct Visitor {
     pub alert_backlog: bool,
 }
 
-/// Why a visit gave nothing, in words for the operator.
+/// Why a visit gave nothing.
 struct Failure {
+    fault: Fault,
+    /// In words for the operator.
     reason: String,
     retry_after: Option<Duration>,
+    fresh_for: Option<Duration>,
+}
+
+impl Failure {
+    fn new(fault: Fault, reason: impl Into<String>) -> Failure {
+        Failure { fault, reason: reason.into(), retry_after: None, fresh_for: None }
+    }
 }
 
 impl Visitor {
@@ -63,78 +80,115 @@ impl Visitor {
         claim: Claim,
         now: Timestamp,
     ) -> store::Result<VisitResult> {
+        let before = Before {
+            failures: state.failures,
+            fault: state.fault,
+            error: state.error.clone(),
+            moved: state.moved.as_ref().is_some_and(Move::is_proven),
+        };
         let mut result = VisitResult {
             claim,
             state: state.clone(),
-            failures_before: state.failures,
+            before,
             new_items: vec![],
             edited_items: vec![],
             articles: vec![],
         };
         let started = Instant::now();
-        let answer = match self.fetch.fetch(self.request(source, &state)).await {
-            Ok(response) => self.read(source, &state, response, now).await,
-            Err(error) => Err(Failure { reason: error.to_string(), retry_after: None }),
+        let request = request(source, &state);
+        let asked = request.as_ref().map_or_else(|_| source.url.clone(), |request| request.url.clone());
+        let answer = match request {
+            Ok(request) => match self.fetch.fetch(request).await {
+                Ok(response) => self.read(source, &state, response, now).await,
+                Err(error) => Err(Failure::new(error.fault, error.text)),
+            },
+            Err(failure) => Err(failure),
+        };
+        let visited = match answer {
+            Ok(answer) => {
+                self.take(source, &mut state, answer, &asked, &mut result, now).await?;
+                Visited::Good
+            }
+            Err(failure) => fail(&mut state, failure, &asked != &source.url, now),
         };
         state.attempted_at = Some(now);
-        let visited = match answer {
-            Ok(Answer { response, reading, body_hash, fresh_for }) => {
-                let complete = reading.as_ref().is_none_or(|reading| !reading.truncated);
-                if let Some(reading) = reading {
-                    state.error = plain::line(&problems_in_words(&reading.problems), 500);
-                    self.sort_entries(source, &state, reading, &mut result, now).await?;
-                } else if state.health == Health::Failing {
-                    state.error = String::new();
-                }
-                // What breaks off is read as far as it goes, and asked for again whole.
-                if response.status == 200 && complete {
-                    state.etag = response.etag;
-                    state.last_modified = response.last_modified;
-                    state.body_hash = body_hash;
-                }
-                state.health = Health::Fine;
-                state.failures = 0;
-                state.failing_since = None;
-                // A first answer that breaks off is no baseline: the rest of it would look like news. One that always breaks off
-                // gets its baseline at the second visit.
-                if complete || state.succeeded_at.is_some() {
-                    state.baseline_at = state.baseline_at.or(Some(now));
-                }
-                state.succeeded_at = Some(now);
-                if !result.new_items.is_empty() {
-                    state.changed_at = Some(now);
-                }
-                Visited::Good { fresh_for }
-            }
-            Err(failure) => {
-                state.health = Health::Failing;
-                state.failures += 1;
-                state.failing_since = state.failing_since.or(Some(now));
-                state.error = plain::line(&failure.reason, 500);
-                Visited::Failed { failures: state.failures, retry_after: failure.retry_after }
-            }
-        };
         // With the source itself out of reach the network may be down: no attempt on an article shall count for that.
         if source.article && state.health == Health::Fine {
             self.read_articles(source, &mut result, started).await?;
         }
-        (state.next_at, state.next_reason) = schedule::next_visit(&state.name, visited, &self.rhythm(source), now);
+        (state.next_at, state.next_reason) = if state.health == Health::Retired {
+            (Timestamp::MAX, "never: its publisher says it is gone; newswatch source resume asks it again".to_string())
+        } else {
+            schedule::next_visit(&state.name, visited, &self.bounds(source), &state.pace, now)
+        };
         result.state = state;
         Ok(result)
     }
 
-    fn request(&self, source: &SourceConfig, state: &SourceState) -> Request {
-        let mut request = Request::get(source.url.clone(), source.reader.accept());
-        // The configuration may name another address than the one that gave the validators.
-        if state.url == source.url.as_str() {
-            request.etag = state.etag.clone();
-            request.last_modified = state.last_modified.clone();
+    /// Takes over a good answer.
+    async fn take(
+        &self,
+        source: &SourceConfig,
+        state: &mut SourceState,
+        Answer { response, reading, body_hash, fresh_for }: Answer,
+        asked: &Url,
+        result: &mut VisitResult,
+        now: Timestamp,
+    ) -> store::Result<()> {
+        let complete = reading.as_ref().is_none_or(|reading| !reading.truncated);
+        let last_news = state.changed_at;
+        match reading {
+            Some(mut reading) => {
+                let entries = std::mem::take(&mut reading.entries);
+                let known = self.sort_entries(source, state, &reading, &entries, result, now).await?;
+                if known == 0 && entries.len() >= 3 && state.baseline_at.is_some() && state.items > 0 {
+                    reading.problems.push(
+                        "everything it shows is new, so some may have come and gone since the last visit: it should be asked more often (interval)"
+                            .to_string(),
+                    );
+                }
+                state.error = plain::line(&problems_in_words(&reading.problems), 500);
+                reading.entries = entries;
+                state.pace = schedule::learn(&state.pace, &reading, result.new_items.len(), last_news, now);
+            }
+            None => {
+                if state.health == Health::Failing {
+                    state.error = String::new();
+                }
+                state.pace = schedule::quiet(&state.pace, last_news, now);
+            }
         }
-        request
+        // "Not modified" repeats the time only if it changed (RFC 9110 section 15.4.5).
+        if response.status == 200 || fresh_for.is_some() {
+            state.pace.fresh_seconds = fresh_for.map(|fresh| fresh.as_secs());
+        }
+        state.moved = moved(state.moved.take(), &response, asked, &source.url);
+        // What breaks off is read as far as it goes, and asked for again whole.
+        if response.status == 200 && complete {
+            let kept = |validator: Option<Vec<u8>>| validator.filter(|bytes| bytes.len() <= VALIDATOR_BYTES_MAX);
+            state.etag = kept(response.etag);
+            state.last_modified = kept(response.last_modified);
+            state.validators_url = response.url.to_string();
+            state.body_hash = body_hash;
+        }
+        state.health = Health::Fine;
+        state.fault = None;
+        state.failures = 0;
+        state.failing_since = None;
+        // A first answer that breaks off is no baseline: the rest of it would look like news. One that always breaks off
+        // gets its baseline at the second visit.
+        if complete || state.succeeded_at.is_some() {
+            state.baseline_at = state.baseline_at.or(Some(now));
+        }
+        state.succeeded_at = Some(now);
+        if !result.new_items.is_empty() {
+            state.changed_at = Some(now);
+        }
+        Ok(())
     }
 
-    fn rhythm(&self, source: &SourceConfig) -> Rhythm {
-        rhythm(&self.settings, source)
+    fn bounds(&self, source: &SourceConfig) -> Bounds {
+        bounds(&self.settings, source)
     }
 
     fn limits(&self) -> ReadLimits {
@@ -148,16 +202,18 @@ impl Visitor {
         response: Response,
         now: Timestamp,
     ) -> Result<Answer, Failure> {
-        let mut fresh_for = response.cache_control.as_deref().and_then(schedule::max_age);
+        let fresh_for = schedule::fresh_for(
+            response.cache_control.as_deref(),
+            response.expires.as_deref(),
+            response.age.as_deref(),
+            now,
+        );
         match response.status {
             304 if state.baseline_at.is_some() => {
                 return Ok(Answer { response, reading: None, body_hash: 0, fresh_for });
             }
             200 => {}
-            status => {
-                let retry_after = response.retry_after.as_deref().and_then(|header| schedule::retry_after(header, now));
-                return Err(Failure { reason: status_in_words(status), retry_after });
-            }
+            status => return Err(refused(status, &response, fresh_for, now)),
         }
         let body_hash = xxh3_64(&response.body) as i64;
         if body_hash == state.body_hash && state.baseline_at.is_some() {
@@ -165,44 +221,42 @@ impl Visitor {
         }
         let limits = self.limits();
         let reader = source.reader.clone();
-        // Reading is work for the processor, and a parser may panic: both belong on a thread of their own.
-        let task = tokio::task::spawn_blocking(move || {
+        let read = apart(move || {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             let reading = reader.read(&document, &limits);
-            (response, reading)
+            let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
+            // From here on only the head counts; the memory is wanted.
+            (Response { body: Vec::new(), room: Default::default(), ..response }, reading, bot_check)
         });
-        match task.await {
-            Ok((response, Ok(reading))) => {
-                let ttl = reading.ttl_minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
-                fresh_for = fresh_for.max(ttl);
-                Ok(Answer { response, reading: Some(reading), body_hash, fresh_for })
+        match read.await {
+            Ok((response, Ok(reading), _)) => Ok(Answer { response, reading: Some(reading), body_hash, fresh_for }),
+            Ok((response, Err(_), Some(gatekeeper))) => Err(bot_check_failure(response.status, gatekeeper)),
+            Ok((_, Err(ReadError(reason)), None)) => Err(Failure::new(source.reader.unread(), reason)),
+            Err(fault) => {
+                Err(Failure::new(fault, format!("{}; please report it with the document", reader_in_words(fault))))
             }
-            Ok((_, Err(ReadError(reason)))) => Err(Failure { reason, retry_after: None }),
-            Err(_) => Err(Failure {
-                reason: "reading this document made the reader fail; please report it with the document".to_string(),
-                retry_after: None,
-            }),
         }
     }
 
-    /// Splits what was read into items never seen and items edited.
+    /// Splits what was read into items never seen and items edited. Answers how many entries were known.
     async fn sort_entries(
         &self,
         source: &SourceConfig,
         state: &SourceState,
-        reading: Reading,
+        reading: &Reading,
+        entries: &[Entry],
         result: &mut VisitResult,
         now: Timestamp,
-    ) -> store::Result<()> {
+    ) -> store::Result<usize> {
         let backlog = state.baseline_at.is_none() && !self.alert_backlog;
-        let keys = identity::keys(&reading.entries);
+        let keys = identity::keys(entries);
         let id = |key: &str| Id::of(&[&source.name, key]);
         let all: Vec<Id> = keys.iter().flat_map(|keys| keys.all().map(id)).collect();
         let known = self.store.known_items(&all).await?;
-        let links = self.distinctive_links(source, &reading.entries);
+        let links = self.distinctive_links(source, entries);
         let mut met = BTreeSet::new();
-        for (entry, keys) in reading.entries.into_iter().zip(keys) {
+        for (entry, keys) in entries.iter().zip(keys) {
             let own = id(&keys.primary);
             if !met.insert(own) {
                 continue;
@@ -234,7 +288,7 @@ impl Visitor {
                 new.story = Id::of(&["story by item", &source.name, &new.item.key]);
             }
         }
-        Ok(())
+        Ok(known.len())
     }
 
     /// The links that stand for one entry only: not the source's own page, and not the link of two entries.
@@ -251,7 +305,7 @@ impl Visitor {
         &self,
         source: &SourceConfig,
         feed_language: &Option<String>,
-        entry: Entry,
+        entry: &Entry,
         key: String,
         backlog: bool,
         now: Timestamp,
@@ -264,13 +318,13 @@ impl Visitor {
         let text_hash = xxh3_64(format!("{title}\0{summary}\0{content}").as_bytes()) as i64;
         let link = entry.url.as_deref().map_or(id, identity::link);
         let story = Id::of(&["story by link", &link.to_string()]);
-        let language = source.language.clone().or(entry.language).or_else(|| feed_language.clone()).unwrap_or_default();
+        let language = source.language.as_ref().or(entry.language.as_ref()).or(feed_language.as_ref());
         let wanted = source.article && entry.url.is_some();
         let item = Item {
             id,
             source: source.name.clone(),
             key,
-            url: entry.url.map(|url| plain::line(&url, 4_000)),
+            url: entry.url.as_ref().map(|url| plain::line(url, 4_000)),
             title,
             summary,
             content,
@@ -278,7 +332,7 @@ impl Visitor {
             article_state: if wanted { ArticleState::Unread } else { ArticleState::NotWanted },
             article_problem: String::new(),
             publisher: plain::line(&entry.publisher, 200),
-            language: plain::line(&language, 20),
+            language: plain::line(language.map_or("", String::as_str), 20),
             published_at: entry.published.or(entry.updated),
             first_seen_at: now,
             backlog,
@@ -302,7 +356,7 @@ impl Visitor {
             }
             if new.item.article_state == ArticleState::Unread {
                 fetched += 1;
-                self.read_article(&mut new.item).await;
+                self.read_article(source, &mut new.item).await;
             }
         }
         let earlier = self.store.unread_articles(&source.name, limit - fetched).await?;
@@ -310,15 +364,15 @@ impl Visitor {
             if !in_time() {
                 break;
             }
-            self.read_article(&mut item).await;
+            self.read_article(source, &mut item).await;
             result.articles.push(item);
         }
         Ok(())
     }
 
     /// Fills in the article's text, or the reason why there is none.
-    async fn read_article(&self, item: &mut Item) {
-        let reading = self.article_text(item.url.as_deref().unwrap_or_default());
+    async fn read_article(&self, source: &SourceConfig, item: &mut Item) {
+        let reading = self.article_text(source, item.url.as_deref().unwrap_or_default());
         let read = tokio::time::timeout(ARTICLE_TIME_MAX, reading).await;
         match read.unwrap_or_else(|_| Err("it took too long".to_string())) {
             Ok(text) => {
@@ -330,23 +384,115 @@ impl Visitor {
         }
     }
 
-    async fn article_text(&self, url: &str) -> Result<String, String> {
+    async fn article_text(&self, source: &SourceConfig, url: &str) -> Result<String, String> {
         let url = Url::parse(url).map_err(|error| format!("its address cannot be used: {error}"))?;
-        let response =
-            self.fetch.fetch(Request::get(url, ACCEPT_ARTICLE)).await.map_err(|error: FetchError| error.to_string())?;
+        let mut request = Request::page(url, ACCEPT_ARTICLE);
+        request.access = source.access()?;
+        let response = self.fetch.fetch(request).await.map_err(|error: FetchError| error.to_string())?;
         if response.status != 200 {
-            return Err(status_in_words(response.status));
+            let gatekeeper = bot_check::of_refusal(&response.body).filter(|_| response.status >= 400);
+            return Err(match gatekeeper {
+                Some(gatekeeper) => bot_check_failure(response.status, gatekeeper).reason,
+                None => status_in_words(response.status),
+            });
         }
         let limits = self.limits();
-        let task = tokio::task::spawn_blocking(move || {
+        let read = apart(move || {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             article(&document, &limits).map(|article| article.text)
         });
-        match task.await {
+        match read.await {
             Ok(read) => read.map_err(|error| error.0),
-            Err(_) => Err("reading this page made the reader fail".to_string()),
+            Err(fault) => Err(reader_in_words(fault).to_string()),
         }
+    }
+}
+
+/// What to ask the source for. Fails when its secret cannot be read.
+fn request(source: &SourceConfig, state: &SourceState) -> Result<Request, Failure> {
+    let mut request = Request::get(source.url.clone(), source.reader.accept());
+    request.heeds_robots = source.reader.heeds_robots();
+    request.access = source.access().map_err(|reason| Failure::new(Fault::LoginWanted, reason))?;
+    // The configuration may name another address than the one that gave the validators.
+    if state.url != source.url.as_str() {
+        return Ok(request);
+    }
+    if let Some(url) = state.moved.as_ref().filter(|moved| moved.is_proven()).and_then(|moved| moved.url.parse().ok()) {
+        request.url = url;
+    }
+    if (state.etag.is_some() || state.last_modified.is_some())
+        && let Ok(url) = state.validators_url.parse()
+    {
+        request.validators =
+            Some(Validators { url, etag: state.etag.clone(), last_modified: state.last_modified.clone() });
+    }
+    Ok(request)
+}
+
+/// Takes over a failure.
+fn fail(state: &mut SourceState, failure: Failure, asked_elsewhere: bool, now: Timestamp) -> Visited {
+    let Failure { fault, reason, retry_after, fresh_for } = failure;
+    let gone_before = state.fault == Some(Fault::Gone)
+        && state.attempted_at.is_some_and(|before| now.duration_since(before) >= GONE_CONFIRMED_AFTER);
+    state.health = if fault == Fault::Gone && gone_before { Health::Retired } else { Health::Failing };
+    state.failures += 1;
+    state.failing_since = state.failing_since.or(Some(now));
+    state.fault = Some(fault);
+    state.error = plain::line(&reason, 500);
+    // Where it moved to there is nothing any more: the configured address is asked again.
+    if asked_elsewhere && (fault.class() == Class::Lasting || state.failures >= Move::PROOFS_WANTED) {
+        state.moved = None;
+        state.health = Health::Failing;
+    }
+    Visited::Failed { fault, failures: state.failures, retry_after, fresh_for }
+}
+
+/// Where the source says it has moved, after this answer.
+fn moved(known: Option<Move>, response: &Response, asked: &Url, configured: &Url) -> Option<Move> {
+    let url = response.url.to_string();
+    if response.moved_for_good {
+        let proofs = known.filter(|known| known.url == url).map_or(0, |known| known.proofs);
+        return Some(Move { url, proofs: (proofs + 1).min(Move::PROOFS_WANTED) });
+    }
+    // An answer at the new address goes on; one at the old address says that it was a slip.
+    known.filter(|_| asked != configured)
+}
+
+/// What an answer that is neither 200 nor 304 says.
+fn refused(status: u16, response: &Response, fresh_for: Option<Duration>, now: Timestamp) -> Failure {
+    let gatekeeper = if response.is_bot_check { Some("Cloudflare") } else { bot_check::of_refusal(&response.body) };
+    let failure = match gatekeeper.filter(|_| status >= 400) {
+        Some(gatekeeper) => bot_check_failure(status, gatekeeper),
+        None => Failure::new(Fault::of_status(status), status_in_words(status)),
+    };
+    let retry_after = response.retry_after.as_deref().and_then(|header| schedule::retry_after(header, now));
+    Failure { retry_after, fresh_for, ..failure }
+}
+
+fn bot_check_failure(status: u16, gatekeeper: &str) -> Failure {
+    Failure::new(
+        Fault::BotCheck,
+        format!(
+            "a check for robots by {gatekeeper} stands before it (status {status}); newswatch does not evade it: ask the publisher to let it in, or find another way to the same news"
+        ),
+    )
+}
+
+/// Reading is work for the processor, and a parser may panic or run on for ever: it belongs on a thread of its own, and costs
+/// one visit at most.
+async fn apart<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    match tokio::time::timeout(READ_TIME_MAX, tokio::task::spawn_blocking(read)).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(_)) => Err(Fault::ReaderFailed),
+        Err(_) => Err(Fault::ReaderSlow),
+    }
+}
+
+fn reader_in_words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::ReaderSlow => "reading this document takes longer than 10 s",
+        _ => "reading this document made the reader fail",
     }
 }
 
@@ -360,11 +506,14 @@ struct Answer {
 }
 
 /// How often a source may be asked, by its own settings and the general ones.
-pub fn rhythm(settings: &FetchSettings, source: &SourceConfig) -> Rhythm {
-    Rhythm {
-        interval: source.interval.unwrap_or(settings.interval),
+pub fn bounds(settings: &FetchSettings, source: &SourceConfig) -> Bounds {
+    Bounds {
+        own_interval: source.interval,
+        interval: settings.interval,
         interval_min: settings.interval_min,
+        interval_quiet: settings.interval_quiet,
         interval_max: settings.interval_max,
+        retry_after_max: settings.retry_after_max,
     }
 }
 

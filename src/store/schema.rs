@@ -5,9 +5,10 @@ use sqlx::{AssertSqlSafe, Row};
 use super::{Engine, Result, Store, StoreError};
 
 /// Migrations in order; the version of a store is how many of them it has seen. Never change one that was released.
-const MIGRATIONS: &[&[&str]] = &[&[
-    // What is known of each source. `next_reason` says in words why the next check is when it is.
-    "CREATE TABLE sources (
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        // What is known of each source. `next_reason` says in words why the next check is when it is.
+        "CREATE TABLE sources (
         name TEXT NOT NULL PRIMARY KEY,
         url TEXT NOT NULL,
         kind TEXT NOT NULL,
@@ -32,11 +33,11 @@ const MIGRATIONS: &[&[&str]] = &[&[
         lease_until BIGINT NOT NULL,
         fence BIGINT NOT NULL
     )",
-    "CREATE INDEX sources_due ON sources (next_at)",
-    "CREATE INDEX sources_host ON sources (host, lease_until)",
-    // Every item ever seen. The row outlives its text: it is also the tombstone that keeps an old item from coming back.
-    // The identity is a hash, so it is not the table's own order: rows are appended, only the narrow index is scattered.
-    "CREATE TABLE items (
+        "CREATE INDEX sources_due ON sources (next_at)",
+        "CREATE INDEX sources_host ON sources (host, lease_until)",
+        // Every item ever seen. The row outlives its text: it is also the tombstone that keeps an old item from coming back.
+        // The identity is a hash, so it is not the table's own order: rows are appended, only the narrow index is scattered.
+        "CREATE TABLE items (
         id BIGINT NOT NULL,
         source TEXT NOT NULL,
         item_key TEXT NOT NULL,
@@ -57,37 +58,37 @@ const MIGRATIONS: &[&[&str]] = &[&[
         backlog BIGINT NOT NULL,
         story_id BIGINT NOT NULL
     )",
-    "CREATE UNIQUE INDEX items_id ON items (id)",
-    "CREATE INDEX items_source ON items (source, first_seen_at)",
-    // Links have any length; an index over them would have a limit that a hostile feed exceeds.
-    "CREATE INDEX items_link ON items (link_hash)",
-    "CREATE INDEX items_story ON items (story_id)",
-    // Other marks under which an item is known, hashed with its source: a guid or link that changes makes no new item.
-    "CREATE TABLE aliases (
+        "CREATE UNIQUE INDEX items_id ON items (id)",
+        "CREATE INDEX items_source ON items (source, first_seen_at)",
+        // Links have any length; an index over them would have a limit that a hostile feed exceeds.
+        "CREATE INDEX items_link ON items (link_hash)",
+        "CREATE INDEX items_story ON items (story_id)",
+        // Other marks under which an item is known, hashed with its source: a guid or link that changes makes no new item.
+        "CREATE TABLE aliases (
         id BIGINT NOT NULL PRIMARY KEY,
         item_id BIGINT NOT NULL
     )",
-    // Items whose article page is still to be read.
-    "CREATE TABLE unread_articles (
+        // Items whose article page is still to be read.
+        "CREATE TABLE unread_articles (
         item_id BIGINT NOT NULL PRIMARY KEY,
         source TEXT NOT NULL
     )",
-    "CREATE INDEX unread_articles_source ON unread_articles (source)",
-    // The matcher's queue. Narrow, so that claiming does not write the texts again.
-    "CREATE TABLE unscored (
+        "CREATE INDEX unread_articles_source ON unread_articles (source)",
+        // The matcher's queue. Narrow, so that claiming does not write the texts again.
+        "CREATE TABLE unscored (
         item_id BIGINT NOT NULL PRIMARY KEY,
         queued_at BIGINT NOT NULL,
         lease_owner TEXT NOT NULL,
         lease_until BIGINT NOT NULL,
         fence BIGINT NOT NULL
     )",
-    // A story is named by a hash of what its items share; the row says who was first.
-    "CREATE TABLE stories (
+        // A story is named by a hash of what its items share; the row says who was first.
+        "CREATE TABLE stories (
         id BIGINT NOT NULL PRIMARY KEY,
         first_item_id BIGINT NOT NULL,
         first_seen_at BIGINT NOT NULL
     )",
-    "CREATE TABLE hits (
+        "CREATE TABLE hits (
         item_id BIGINT NOT NULL,
         profile TEXT NOT NULL,
         profile_version BIGINT NOT NULL,
@@ -99,11 +100,11 @@ const MIGRATIONS: &[&[&str]] = &[&[
         story_id BIGINT NOT NULL,
         PRIMARY KEY (item_id, profile)
     )",
-    "CREATE INDEX hits_found ON hits (found_at)",
-    "CREATE INDEX hits_story ON hits (story_id)",
-    // What has to be delivered to whom. `closed`: an attempt was begun, no further hit joins. `state`: waiting, sent, dead,
-    // discarded.
-    "CREATE TABLE outbox (
+        "CREATE INDEX hits_found ON hits (found_at)",
+        "CREATE INDEX hits_story ON hits (story_id)",
+        // What has to be delivered to whom. `closed`: an attempt was begun, no further hit joins. `state`: waiting, sent, dead,
+        // discarded.
+        "CREATE TABLE outbox (
         id BIGINT NOT NULL PRIMARY KEY,
         route TEXT NOT NULL,
         recipient TEXT NOT NULL,
@@ -122,20 +123,38 @@ const MIGRATIONS: &[&[&str]] = &[&[
         lease_until BIGINT NOT NULL,
         fence BIGINT NOT NULL
     )",
-    "CREATE INDEX outbox_due ON outbox (state, due_at)",
-    "CREATE TABLE outbox_hits (
+        "CREATE INDEX outbox_due ON outbox (state, due_at)",
+        "CREATE TABLE outbox_hits (
         outbox_id BIGINT NOT NULL,
         item_id BIGINT NOT NULL,
         profile TEXT NOT NULL,
         PRIMARY KEY (outbox_id, item_id, profile)
     )",
-    "CREATE INDEX outbox_hits_item ON outbox_hits (item_id)",
-    // Document frequencies of the archive: one row a scored batch, folded together from time to time.
-    "CREATE TABLE frequencies (
+        "CREATE INDEX outbox_hits_item ON outbox_hits (item_id)",
+        // Document frequencies of the archive: one row a scored batch, folded together from time to time.
+        "CREATE TABLE frequencies (
         id BIGINT NOT NULL PRIMARY KEY,
         data BYTEA NOT NULL
     )",
-]];
+    ],
+    &[
+        // How a source fails, where it moved, what it says of its own rhythm, and where its validators belong.
+        "ALTER TABLE sources ADD COLUMN fault TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE sources ADD COLUMN moved_to TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE sources ADD COLUMN moved_proofs BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE sources ADD COLUMN pace TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE sources ADD COLUMN validators_url TEXT NOT NULL DEFAULT ''",
+        // Until now validators were only ever sent to the address itself.
+        "UPDATE sources SET validators_url = url WHERE etag IS NOT NULL OR last_modified IS NOT NULL",
+        // What each site's robots.txt said: a restart asks for none of them again.
+        "CREATE TABLE robots (
+        site TEXT NOT NULL PRIMARY KEY,
+        fetched_at BIGINT NOT NULL,
+        verdict TEXT NOT NULL,
+        rules TEXT NOT NULL
+    )",
+    ],
+];
 
 /// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.
 pub(super) async fn migrate(store: &Store) -> Result<()> {

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::items::{self, NewItem};
 use super::{Result, Store, millis, or_never, some_time, time};
-use crate::model::{Health, Item, SourceState};
+use crate::model::{Fault, Health, Item, Move, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,19 @@ impl VisitResult {
     }
 }
 
+/// How a source was before a visit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Failed visits in a row.
+    pub failures: i64,
+    /// The fault then.
+    pub fault: Option<Fault>,
+    /// The error in words then; also of a source that was read in part.
+    pub error: String,
+    /// The move then was proven.
+    pub moved: bool,
+}
+
 /// What a visit gave, to be committed as one.
 #[derive(Clone, Debug)]
 pub struct VisitResult {
@@ -33,8 +46,8 @@ pub struct VisitResult {
     pub claim: Claim,
     /// The state after the visit.
     pub state: SourceState,
-    /// Failed visits in a row before this one: tells a recovery.
-    pub failures_before: i64,
+    /// The state before the visit: tells a change.
+    pub before: Before,
     /// Items not seen before.
     pub new_items: Vec<NewItem>,
     /// Items seen before that the source now shows with other words.
@@ -44,7 +57,10 @@ pub struct VisitResult {
 }
 
 const COLUMNS: &str = "name, url, kind, host, paused, health, etag, last_modified, body_hash, attempted_at, succeeded_at, \
-                       changed_at, baseline_at, next_at, next_reason, failures, failing_since, error, items, fence";
+                       changed_at, baseline_at, next_at, next_reason, failures, failing_since, error, items, \
+                       fault, moved_to, moved_proofs, pace, validators_url, fence";
+/// Where [`COLUMNS`] ends: the fence.
+const FENCE: usize = 24;
 
 fn state(row: &AnyRow) -> SourceState {
     SourceState {
@@ -67,6 +83,11 @@ fn state(row: &AnyRow) -> SourceState {
         failing_since: time(row.get(16)),
         error: row.get(17),
         items: row.get(18),
+        fault: Fault::from_stored(&row.get::<String, _>(19)),
+        moved: Some(Move { url: row.get(20), proofs: row.get(21) }).filter(|moved| !moved.url.is_empty()),
+        // Written by ourselves; what cannot be read is learned anew.
+        pace: serde_json::from_str(&row.get::<String, _>(22)).unwrap_or_default(),
+        validators_url: row.get(23),
     }
 }
 
@@ -109,6 +130,10 @@ impl Store {
                          etag = CASE WHEN $4 = 1 THEN NULL ELSE etag END, \
                          last_modified = CASE WHEN $4 = 1 THEN NULL ELSE last_modified END, \
                          body_hash = CASE WHEN $4 = 1 THEN 0 ELSE body_hash END, \
+                         moved_to = CASE WHEN $4 = 1 THEN '' ELSE moved_to END, \
+                         moved_proofs = CASE WHEN $4 = 1 THEN 0 ELSE moved_proofs END, \
+                         pace = CASE WHEN $4 = 1 THEN '{}' ELSE pace END, \
+                         health = CASE WHEN $4 = 1 AND health = 'retired' THEN 'failing' ELSE health END, \
                          next_at = CASE WHEN $4 = 1 THEN $5 ELSE next_at END, \
                          next_reason = CASE WHEN $4 = 1 THEN 'its address or kind was changed' ELSE next_reason END, \
                          fence = fence + $4, lease_until = CASE WHEN $4 = 1 THEN 0 ELSE lease_until END \
@@ -205,7 +230,7 @@ impl Store {
             .fetch_all(&self.writer)
             .await?;
         let mut claimed: Vec<(SourceState, Claim)> =
-            rows.iter().map(|row| (state(row), Claim { owner: owner.to_string(), fence: row.get(19) })).collect();
+            rows.iter().map(|row| (state(row), Claim { owner: owner.to_string(), fence: row.get(FENCE) })).collect();
         claimed.sort_by(|a, b| (a.0.next_at, &a.0.name).cmp(&(b.0.next_at, &b.0.name)));
         Ok(claimed)
     }
@@ -234,8 +259,9 @@ impl Store {
             let done = sqlx::query(
                 "UPDATE sources SET health = $1, etag = $2, last_modified = $3, body_hash = $4, attempted_at = $5, \
                  succeeded_at = $6, changed_at = $7, baseline_at = $8, next_at = $9, next_reason = $10, failures = $11, \
-                 failing_since = $12, error = $13, items = items + $14, lease_owner = '', lease_until = 0 \
-                 WHERE name = $15 AND lease_owner = $16 AND fence = $17",
+                 failing_since = $12, error = $13, items = items + $14, fault = $15, moved_to = $16, moved_proofs = $17, \
+                 pace = $18, validators_url = $19, lease_owner = '', lease_until = 0 \
+                 WHERE name = $20 AND lease_owner = $21 AND fence = $22",
             )
             .bind(state.health.as_str())
             .bind(state.etag.clone())
@@ -251,6 +277,11 @@ impl Store {
             .bind(or_never(state.failing_since))
             .bind(&state.error)
             .bind(visit.new_items.len() as i64)
+            .bind(state.fault.map_or("", Fault::as_str))
+            .bind(state.moved.as_ref().map_or("", |moved| &moved.url))
+            .bind(state.moved.as_ref().map_or(0, |moved| moved.proofs))
+            .bind(serde_json::to_string(&state.pace).unwrap_or_default())
+            .bind(&state.validators_url)
             .bind(&state.name)
             .bind(&visit.claim.owner)
             .bind(visit.claim.fence)
@@ -269,20 +300,90 @@ impl Store {
         Ok(stored)
     }
 
-    /// Pauses a source or lets it run again; false when there is no such source.
-    pub async fn pause_source(&self, name: &str, paused: bool) -> Result<bool> {
-        let done = sqlx::query("UPDATE sources SET paused = $1 WHERE name = $2 AND configured = 1")
-            .bind(i64::from(paused))
-            .bind(name)
-            .execute(&self.writer)
-            .await?;
+    /// Pauses a source or lets it run again; false when there is no such source. A retired source that is resumed is asked
+    /// once more, soon.
+    pub async fn pause_source(&self, name: &str, paused: bool, now: Timestamp) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE sources SET paused = $1, \
+             next_at = CASE WHEN health = 'retired' AND $1 = 0 THEN $3 ELSE next_at END, \
+             next_reason = CASE WHEN health = 'retired' AND $1 = 0 THEN 'the operator resumed it' ELSE next_reason END, \
+             health = CASE WHEN health = 'retired' AND $1 = 0 THEN 'failing' ELSE health END \
+             WHERE name = $2 AND configured = 1",
+        )
+        .bind(i64::from(paused))
+        .bind(name)
+        .bind(millis(now))
+        .execute(&self.writer)
+        .await?;
         Ok(done.rows_affected() == 1)
     }
 
+    /// Names of the sources that failed in one of these ways.
+    pub async fn sources_with_faults(&self, faults: &[Fault]) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for fault in faults {
+            let rows =
+                sqlx::query("SELECT name FROM sources WHERE configured = 1 AND health = 'failing' AND fault = $1")
+                    .bind(fault.as_str())
+                    .fetch_all(&self.reader)
+                    .await?;
+            names.extend(rows.iter().map(|row| row.get::<String, _>(0)));
+        }
+        Ok(names)
+    }
+
+    /// Moves the next visit of sources forward in time; one that is due sooner stays so.
+    pub async fn ask_sooner(&self, times: &[(String, Timestamp)], reason: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (name, at) in times {
+            sqlx::query("UPDATE sources SET next_at = $1, next_reason = $2 WHERE name = $3 AND next_at > $1")
+                .bind(millis(*at))
+                .bind(reason)
+                .bind(name)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// What a site's robots.txt said when it was last asked for: verdict and rules, and when.
+    pub async fn robots(&self, site: &str) -> Result<Option<(String, String, Timestamp)>> {
+        let row = sqlx::query("SELECT verdict, rules, fetched_at FROM robots WHERE site = $1")
+            .bind(site)
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.map(|row| (row.get(0), row.get(1), some_time(row.get(2)))))
+    }
+
+    /// Keeps what a site's robots.txt said. What is older than `forget_before` is forgotten.
+    pub async fn keep_robots(
+        &self,
+        site: &str,
+        (verdict, rules): (&str, &str),
+        now: Timestamp,
+        forget_before: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO robots (site, fetched_at, verdict, rules) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (site) DO UPDATE SET fetched_at = excluded.fetched_at, verdict = excluded.verdict, rules = excluded.rules",
+        )
+        .bind(site)
+        .bind(millis(now))
+        .bind(verdict)
+        .bind(rules)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("DELETE FROM robots WHERE fetched_at < $1").bind(millis(forget_before)).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Makes every source due now (`run --once` asks all of them). Sources that a publisher told us to leave alone keep
-    /// their time: `keep_after` is the reason text that marks them.
+    /// their time, and so do those that are gone.
     pub async fn make_all_due(&self, now: Timestamp) -> Result<()> {
-        sqlx::query("UPDATE sources SET next_at = $1 WHERE configured = 1 AND next_at > $1 AND next_reason NOT LIKE 'the publisher asked%'")
+        sqlx::query("UPDATE sources SET next_at = $1 WHERE configured = 1 AND next_at > $1 AND health <> 'retired' AND fault <> 'gone' AND next_reason NOT LIKE 'the publisher asked%'")
             .bind(millis(now))
             .execute(&self.writer)
             .await?;

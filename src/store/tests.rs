@@ -74,7 +74,8 @@ async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestam
     state.next_at = now + SignedDuration::from_mins(30);
     state.next_reason = "every 30 min".into();
     state.succeeded_at = Some(now);
-    let result = VisitResult { claim, state, failures_before: 0, new_items, edited_items: vec![], articles: vec![] };
+    let result =
+        VisitResult { claim, state, before: Default::default(), new_items, edited_items: vec![], articles: vec![] };
     store.commit_visits(&[result], now).await.unwrap()
 }
 
@@ -155,7 +156,7 @@ async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
         let late = VisitResult {
             claim,
             state: state.clone(),
-            failures_before: 0,
+            before: Default::default(),
             new_items: vec![new_item(&state.name, "late")],
             edited_items: vec![],
             articles: vec![],
@@ -205,7 +206,7 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
         let edit = VisitResult {
             claim: due.1,
             state: due.0,
-            failures_before: 0,
+            before: Default::default(),
             new_items: vec![],
             edited_items: vec![changed],
             articles: vec![],

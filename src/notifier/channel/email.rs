@@ -1,7 +1,6 @@
 //! Mail by SMTP: one message to one recipient, plain text and HTML. The only place that speaks SMTP.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use lettre::transport::smtp::{AsyncSmtpTransport, PoolConfig};
 use lettre::{AsyncTransport, Tokio1Executor};
 
 use super::{Channel, DeliveryError, Message};
+use crate::config::secret::Secret;
 use crate::config::section::Section;
 use crate::model::Hit;
 use crate::plain;
@@ -26,21 +26,13 @@ enum Security {
     None,
 }
 
-/// Where the password stands. It is read at each connection and kept nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Password {
-    File(PathBuf),
-    Credential(String),
-    Environment(String),
-}
-
 /// The settings of an email channel.
 struct Email {
     server: String,
     port: u16,
     security: Security,
     username: Option<String>,
-    password: Option<Password>,
+    password: Option<Secret>,
     from: Mailbox,
     timeout: Duration,
     /// Made at the first delivery, and again after a failed one: the password may have been changed.
@@ -78,7 +70,7 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
         let advice = "use \"starttls\" or \"tls\", or say `insecure = true`";
         section.problem("security", format!("without encryption mail to {server} can be read on the way: {advice}"));
     }
-    let (username, password) = read_login(section);
+    let (username, password) = Secret::login_from_section(section);
     let from = section.required_text("from").and_then(|text| match text.parse::<Mailbox>() {
         Ok(mailbox) => Some(mailbox),
         Err(_) => {
@@ -117,41 +109,6 @@ fn check_server(section: &Section<'_>, server: &str) -> bool {
 
 fn is_loopback(server: &str) -> bool {
     server == "localhost" || server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// The account's name and where its password stands: both or neither.
-fn read_login(section: &mut Section<'_>) -> (Option<String>, Option<Password>) {
-    const PLACES: &str = "`password_file`, `password_credential` or `password_env`";
-    let username = section.text("username");
-    let places = [
-        ("password_file", section.path("password_file").map(Password::File)),
-        ("password_credential", section.text("password_credential").map(Password::Credential)),
-        ("password_env", section.text("password_env").map(Password::Environment)),
-    ];
-    let mut given: Vec<(&str, Password)> =
-        places.into_iter().filter_map(|(key, password)| Some((key, password?))).collect();
-    for (key, password) in &given {
-        if let Some(problem) = password.problem() {
-            section.problem(key, problem);
-        }
-    }
-    if let [_, (second, _), ..] = given.as_slice() {
-        section.problem(second, format!("give the password in one place: {PLACES}"));
-    }
-    let in_clear = section.has("password");
-    if in_clear {
-        section.text("password");
-        section.problem("password", format!("a password must not stand in the configuration; use {PLACES}"));
-    }
-    match (&username, given.first()) {
-        (Some(_), None) if !in_clear => {
-            section.problem("username", format!("`username` needs a password: {PLACES}"));
-        }
-        (None, Some((key, _))) => section.problem(key, "a password needs a `username`"),
-        _ => {}
-    }
-    let password = if given.is_empty() { None } else { Some(given.swap_remove(0).1) };
-    (username, password)
 }
 
 impl Channel for Email {
@@ -228,7 +185,8 @@ impl Email {
             .timeout(Some(self.timeout))
             .pool_config(PoolConfig::new().max_size(2).idle_timeout(Duration::from_secs(20)));
         if let (Some(username), Some(password)) = (&self.username, &self.password) {
-            builder = builder.credentials(Credentials::new(username.clone(), password.read()?));
+            builder = builder
+                .credentials(Credentials::new(username.clone(), password.read().map_err(DeliveryError::Temporary)?));
         }
         Ok(kept.insert(builder.build()).clone())
     }
@@ -270,44 +228,6 @@ fn profiles(hits: &[Hit]) -> String {
     let names: std::collections::BTreeSet<&str> = hits.iter().map(|hit| hit.profile.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     if names.is_empty() { "none".to_string() } else { names.join(", ") }
-}
-
-impl Password {
-    /// What is wrong with it, as far as this process can see: a credential exists only within its service, so that
-    /// `newswatch check` in a shell has to believe in it.
-    fn problem(&self) -> Option<String> {
-        match self {
-            Password::Credential(name) if name.is_empty() || name.contains('/') => {
-                Some("`password_credential` is a name as in systemd's LoadCredential=, not a path".to_string())
-            }
-            Password::Credential(_) if std::env::var_os("CREDENTIALS_DIRECTORY").is_none() => None,
-            _ => match self.read() {
-                Ok(password) if password.is_empty() => Some("the mail password there is empty".to_string()),
-                Ok(_) => None,
-                Err(error) => Some(error.to_string()),
-            },
-        }
-    }
-
-    fn read(&self) -> Result<String, DeliveryError> {
-        let (place, read) = match self {
-            Password::File(path) => (format!("password_file {}", path.display()), std::fs::read_to_string(path)),
-            Password::Credential(name) => {
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
-                (format!("credential {name}"), std::fs::read_to_string(PathBuf::from(folder).join(name)))
-            }
-            Password::Environment(name) => {
-                let value = std::env::var(name).map_err(std::io::Error::other);
-                (format!("environment variable {name}"), value)
-            }
-        };
-        match read {
-            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_string()),
-            Err(error) => {
-                Err(DeliveryError::Temporary(format!("the mail password cannot be read from {place}: {error}")))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use dom_smoothie::{Config, Readability, TextMode};
 use scraper::{Html, Selector};
 
 use super::guard::guarded;
-use super::{absolute, decode, html, page};
+use super::{absolute, bot_check, decode, html, page};
 use crate::plain;
 use crate::poller::source::{Document, ReadError, ReadLimits};
 
@@ -121,24 +121,7 @@ fn attribute(tree: &Html, selector: &str, name: &str) -> Option<String> {
 /// Pages that stand before the one that was asked for. Only what is certain: the mark of a known gatekeeper, or the title
 /// of a gate on a page without any text of length.
 fn gate(source: &str, article: &Article) -> Option<String> {
-    const MARKS: &[(&str, &str)] = &[
-        ("/cdn-cgi/challenge-platform/", "a bot challenge (Cloudflare)"),
-        ("_Incapsula_Resource", "a bot challenge (Imperva)"),
-        ("captcha-delivery.com", "a bot challenge (DataDome)"),
-        ("px-captcha", "a bot challenge (PerimeterX)"),
-        ("/_sec/cp_challenge/", "a bot challenge (Akamai)"),
-        ("awsWafCookieDomainList", "a bot challenge (AWS)"),
-        ("ddos-guard", "a bot challenge (DDoS-Guard)"),
-    ];
     const TITLES: &[(&str, &str)] = &[
-        ("just a moment", "a bot challenge"),
-        ("attention required", "a bot challenge"),
-        ("checking your browser", "a bot challenge"),
-        ("are you a robot", "a bot challenge"),
-        ("are you human", "a bot challenge"),
-        ("verify you are human", "a bot challenge"),
-        ("security check", "a bot challenge"),
-        ("pardon our interruption", "a bot challenge"),
         ("access denied", "a page that denies access"),
         ("403 forbidden", "a page that denies access"),
         ("log in", "a login page"),
@@ -153,7 +136,10 @@ fn gate(source: &str, article: &Article) -> Option<String> {
         return None;
     }
     let title = page::title(source).unwrap_or_default().to_lowercase();
-    let by_mark = MARKS.iter().find(|(mark, _)| source.contains(mark)).filter(|_| article.text.chars().count() < 400);
+    let by_mark = bot_check::mark(source).filter(|_| article.text.chars().count() < 400);
+    let bot_check = by_mark
+        .map(|name| format!("a bot challenge ({name})"))
+        .or_else(|| bot_check::is_title(&title).then(|| "a bot challenge".to_string()));
     // "Login" may begin a headline; as the whole title, or before a separator, it does not.
     let is_title = |gate: &str| {
         title.strip_prefix(gate).is_some_and(|rest| {
@@ -165,7 +151,7 @@ fn gate(source: &str, article: &Article) -> Option<String> {
             || source.to_ascii_lowercase().contains("type=password")
     };
     let by_title = TITLES.iter().find(|(gate, name)| is_title(gate) && (*name != "a login page" || login_form()));
-    let name = by_mark.or(by_title)?.1;
+    let name = bot_check.or_else(|| by_title.map(|(_, name)| name.to_string()))?;
     Some(format!(
         "{name} instead of the article, titled \"{}\"",
         plain::line(&page::title(source).unwrap_or_default(), 80)

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{Document, ReadError, ReadLimits, Source};
 use crate::config::section::Section;
+use crate::fault::Fault;
 use crate::model::{Entry, Reading, Timestamp};
 use crate::plain;
 use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html};
@@ -125,6 +126,14 @@ impl Source for Page {
 
     fn accept(&self) -> &'static str {
         "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
+    }
+
+    fn heeds_robots(&self) -> bool {
+        true
+    }
+
+    fn unread(&self) -> Fault {
+        Fault::LayoutChanged
     }
 
     fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {

@@ -84,6 +84,9 @@ pub(super) enum Field {
     Ttl,
     Period,
     Frequency,
+    /// An hour or a day within `skipHours` or `skipDays`.
+    SkipHour,
+    SkipDay,
     /// Where an aggregator has it from.
     Source,
     /// Titles and links in there are not the feed's.
@@ -132,6 +135,8 @@ pub(super) fn field(family: Family, local: &str) -> Option<Field> {
         (Main, "language") => Field::Language(0),
         (DublinCore | Terms, "language") => Field::Language(1),
         (Main, "ttl") => Field::Ttl,
+        (Main, "hour") => Field::SkipHour,
+        (Main, "day") => Field::SkipDay,
         (Syndication, "updateperiod") => Field::Period,
         (Syndication, "updatefrequency") => Field::Frequency,
         (Main | Atom, "source") => Field::Source,

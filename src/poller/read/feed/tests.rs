@@ -167,3 +167,22 @@ fn hostile_documents_take_linear_time() {
     let nested = format!("{{\"items\":{}", "[".repeat(100_000));
     assert!(read_text(&nested).is_err());
 }
+
+#[test]
+fn the_publishers_rhythm_is_read() {
+    let reading = read_text(
+        "<rss xmlns:sy='http://purl.org/rss/1.0/modules/syndication/'><channel><title>F</title>\
+         <sy:updatePeriod> hourly </sy:updatePeriod><sy:updateFrequency>2</sy:updateFrequency>\
+         <skipHours><hour>3</hour><hour>24</hour><hour>3</hour><hour>99</hour></skipHours>\
+         <skipDays><day>Sunday</day><day>sat</day><day>Someday</day></skipDays>\
+         <item><title>a</title><link>http://a.example/1</link></item></channel></rss>",
+    )
+    .unwrap();
+    assert_eq!(
+        (reading.update_minutes, reading.skip_hours.as_slice(), reading.skip_days.as_slice()),
+        (Some(30), &[0, 3][..], &[5, 6][..])
+    );
+    let daily =
+        read_text("<rss><channel><title>F</title><sy:updateFrequency>3</sy:updateFrequency></channel></rss>").unwrap();
+    assert_eq!(daily.update_minutes, Some(480));
+}

@@ -34,6 +34,8 @@ pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Option<
         entry: None,
         rewriter: Rewriter::new(limits),
         reading: Reading::default(),
+        period: None,
+        frequency: None,
     };
     if reader.find_root().is_none() {
         return Ok(None);
@@ -55,6 +57,9 @@ struct Reader<'a, 'l> {
     rewriter: Rewriter<'l>,
     /// What goes round the parser because it belongs to the whole: problems, ttl, whether the document breaks off.
     reading: Reading,
+    /// `sy:updatePeriod` in minutes, `sy:updateFrequency`.
+    period: Option<u32>,
+    frequency: Option<u32>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -297,6 +302,20 @@ impl<'a> Reader<'a, '_> {
                     self.reading.ttl_minutes.get_or_insert(minutes);
                 }
             }
+            Field::Period => self.period = period_minutes(captured.decoded(&self.tokens).trim()),
+            Field::Frequency => {
+                self.frequency = captured.decoded(&self.tokens).trim().parse().ok().filter(|times| *times > 0);
+            }
+            Field::SkipHour if self.entry.is_none() => {
+                // Some count to 24 (RSS 0.91 began at 1).
+                let hour = captured.decoded(&self.tokens).trim().parse::<u8>().ok().filter(|hour| *hour <= 24);
+                insert(&mut self.reading.skip_hours, hour.map(|hour| hour % 24));
+            }
+            Field::SkipDay if self.entry.is_none() => {
+                let name = captured.decoded(&self.tokens).trim().to_ascii_lowercase();
+                let day = DAYS.iter().position(|day| name.len() >= 3 && day.starts_with(&name));
+                insert(&mut self.reading.skip_days, day.map(|day| day as u8));
+            }
             Field::Source => {
                 let name = if captured.has_markup { String::new() } else { captured.line(&self.tokens, 200) };
                 if let Some(draft) = &mut self.entry
@@ -374,7 +393,16 @@ impl<'a> Reader<'a, '_> {
         let feed = self.feed.into_item(&base, &self.tokens, FEED_TEXT_BYTES_MAX);
         let mut reading = self.rewriter.finish(&feed, hub.as_deref())?;
         reading.problems.splice(..0, self.reading.problems);
-        Ok(Reading { ttl_minutes: self.reading.ttl_minutes, truncated: self.reading.truncated, ..reading })
+        Ok(Reading {
+            ttl_minutes: self.reading.ttl_minutes,
+            // A frequency alone counts per day; a period alone once (RSS syndication module).
+            update_minutes: (self.period.is_some() || self.frequency.is_some())
+                .then(|| self.period.unwrap_or(24 * 60) / self.frequency.unwrap_or(1)),
+            skip_hours: self.reading.skip_hours,
+            skip_days: self.reading.skip_days,
+            truncated: self.reading.truncated,
+            ..reading
+        })
     }
 }
 
@@ -387,4 +415,22 @@ fn add(list: &mut Vec<String>, name: String) {
     if !name.is_empty() && list.len() < LIST_MAX && !list.contains(&name) {
         list.push(name);
     }
+}
+
+const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// Puts a number into its place in an ordered list without repetition.
+fn insert(list: &mut Vec<u8>, number: Option<u8>) {
+    if let Some(number) = number
+        && let Err(at) = list.binary_search(&number)
+    {
+        list.insert(at, number);
+    }
+}
+
+/// `sy:updatePeriod` in minutes.
+fn period_minutes(period: &str) -> Option<u32> {
+    const MINUTES: &[(&str, u32)] =
+        &[("hourly", 60), ("daily", 1_440), ("weekly", 10_080), ("monthly", 43_200), ("yearly", 525_600)];
+    MINUTES.iter().find(|(name, _)| name.eq_ignore_ascii_case(period)).map(|(_, minutes)| *minutes)
 }
