@@ -135,7 +135,7 @@ fn each_trouble_is_named_and_stops_nothing_else() {
     );
     web.put("/list", page("text/html", "<html><ul><li><a href='/x'>X</a></li></ul></html>"));
     web.put("/broken", page("application/rss+xml", "<rss version='2.0'><channel><item><title>One</title><link>/1</link></item><item><title>Two<link>/2</item><item><title>Three &nbsp; &bad;</title><link>/3</link></item></channel></rss>"));
-    web.put("/gone", support::Page { status: 404, media_type: "text/plain", body: b"no".to_vec() });
+    web.put("/gone", support::Page { status: 404, ..support::page("text/plain", "no") });
     let base = &web.base;
     let folder = folder(
         &(source("good", &format!("{base}/good"), "")

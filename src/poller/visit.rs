@@ -109,7 +109,7 @@ impl Visitor {
                 self.take(source, &mut state, answer, &asked, &mut result, now).await?;
                 Visited::Good
             }
-            Err(failure) => fail(&mut state, failure, &asked != &source.url, now),
+            Err(failure) => fail(&mut state, failure, asked != source.url, now),
         };
         state.attempted_at = Some(now);
         // With the source itself out of reach the network may be down: no attempt on an article shall count for that.

@@ -100,11 +100,17 @@ impl Ran {
 pub struct Page {
     pub status: u16,
     pub media_type: &'static str,
+    pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
 }
 
 pub fn page(media_type: &'static str, body: impl Into<Vec<u8>>) -> Page {
-    Page { status: 200, media_type, body: body.into() }
+    Page { status: 200, media_type, headers: Vec::new(), body: body.into() }
+}
+
+/// An answer with this status and header, and no body.
+pub fn answer(status: u16, header: &'static str, value: impl Into<String>) -> Page {
+    Page { status, headers: vec![(header, value.into())], ..page("text/plain", "") }
 }
 
 /// A web server on loopback whose pages can be changed; answers 304 to the right ETag and keeps what it was asked.
@@ -155,8 +161,12 @@ async fn serve(State((pages, asked)): State<Shared>, uri: Uri, headers: HeaderMa
         return StatusCode::NOT_MODIFIED.into_response();
     }
     let status = StatusCode::from_u16(page.status).unwrap();
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(page.media_type)), (header::ETAG, tag)], page.body)
-        .into_response()
+    let head = [(header::CONTENT_TYPE, HeaderValue::from_static(page.media_type)), (header::ETAG, tag)];
+    let mut response = (status, head, page.body).into_response();
+    for (name, value) in page.headers {
+        response.headers_mut().insert(name, HeaderValue::from_str(&value).unwrap());
+    }
+    response
 }
 
 /// An RSS feed of these items: key, title, description.
