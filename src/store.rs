@@ -246,6 +246,8 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
             .acquire_timeout(Duration::from_secs(60))
             .idle_timeout(None)
             .max_lifetime(None)
+            // Nothing stands between us and the file that could break a connection unseen.
+            .test_before_acquire(false)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     connection.execute(settings).await?;
@@ -292,8 +294,9 @@ fn or_never(at: Option<Timestamp>) -> i64 {
     at.map_or(0, millis)
 }
 
-/// "($1, $2), ($3, $4)" for `rows` rows of `columns` values.
-fn placeholders(rows: usize, columns: usize) -> String {
+/// "($1, $2), ($3, $4)" for `rows` rows of `columns` values. SQLite takes "$1" for a name and looks among all names for each
+/// value that is bound, which is quadratic; "?" has none.
+fn placeholders(engine: Engine, rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 5);
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
@@ -301,16 +304,34 @@ fn placeholders(rows: usize, columns: usize) -> String {
             if column > 0 {
                 text.push_str(", ");
             }
-            text.push('$');
-            text.push_str(&(row * columns + column + 1).to_string());
+            match engine {
+                Engine::Sqlite => text.push('?'),
+                Engine::Postgres => text.push_str(&format!("${}", row * columns + column + 1)),
+            }
         }
         text.push(')');
     }
     text
 }
 
-/// Runs one statement for many rows: the cost of a write is the call, not the row. Rows go in groups whose sizes are powers
-/// of two, so that few statements are ever prepared. `head` ends before VALUES, `tail` follows the rows.
+/// Which engine a transaction runs on.
+fn engine_of(tx: &Transaction<'static, Any>) -> Engine {
+    if tx.backend_name() == "SQLite" { Engine::Sqlite } else { Engine::Postgres }
+}
+
+/// Rows in groups whose sizes are powers of two, so that few statements are ever prepared.
+fn groups<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    const GROUP_MAX: usize = 64;
+    std::iter::from_fn(move || {
+        let size = if rows.len() >= GROUP_MAX { GROUP_MAX } else { 1 << rows.len().checked_ilog2()? };
+        let (group, after) = rows.split_at(size);
+        rows = after;
+        Some(group)
+    })
+}
+
+/// Runs one statement for many rows: the cost of a write is the call, not the row. `head` ends before VALUES, `tail` follows
+/// the rows.
 async fn write_rows<T>(
     tx: &mut Transaction<'static, Any>,
     head: &str,
@@ -319,14 +340,9 @@ async fn write_rows<T>(
     rows: &[T],
     bind: impl for<'q> Fn(Query<'q, Any, AnyArguments>, &T) -> Query<'q, Any, AnyArguments>,
 ) -> Result<u64> {
-    const GROUP_MAX: usize = 32;
     let mut affected = 0;
-    let mut rest = rows;
-    while !rest.is_empty() {
-        let size = if rest.len() >= GROUP_MAX { GROUP_MAX } else { 1 << rest.len().ilog2() };
-        let (group, after) = rest.split_at(size);
-        rest = after;
-        let sql = format!("{head} VALUES {} {tail}", placeholders(size, columns));
+    for group in groups(rows) {
+        let sql = format!("{head} VALUES {} {tail}", placeholders(engine_of(tx), group.len(), columns));
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for row in group {
             query = bind(query, row);
@@ -337,17 +353,17 @@ async fn write_rows<T>(
 }
 
 /// Reads rows whose key is in a list: `head IN ($1, …) tail`, in groups.
-async fn read_by_keys(pool: &AnyPool, head: &str, tail: &str, keys: &[i64]) -> Result<Vec<AnyRow>> {
+async fn read_by_keys(store: &Store, head: &str, tail: &str, keys: &[i64]) -> Result<Vec<AnyRow>> {
     const GROUP: usize = 64;
     let mut rows = Vec::new();
     for group in keys.chunks(GROUP) {
         // The last group is filled up with its own last key: one statement serves every length.
-        let sql = format!("{head} IN {} {tail}", placeholders(1, GROUP));
+        let sql = format!("{head} IN {} {tail}", placeholders(store.engine, 1, GROUP));
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for index in 0..GROUP {
             query = query.bind(group.get(index).or(group.last()).copied().unwrap_or_default());
         }
-        rows.extend(query.fetch_all(pool).await?);
+        rows.extend(query.fetch_all(&store.reader).await?);
     }
     Ok(rows)
 }

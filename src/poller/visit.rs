@@ -253,7 +253,9 @@ impl Visitor {
         let keys = identity::keys(entries);
         let id = |key: &str| Id::of(&[&source.name, key]);
         let all: Vec<Id> = keys.iter().flat_map(|keys| keys.all().map(id)).collect();
-        let known = self.store.known_items(&all).await?;
+        // A source of which nothing was ever stored has no known items: the first cycle over many sources asks nothing.
+        let is_fresh = state.items == 0;
+        let known = if is_fresh { BTreeMap::new() } else { self.store.known_items(&all).await? };
         let links = self.distinctive_links(source, entries);
         let mut met = BTreeSet::new();
         for (entry, keys) in entries.iter().zip(keys) {
@@ -282,7 +284,8 @@ impl Visitor {
         }
         // Items that share their link within one source are not copies of one story: the link says nothing.
         let new_links: Vec<Id> = result.new_items.iter().map(|new| new.link).collect();
-        let taken = self.store.links_of_source(&source.name, &new_links).await?;
+        let taken =
+            if is_fresh { BTreeSet::new() } else { self.store.links_of_source(&source.name, &new_links).await? };
         for new in &mut result.new_items {
             if taken.contains(&new.link) || !links.contains(&new.link) {
                 new.story = Id::of(&["story by item", &source.name, &new.item.key]);

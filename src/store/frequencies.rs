@@ -28,7 +28,7 @@ impl Store {
             .map(|row| row.get(0))
             .filter(|id| !seen.contains(id))
             .collect();
-        let rows = super::read_by_keys(&self.reader, "SELECT id, data FROM frequencies WHERE id", "", &ids).await?;
+        let rows = super::read_by_keys(self, "SELECT id, data FROM frequencies WHERE id", "", &ids).await?;
         let mut list: Vec<(i64, Vec<u8>)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         list.sort_by_key(|(id, _)| *id);
         list.dedup_by_key(|(id, _)| *id);

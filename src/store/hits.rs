@@ -9,7 +9,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use super::items::{self, COLUMN_COUNT};
 use super::outbox;
 use super::sources::Claim;
-use super::{Result, Store, frequencies, millis, placeholders, some_time};
+use super::{Result, Store, engine_of, frequencies, millis, placeholders, some_time};
 use crate::model::{Hit, Id, Item, NewDelivery};
 
 /// A hit to be stored.
@@ -173,7 +173,7 @@ async fn leave_queue(tx: &mut Transaction<'static, Any>, scored: &[(Id, Claim)])
         // The last group is filled up with its own last row: one statement serves every length.
         let sql = format!(
             "DELETE FROM unscored WHERE (item_id, lease_owner, fence) IN (VALUES {}) RETURNING item_id",
-            placeholders(GROUP, 3)
+            placeholders(engine_of(tx), GROUP, 3)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for index in 0..GROUP {

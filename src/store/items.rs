@@ -100,15 +100,6 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
         },
     )
     .await?;
-    write_rows(
-        tx,
-        "INSERT INTO stories (id, first_item_id, first_seen_at)",
-        "ON CONFLICT (id) DO NOTHING",
-        3,
-        items,
-        |query, new| query.bind(new.story.0).bind(new.item.id.0).bind(millis(now)),
-    )
-    .await?;
     remember_aliases(tx, items).await?;
     let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
     queue(tx, &ids, now).await?;
@@ -207,7 +198,7 @@ impl Store {
         let mut known = BTreeMap::new();
         // An item's own identity comes last: it wins over an alias of another.
         for head in [by_alias, by_id] {
-            for row in read_by_keys(&self.reader, head, "", &keys).await? {
+            for row in read_by_keys(self, head, "", &keys).await? {
                 known.insert(Id(row.get(0)), KnownItem { id: Id(row.get(1)), text_hash: row.get(2) });
             }
         }
@@ -250,7 +241,7 @@ impl Store {
             .collect();
         let keys: Vec<i64> = claimed.keys().copied().collect();
         let head = format!("SELECT {COLUMNS}, i.story_id FROM items i WHERE i.id");
-        let rows = read_by_keys(&self.reader, &head, "", &keys).await?;
+        let rows = read_by_keys(self, &head, "", &keys).await?;
         let mut items: BTreeMap<i64, UnscoredItem> = BTreeMap::new();
         for row in &rows {
             let item = item(row);
@@ -295,7 +286,7 @@ impl Store {
     /// Which of these links other items of the source have already.
     pub async fn links_of_source(&self, source: &str, links: &[Id]) -> Result<BTreeSet<Id>> {
         let keys: Vec<i64> = links.iter().map(|id| id.0).collect();
-        let rows = read_by_keys(&self.reader, "SELECT link_hash, source FROM items WHERE link_hash", "", &keys).await?;
+        let rows = read_by_keys(self, "SELECT link_hash, source FROM items WHERE link_hash", "", &keys).await?;
         let own = rows.iter().filter(|row| row.get::<String, _>(1) == source);
         Ok(own.map(|row| Id(row.get(0))).collect())
     }

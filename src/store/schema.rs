@@ -153,6 +153,9 @@ const MIGRATIONS: &[&[&str]] = &[
         verdict TEXT NOT NULL,
         rules TEXT NOT NULL
     )",
+        // Written for every item and read by nothing: the items of a story name it themselves.
+        "DROP TABLE stories",
+        "DROP INDEX items_source",
     ],
 ];
 

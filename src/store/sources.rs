@@ -1,13 +1,13 @@
 //! What is known of each source, and the claims on due ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, NewItem};
-use super::{Result, Store, millis, or_never, some_time, time};
+use super::{Result, Store, engine_of, groups, millis, or_never, placeholders, some_time, time};
 use crate::model::{Fault, Health, Item, Move, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
@@ -183,7 +183,7 @@ impl Store {
             },
         )
         .await?;
-        let present: std::collections::BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        let present: BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         for (name, (_, _, configured)) in &known {
             if *configured && !present.contains(name.as_str()) {
                 sqlx::query("UPDATE sources SET configured = 0 WHERE name = $1").bind(name).execute(&mut *tx).await?;
@@ -254,44 +254,11 @@ impl Store {
         let mut new_items = Vec::new();
         let mut edited_items = Vec::new();
         let mut articles = Vec::new();
-        for visit in visits {
-            let state = &visit.state;
-            let done = sqlx::query(
-                "UPDATE sources SET health = $1, etag = $2, last_modified = $3, body_hash = $4, attempted_at = $5, \
-                 succeeded_at = $6, changed_at = $7, baseline_at = $8, next_at = $9, next_reason = $10, failures = $11, \
-                 failing_since = $12, error = $13, items = items + $14, fault = $15, moved_to = $16, moved_proofs = $17, \
-                 pace = $18, validators_url = $19, lease_owner = '', lease_until = 0 \
-                 WHERE name = $20 AND lease_owner = $21 AND fence = $22",
-            )
-            .bind(state.health.as_str())
-            .bind(state.etag.clone())
-            .bind(state.last_modified.clone())
-            .bind(state.body_hash)
-            .bind(or_never(state.attempted_at))
-            .bind(or_never(state.succeeded_at))
-            .bind(or_never(state.changed_at))
-            .bind(or_never(state.baseline_at))
-            .bind(millis(state.next_at))
-            .bind(&state.next_reason)
-            .bind(state.failures)
-            .bind(or_never(state.failing_since))
-            .bind(&state.error)
-            .bind(visit.new_items.len() as i64)
-            .bind(state.fault.map_or("", Fault::as_str))
-            .bind(state.moved.as_ref().map_or("", |moved| &moved.url))
-            .bind(state.moved.as_ref().map_or(0, |moved| moved.proofs))
-            .bind(serde_json::to_string(&state.pace).unwrap_or_default())
-            .bind(&state.validators_url)
-            .bind(&state.name)
-            .bind(&visit.claim.owner)
-            .bind(visit.claim.fence)
-            .execute(&mut *tx)
-            .await?;
-            if done.rows_affected() == 1 {
-                new_items.extend(visit.new_items.iter());
-                edited_items.extend(visit.edited_items.iter());
-                articles.extend(visit.articles.iter());
-            }
+        let held = finish(&mut tx, visits).await?;
+        for visit in visits.iter().filter(|visit| held.contains(&(visit.state.name.clone(), visit.claim.fence))) {
+            new_items.extend(visit.new_items.iter());
+            edited_items.extend(visit.edited_items.iter());
+            articles.extend(visit.articles.iter());
         }
         let stored = items::insert(&mut tx, &new_items, now).await?;
         items::edit(&mut tx, &edited_items, now).await?;
@@ -389,4 +356,50 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Writes the states after visits and gives up their claims. Answers the name and fence of those whose claim still held.
+async fn finish(tx: &mut Transaction<'static, Any>, visits: &[VisitResult]) -> Result<BTreeSet<(String, i64)>> {
+    let mut held = BTreeSet::new();
+    for group in groups(visits) {
+        // Both engines call the columns of VALUES column1, column2 ...
+        let sql = format!(
+            "UPDATE sources SET health = v.column4, etag = v.column5, last_modified = v.column6, body_hash = v.column7, \
+             attempted_at = v.column8, succeeded_at = v.column9, changed_at = v.column10, baseline_at = v.column11, \
+             next_at = v.column12, next_reason = v.column13, failures = v.column14, failing_since = v.column15, \
+             error = v.column16, items = sources.items + v.column17, fault = v.column18, moved_to = v.column19, \
+             moved_proofs = v.column20, pace = v.column21, validators_url = v.column22, lease_owner = '', lease_until = 0 \
+             FROM (VALUES {}) AS v WHERE sources.name = v.column1 AND sources.lease_owner = v.column2 \
+             AND sources.fence = v.column3 RETURNING name, fence",
+            placeholders(engine_of(tx), group.len(), 22)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for VisitResult { claim, state, new_items, .. } in group {
+            query = query
+                .bind(state.name.clone())
+                .bind(claim.owner.clone())
+                .bind(claim.fence)
+                .bind(state.health.as_str())
+                .bind(state.etag.clone())
+                .bind(state.last_modified.clone())
+                .bind(state.body_hash)
+                .bind(or_never(state.attempted_at))
+                .bind(or_never(state.succeeded_at))
+                .bind(or_never(state.changed_at))
+                .bind(or_never(state.baseline_at))
+                .bind(millis(state.next_at))
+                .bind(state.next_reason.clone())
+                .bind(state.failures)
+                .bind(or_never(state.failing_since))
+                .bind(state.error.clone())
+                .bind(new_items.len() as i64)
+                .bind(state.fault.map_or("", Fault::as_str))
+                .bind(state.moved.as_ref().map_or(String::new(), |moved| moved.url.clone()))
+                .bind(state.moved.as_ref().map_or(0, |moved| moved.proofs))
+                .bind(serde_json::to_string(&state.pace).unwrap_or_default())
+                .bind(state.validators_url.clone());
+        }
+        held.extend(query.fetch_all(&mut **tx).await?.iter().map(|row| (row.get(0), row.get(1))));
+    }
+    Ok(held)
 }
