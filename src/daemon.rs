@@ -29,6 +29,11 @@ const STOP_WAIT: Duration = Duration::from_secs(8);
 const STANDSTILL: Duration = Duration::from_secs(300);
 /// A single cycle that fails so often in a row ends with an error; the daemon never gives up.
 const ONCE_FAILURES_MAX: u32 = 3;
+/// Scoring costs a transaction however few the items are: after a call the matcher waits so long for more of them, unless it
+/// has plenty.
+const GATHER: Duration = Duration::from_millis(100);
+/// So many items are plenty.
+const PLENTY: usize = 500;
 /// Longest sleep of a loop, whatever it waits for.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How often the store is told that the daemon lives, for `newswatch status`.
@@ -160,6 +165,15 @@ impl Shared {
         self.clock.now()
     }
 
+    /// Waits a moment for more items, unless polling is over.
+    async fn gather(&self, polled: &CancellationToken) {
+        tokio::select! {
+            () = tokio::time::sleep(GATHER) => {}
+            () = polled.cancelled() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
     /// Every loop came round not long ago.
     fn is_moving(&self) -> bool {
         let now = self.began.elapsed();
@@ -286,13 +300,16 @@ async fn match_items(
                     shared.notifier.notify_one();
                 }
                 if progress.items > 0 && !shared.stop.is_cancelled() {
+                    if progress.items < PLENTY {
+                        shared.gather(&polled).await;
+                    }
                     continue;
                 }
                 if shared.once && was_polled {
                     break;
                 }
                 tokio::select! {
-                    () = shared.matcher.notified() => {}
+                    () = shared.matcher.notified() => shared.gather(&polled).await,
                     () = shared.clock.sleep_until(next, SLEEP_MAX) => {}
                     Ok(()) = shared.config.changed() => {
                         let config = shared.config.borrow_and_update().clone();

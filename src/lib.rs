@@ -30,7 +30,7 @@
 //! | [`clock`], [`plain`] | the time; text from outside made safe to show |
 //! | [`config`] | files to a checked configuration, or every problem at once |
 //! | [`store`] | the only place with SQL |
-//! | [`poller`] | `schedule`, `guard`, `identity`, `read`, `source` are pure; `http` is the edge; `visit` is one visit on one screen |
+//! | [`poller`] | `schedule`, `guard`, `robots`, `unpack`, `identity`, `read`, `source` are pure; `http` is the edge; `visit` is one visit on one screen |
 //! | [`matcher`] | `text`, `profile`, `score`, `frequency` are pure |
 //! | [`notifier`] | `compose`, `retry` are pure; each `channel` is an edge |
 //! | [`health`] | how sources do, what a digest may say about coverage; pure |

@@ -1,14 +1,17 @@
 //! Loop 1: due sources → visits → items.
 //!
-//! [`Poller::step`] commits what has come back, claims sources that are due and starts visits, host by host, as far as there
-//! is room. It never waits for the network, so a slow host holds one place and nothing else. Many visits that finish together are
-//! committed together.
+//! [`Poller::step`] starts visits of claimed sources, host by host, as far as there is room, and begins an exchange with the
+//! store: what has come back is committed, sources that are due are claimed. It waits neither for the network nor for the store:
+//! a slow host holds one place and nothing else, and visits go on while a commit is pushed to the disk. All visits that finish
+//! during one exchange are committed together in the next.
 
+mod exchange;
 pub mod fetch;
 pub mod guard;
 pub mod http;
 pub mod identity;
 pub mod read;
+mod report;
 pub mod robots;
 pub mod schedule;
 pub mod source;
@@ -22,11 +25,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::config::SourceConfig;
-use crate::fault::{Class, Fault};
-use crate::model::{Health, SourceState};
-use crate::plain;
 use crate::store;
-use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
+use crate::store::sources::{ConfiguredSource, VisitResult};
+use exchange::{Exchange, Exchanged, Waiting, or_nothing};
+use report::{Outage, report};
 use visit::Visitor;
 
 /// A claim is held so long; a visit is much shorter, so only a dead or stopped watcher loses one.
@@ -50,47 +52,15 @@ pub struct Poller {
     /// Which source and host a visit belongs to, also when it panicked.
     visiting: HashMap<tokio::task::Id, (String, String)>,
     finished: Vec<VisitResult>,
+    /// The running exchange with the store: one at a time, and it ends with the poller.
+    exchange: JoinSet<Exchanged>,
+    /// What the last exchange gave, for the next step.
+    exchanged: Option<Exchanged>,
+    /// The last exchange failed.
+    in_trouble: bool,
     claim_at: Timestamp,
     outage: Outage,
-}
-
-/// Whether it is our own network that is down: then nobody answers, and no source is to blame.
-#[derive(Debug, Default)]
-struct Outage {
-    /// Hosts that could not be reached since one could.
-    unreached: BTreeSet<String>,
-    /// Said so in the log.
-    known: bool,
-}
-
-impl Outage {
-    /// So many hosts in a row that cannot be reached are no accident.
-    const HOSTS: usize = 5;
-
-    /// Takes a visit into account; true when it shows that an outage is over.
-    fn ends_with(&mut self, state: &SourceState) -> bool {
-        if state.fault.is_some_and(|fault| fault.class() == Class::Network) {
-            self.unreached.insert(state.host.clone());
-            if self.unreached.len() >= Outage::HOSTS && !self.known {
-                self.known = true;
-                tracing::error!(
-                    "the network seems to be down: the last {} hosts in a row cannot be reached ({})",
-                    self.unreached.len(),
-                    plain::line(&state.error, 200)
-                );
-            }
-            return false;
-        }
-        self.unreached.clear();
-        std::mem::take(&mut self.known)
-    }
-}
-
-/// A claimed source whose visit has not begun.
-struct Waiting {
-    state: SourceState,
-    claim: Claim,
-    claimed_at: Timestamp,
+    network_is_back: bool,
 }
 
 /// What a step did.
@@ -115,8 +85,12 @@ impl Poller {
             visits: JoinSet::new(),
             visiting: HashMap::new(),
             finished: Vec::new(),
+            exchange: JoinSet::new(),
+            exchanged: None,
+            in_trouble: false,
             claim_at: Timestamp::MIN,
             outage: Outage::default(),
+            network_is_back: false,
         }
     }
 
@@ -128,26 +102,30 @@ impl Poller {
         self.claim_at = Timestamp::MIN;
     }
 
-    /// Commits, claims, starts. Answers what was committed and when to call again at the latest.
+    /// Takes over what the store answered, starts visits, begins the next exchange. Answers what was committed and when to call
+    /// again at the latest.
     pub async fn step(&mut self, now: Timestamp) -> store::Result<(Progress, Timestamp)> {
-        let progress = self.commit(now).await?;
-        if progress.visits > 0 {
-            self.claim_at = Timestamp::MIN;
+        self.collect_finished();
+        if self.in_trouble {
+            // Whether the store works again is known when it has answered.
+            self.begin_exchange(now);
+            self.exchange_finished().await;
         }
+        let progress = self.take_over()?;
         // A clock that was set back must not put the next look off by as much.
         self.claim_at = self.claim_at.min(now + LOOK_AGAIN);
-        if self.waiting.len() < self.in_flight_max && now >= self.claim_at {
-            self.claim(now).await?;
-        }
         self.start(now);
-        // Claimed sources that wait for their host go on when a visit ends.
-        let next = if self.waiting.is_empty() { self.claim_at } else { now + LOOK_AGAIN };
+        self.begin_exchange(now);
+        // Claimed sources that wait for their host go on when a visit ends, others come when the store has answered.
+        let waits = !self.waiting.is_empty() || !self.exchange.is_empty();
+        let next = if waits { now + LOOK_AGAIN } else { self.claim_at };
         Ok((progress, next.max(now)))
     }
 
-    /// No visit is running or waiting to be committed.
+    /// No visit is running or waiting to be committed, and the store is asked nothing.
     pub fn is_idle(&self) -> bool {
-        self.visits.is_empty() && self.finished.is_empty() && self.waiting.is_empty()
+        let at_store = !self.exchange.is_empty() || self.exchanged.is_some();
+        self.visits.is_empty() && self.finished.is_empty() && self.waiting.is_empty() && !at_store
     }
 
     /// Every place is taken: only the end of a visit makes room.
@@ -155,14 +133,15 @@ impl Poller {
         self.visits.len() >= self.in_flight_max
     }
 
-    /// Waits until a visit has finished; for ever when none is running.
+    /// Waits until a visit has finished or the store has answered; for ever when there is nothing to wait for.
     pub async fn visit_finished(&mut self) {
-        if !self.finished.is_empty() {
+        if self.exchanged.is_some() || !self.finished.is_empty() && self.exchange.is_empty() {
             return;
         }
-        match self.visits.join_next_with_id().await {
-            Some(joined) => self.collect(joined),
-            None => std::future::pending().await,
+        tokio::select! {
+            Some(joined) = self.visits.join_next_with_id() => self.collect(joined),
+            Some(joined) = self.exchange.join_next() => self.exchanged = Some(or_nothing(joined)),
+            else => std::future::pending().await,
         }
     }
 
@@ -181,7 +160,21 @@ impl Poller {
             }
         }
         self.visits.abort_all();
-        self.commit(now).await
+        self.collect_finished();
+        self.exchange_finished().await;
+        // What the running exchange could not commit goes with the rest.
+        let before = self.take_over().unwrap_or_default();
+        self.claim_at = Timestamp::MAX;
+        self.begin_exchange(now);
+        self.exchange_finished().await;
+        let last = self.take_over()?;
+        Ok(Progress { visits: before.visits + last.visits, items: before.items + last.items })
+    }
+
+    fn collect_finished(&mut self) {
+        while let Some(joined) = self.visits.try_join_next_with_id() {
+            self.collect(joined);
+        }
     }
 
     fn collect(&mut self, joined: Result<(tokio::task::Id, store::Result<VisitResult>), tokio::task::JoinError>) {
@@ -199,80 +192,57 @@ impl Poller {
         }
     }
 
-    async fn commit(&mut self, now: Timestamp) -> store::Result<Progress> {
-        while let Some(joined) = self.visits.try_join_next_with_id() {
-            self.collect(joined);
+    /// Asks the store to commit and to claim, if there is anything and it is not at work yet.
+    fn begin_exchange(&mut self, now: Timestamp) {
+        let claims = self.waiting.len() < self.in_flight_max && now >= self.claim_at;
+        if self.finished.is_empty() && !claims && !self.network_is_back
+            || !self.exchange.is_empty()
+            || self.exchanged.is_some()
+        {
+            return;
         }
-        if self.finished.is_empty() {
-            return Ok(Progress::default());
-        }
-        let items = match self.visitor.store.commit_visits(&self.finished, now).await {
-            Ok(items) => items,
-            Err(error) if self.finished.len() > 1 => self.commit_singly(error, now).await?,
-            Err(error) => return Err(error),
+        let exchange = Exchange {
+            store: self.visitor.store.clone(),
+            finished: std::mem::take(&mut self.finished),
+            claim: claims.then(|| (self.owner.clone(), self.in_flight_max * 4)),
+            network_is_back: std::mem::take(&mut self.network_is_back).then_some(self.visitor.settings.interval),
+            now,
         };
-        let visits = self.finished.len();
-        let first_contacts = self.finished.iter().filter(|result| result.is_first_contact()).count();
+        if claims {
+            self.claim_at = now + LOOK_AGAIN;
+        }
+        self.exchange.spawn(exchange.run());
+    }
+
+    /// Waits for the exchange that is running, if one is.
+    async fn exchange_finished(&mut self) {
+        if let Some(joined) = self.exchange.join_next().await {
+            self.exchanged = Some(or_nothing(joined));
+        }
+    }
+
+    /// Takes over what the last exchange gave. Fails if the store did; what it did not commit is kept for the next one.
+    fn take_over(&mut self) -> store::Result<Progress> {
+        let joined = self.exchange.try_join_next().map(or_nothing);
+        let Some(exchanged) = self.exchanged.take().or(joined) else { return Ok(Progress::default()) };
+        self.finished.extend(exchanged.uncommitted);
+        self.waiting.extend(exchanged.claimed);
+        // Whoever wants a claim sooner meanwhile gets it.
+        self.claim_at = self.claim_at.min(exchanged.claim_at);
+        self.in_trouble = exchanged.failed.is_some();
+        self.network_is_back |= exchanged.network_is_back;
+        let first_contacts = exchanged.committed.iter().filter(|result| result.is_first_contact()).count();
         if first_contacts > 0 {
             tracing::info!(
                 "first contact with {first_contacts} sources: what they show is kept as backlog, nobody is told of it"
             );
         }
-        let mut is_back = false;
-        for result in self.finished.drain(..) {
-            is_back |= self.outage.ends_with(&result.state);
-            report(&result, self.outage.known, &self.sources);
+        for result in &exchanged.committed {
+            self.network_is_back |= self.outage.ends_with(&result.state);
+            report(result, self.outage.known, &self.sources);
         }
-        if is_back {
-            self.after_outage(now).await?;
-        }
-        Ok(Progress { visits, items })
-    }
-
-    /// The network is there again: what could not be reached is asked soon, however long it has failed.
-    async fn after_outage(&self, now: Timestamp) -> store::Result<()> {
-        let names =
-            self.visitor.store.sources_with_faults(&[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
-        tracing::info!("the network is there again: {} sources that could not be reached are asked soon", names.len());
-        let soon = |name: String| {
-            let at = schedule::soon(&name, self.visitor.settings.interval, now);
-            (name, at)
-        };
-        let times: Vec<(String, Timestamp)> = names.into_iter().map(soon).collect();
-        self.visitor.store.ask_sooner(&times, "the network is there again after an outage").await
-    }
-
-    /// After a commit of many failed: each by itself, so that one that the database will not take cannot hold up the others.
-    /// Fails when none can be committed: then it is the store that is in trouble.
-    async fn commit_singly(&mut self, error: store::StoreError, now: Timestamp) -> store::Result<u64> {
-        let mut items = 0;
-        let mut refused = Vec::new();
-        for result in &self.finished {
-            match self.visitor.store.commit_visits(std::slice::from_ref(result), now).await {
-                Ok(stored) => items += stored,
-                Err(error) => refused.push((result.state.name.clone(), error)),
-            }
-        }
-        if refused.len() == self.finished.len() {
-            return Err(error);
-        }
-        for (name, error) in &refused {
-            // Its claim runs out and it is asked again.
-            tracing::error!(source = name, "what {name} showed cannot be stored, it is asked again later: {error}");
-        }
-        self.finished.retain(|result| !refused.iter().any(|(name, _)| *name == result.state.name));
-        Ok(items)
-    }
-
-    async fn claim(&mut self, now: Timestamp) -> store::Result<()> {
-        let limit = self.in_flight_max * 4;
-        let claimed = self.visitor.store.claim_sources(&self.owner, now, now + LEASE, limit, PER_HOST_MAX).await?;
-        if claimed.is_empty() {
-            let due = self.visitor.store.next_source_due(now).await?.unwrap_or(Timestamp::MAX);
-            self.claim_at = due.clamp(now + SignedDuration::from_millis(50), now + LOOK_AGAIN);
-        }
-        self.waiting.extend(claimed.into_iter().map(|(state, claim)| Waiting { state, claim, claimed_at: now }));
-        Ok(())
+        let progress = Progress { visits: exchanged.committed.len(), items: exchanged.items };
+        exchanged.failed.map_or(Ok(progress), Err)
     }
 
     /// Starts visits of hosts that are free, in the order of their due times.
@@ -295,48 +265,6 @@ impl Poller {
             self.visiting.insert(task.id(), (name, host));
         }
         self.waiting = kept;
-    }
-}
-
-/// Log lines of a visit: a change of state once, its repetition only for who wants to debug.
-fn report(result: &VisitResult, network_is_down: bool, sources: &BTreeMap<String, Arc<SourceConfig>>) {
-    let (state, before) = (&result.state, &result.before);
-    let name = plain::line(&state.name, 100);
-    let fault = state.fault.map_or("", Fault::as_str);
-    if let Some(moved) = state.moved.as_ref().filter(|moved| moved.is_proven() && !before.moved) {
-        let place = sources.get(&state.name).map_or(String::new(), |source| format!(" at {}", source.place));
-        let url = plain::line(&moved.url, 500);
-        tracing::warn!(
-            source = name,
-            "{name} has moved for good and is asked at its new address from now on: put url = \"{url}\" in its place{place}"
-        );
-    } else if before.moved && state.moved.as_ref().is_none_or(|moved| !moved.is_proven()) {
-        tracing::warn!(source = name, "{name} is asked at its configured address again");
-    }
-    match state.health {
-        Health::Retired => {
-            tracing::warn!(source = name, fault, "{name} is gone and not asked any more: {}", state.error)
-        }
-        Health::Failing if state.fault != before.fault && !network_is_down => {
-            tracing::warn!(source = name, fault, next = state.next_reason, "{name} cannot be read: {}", state.error)
-        }
-        Health::Failing => {
-            tracing::debug!(source = name, fault, failures = state.failures, "{name} cannot be read: {}", state.error)
-        }
-        Health::Fine | Health::New => {
-            if before.failures > 0 {
-                tracing::info!(source = name, "{name} can be read again, after {} failed visits", before.failures);
-            }
-            if !state.error.is_empty() && (before.fault.is_some() || before.error.is_empty()) {
-                tracing::warn!(source = name, "{name} was read in part: {}", state.error);
-            }
-            tracing::debug!(
-                source = name,
-                items = result.new_items.len(),
-                "{name} was read, {} new items",
-                result.new_items.len()
-            );
-        }
     }
 }
 

@@ -1,0 +1,138 @@
+//! One exchange of the poller with the store: commit what came back, claim what is due. It runs beside the visits, one at a time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::schedule;
+use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
+use crate::fault::Fault;
+use crate::model::SourceState;
+use crate::store;
+use crate::store::sources::{Claim, VisitResult};
+
+/// A claimed source whose visit has not begun.
+pub(super) struct Waiting {
+    pub(super) state: SourceState,
+    pub(super) claim: Claim,
+    pub(super) claimed_at: Timestamp,
+}
+
+/// What the store is to do for the poller in one go.
+pub(super) struct Exchange {
+    pub(super) store: store::Store,
+    pub(super) finished: Vec<VisitResult>,
+    /// For whom sources are to be claimed, and how many.
+    pub(super) claim: Option<(String, usize)>,
+    /// Sources that could not be reached are asked soon: the network is there again. With the general interval.
+    pub(super) network_is_back: Option<std::time::Duration>,
+    pub(super) now: Timestamp,
+}
+
+/// What came of an exchange.
+pub(super) struct Exchanged {
+    /// New items stored.
+    pub(super) items: u64,
+    pub(super) committed: Vec<VisitResult>,
+    /// What could not be committed.
+    pub(super) uncommitted: Vec<VisitResult>,
+    pub(super) claimed: Vec<Waiting>,
+    /// When to claim again.
+    pub(super) claim_at: Timestamp,
+    /// The sources that could not be reached are still to be asked soon.
+    pub(super) network_is_back: bool,
+    pub(super) failed: Option<store::StoreError>,
+}
+
+/// An exchange that failed inside newswatch gives nothing: the claims of its sources run out and they are asked again.
+pub(super) fn or_nothing(joined: Result<Exchanged, tokio::task::JoinError>) -> Exchanged {
+    joined.unwrap_or_else(|error| {
+        tracing::error!("visits could not be stored because newswatch failed inside: {error}");
+        Exchanged::default()
+    })
+}
+
+impl Default for Exchanged {
+    fn default() -> Exchanged {
+        Exchanged {
+            items: 0,
+            committed: vec![],
+            uncommitted: vec![],
+            claimed: vec![],
+            claim_at: Timestamp::MIN,
+            network_is_back: false,
+            failed: None,
+        }
+    }
+}
+
+impl Exchange {
+    pub(super) async fn run(mut self) -> Exchanged {
+        let mut exchanged = Exchanged::default();
+        let result = self.commit_and_claim(&mut exchanged).await;
+        exchanged.network_is_back = self.network_is_back.is_some() && result.is_err();
+        exchanged.failed = result.err();
+        exchanged.uncommitted = self.finished;
+        exchanged
+    }
+
+    async fn commit_and_claim(&mut self, exchanged: &mut Exchanged) -> store::Result<()> {
+        if !self.finished.is_empty() {
+            exchanged.items = self.commit().await?;
+            exchanged.committed = std::mem::take(&mut self.finished);
+        }
+        if let Some(interval) = self.network_is_back {
+            self.after_outage(interval).await?;
+        }
+        let Some((owner, limit)) = &self.claim else { return Ok(()) };
+        let now = self.now;
+        let claimed = self.store.claim_sources(owner, now, now + LEASE, *limit, PER_HOST_MAX).await?;
+        if claimed.is_empty() {
+            let due = self.store.next_source_due(now).await?.unwrap_or(Timestamp::MAX);
+            exchanged.claim_at = due.clamp(now + SignedDuration::from_millis(50), now + LOOK_AGAIN);
+        }
+        let waiting = |(state, claim)| Waiting { state, claim, claimed_at: now };
+        exchanged.claimed = claimed.into_iter().map(waiting).collect();
+        Ok(())
+    }
+
+    /// Answers how many items are new.
+    async fn commit(&mut self) -> store::Result<u64> {
+        match self.store.commit_visits(&self.finished, self.now).await {
+            Err(error) if self.finished.len() > 1 => self.commit_singly(error).await,
+            result => result,
+        }
+    }
+
+    /// The network is there again: what could not be reached is asked soon, however long it has failed.
+    async fn after_outage(&self, interval: std::time::Duration) -> store::Result<()> {
+        let names = self.store.sources_with_faults(&[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
+        tracing::info!("the network is there again: {} sources that could not be reached are asked soon", names.len());
+        let soon = |name: String| {
+            let at = schedule::soon(&name, interval, self.now);
+            (name, at)
+        };
+        let times: Vec<(String, Timestamp)> = names.into_iter().map(soon).collect();
+        self.store.ask_sooner(&times, "the network is there again after an outage").await
+    }
+
+    /// After a commit of many failed: each by itself, so that one that the database will not take cannot hold up the others.
+    /// Fails when none can be committed: then it is the store that is in trouble.
+    async fn commit_singly(&mut self, error: store::StoreError) -> store::Result<u64> {
+        let mut items = 0;
+        let mut refused = Vec::new();
+        for result in &self.finished {
+            match self.store.commit_visits(std::slice::from_ref(result), self.now).await {
+                Ok(stored) => items += stored,
+                Err(error) => refused.push((result.state.name.clone(), error)),
+            }
+        }
+        if refused.len() == self.finished.len() {
+            return Err(error);
+        }
+        for (name, error) in &refused {
+            // Its claim runs out and it is asked again.
+            tracing::error!(source = name, "what {name} showed cannot be stored, it is asked again later: {error}");
+        }
+        self.finished.retain(|result| !refused.iter().any(|(name, _)| *name == result.state.name));
+        Ok(items)
+    }
+}

@@ -1,0 +1,84 @@
+//! What the log says of visits: a change of state once, its repetition only for who wants to debug.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::SourceConfig;
+use crate::fault::{Class, Fault};
+use crate::model::{Health, SourceState};
+use crate::plain;
+use crate::store::sources::VisitResult;
+
+/// Whether it is our own network that is down: then nobody answers, and no source is to blame.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    /// Hosts that could not be reached since one could.
+    unreached: BTreeSet<String>,
+    /// Said so in the log.
+    pub(super) known: bool,
+}
+
+impl Outage {
+    /// So many hosts in a row that cannot be reached are no accident.
+    const HOSTS: usize = 5;
+
+    /// Takes a visit into account; true when it shows that an outage is over.
+    pub(super) fn ends_with(&mut self, state: &SourceState) -> bool {
+        if state.fault.is_some_and(|fault| fault.class() == Class::Network) {
+            self.unreached.insert(state.host.clone());
+            if self.unreached.len() >= Outage::HOSTS && !self.known {
+                self.known = true;
+                tracing::error!(
+                    "the network seems to be down: the last {} hosts in a row cannot be reached ({})",
+                    self.unreached.len(),
+                    plain::line(&state.error, 200)
+                );
+            }
+            return false;
+        }
+        self.unreached.clear();
+        std::mem::take(&mut self.known)
+    }
+}
+
+/// Log lines of a visit: a change of state once, its repetition only for who wants to debug.
+pub(super) fn report(result: &VisitResult, network_is_down: bool, sources: &BTreeMap<String, Arc<SourceConfig>>) {
+    let (state, before) = (&result.state, &result.before);
+    let name = plain::line(&state.name, 100);
+    let fault = state.fault.map_or("", Fault::as_str);
+    if let Some(moved) = state.moved.as_ref().filter(|moved| moved.is_proven() && !before.moved) {
+        let place = sources.get(&state.name).map_or(String::new(), |source| format!(" at {}", source.place));
+        let url = plain::line(&moved.url, 500);
+        tracing::warn!(
+            source = name,
+            "{name} has moved for good and is asked at its new address from now on: put url = \"{url}\" in its place{place}"
+        );
+    } else if before.moved && state.moved.as_ref().is_none_or(|moved| !moved.is_proven()) {
+        tracing::warn!(source = name, "{name} is asked at its configured address again");
+    }
+    match state.health {
+        Health::Retired => {
+            tracing::warn!(source = name, fault, "{name} is gone and not asked any more: {}", state.error)
+        }
+        Health::Failing if state.fault != before.fault && !network_is_down => {
+            tracing::warn!(source = name, fault, next = state.next_reason, "{name} cannot be read: {}", state.error)
+        }
+        Health::Failing => {
+            tracing::debug!(source = name, fault, failures = state.failures, "{name} cannot be read: {}", state.error)
+        }
+        Health::Fine | Health::New => {
+            if before.failures > 0 {
+                tracing::info!(source = name, "{name} can be read again, after {} failed visits", before.failures);
+            }
+            if !state.error.is_empty() && (before.fault.is_some() || before.error.is_empty()) {
+                tracing::warn!(source = name, "{name} was read in part: {}", state.error);
+            }
+            tracing::debug!(
+                source = name,
+                items = result.new_items.len(),
+                "{name} was read, {} new items",
+                result.new_items.len()
+            );
+        }
+    }
+}
