@@ -5,11 +5,13 @@
 //! a slow host holds one place and nothing else, and visits go on while a commit is pushed to the disk. All visits that finish
 //! during one exchange are committed together in the next.
 
+mod articles;
 mod exchange;
 pub mod fetch;
 pub mod guard;
 pub mod http;
 pub mod identity;
+pub mod outcome;
 pub mod read;
 mod report;
 pub mod robots;

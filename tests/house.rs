@@ -19,6 +19,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "poller/schedule",
             "poller/fetch",
             "poller/robots",
+            "poller/outcome",
             "poller/unpack",
             "poller/read",
             "poller/source",

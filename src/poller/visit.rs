@@ -13,35 +13,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::fetch::{Fetch, FetchError, Request, Response, Validators};
+use super::fetch::{Fetch, Request, Response, Validators};
 use super::identity;
-use super::read::article::article;
+use super::outcome::{self, Failure};
 use super::read::bot_check;
 use super::schedule::{self, Bounds, Visited};
 use super::source::{Document, ReadError, ReadLimits};
 use crate::config::{FetchSettings, SourceConfig};
-use crate::fault::{Class, Fault};
+use crate::fault::Fault;
 use crate::model::{ArticleState, Entry, Health, Id, Item, Move, Reading, SourceState};
 use crate::plain;
 use crate::store::items::NewItem;
 use crate::store::sources::{Before, Claim, VisitResult};
 use crate::store::{self, Store};
 
-/// Article pages are fetched no longer than this in one visit; the rest waits for the next one. Well below the lease.
-const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
-/// One article page, with its redirects and the wait for its host.
-const ARTICLE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Reading one document. A parser cannot be stopped, but nobody has to wait for it.
 const READ_TIME_MAX: Duration = Duration::from_secs(10);
 /// A longer validator is not kept: no server takes it back.
 const VALIDATOR_BYTES_MAX: usize = 8 * 1024;
-/// A source that says "gone" twice, at least so far apart, is gone.
-const GONE_CONFIRMED_AFTER: SignedDuration = SignedDuration::from_hours(20);
-const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, */*;q=0.5";
 
 /// What a visit needs besides its source.
 #[derive(Clone)]
@@ -54,21 +47,6 @@ pub struct Visitor {
     pub settings: Arc<FetchSettings>,
     /// Alert also what a first contact shows (`run --backlog`).
     pub alert_backlog: bool,
-}
-
-/// Why a visit gave nothing.
-struct Failure {
-    fault: Fault,
-    /// In words for the operator.
-    reason: String,
-    retry_after: Option<Duration>,
-    fresh_for: Option<Duration>,
-}
-
-impl Failure {
-    fn new(fault: Fault, reason: impl Into<String>) -> Failure {
-        Failure { fault, reason: reason.into(), retry_after: None, fresh_for: None }
-    }
 }
 
 impl Visitor {
@@ -100,7 +78,7 @@ impl Visitor {
         let answer = match request {
             Ok(request) => match self.fetch.fetch(request).await {
                 Ok(response) => self.read(source, &state, response, now).await,
-                Err(error) => Err(Failure::new(error.fault, error.text)),
+                Err(error) => Err(error.into()),
             },
             Err(failure) => Err(failure),
         };
@@ -109,7 +87,7 @@ impl Visitor {
                 self.take(source, &mut state, answer, &asked, &mut result, now).await?;
                 Visited::Good
             }
-            Err(failure) => fail(&mut state, failure, asked != source.url, now),
+            Err(failure) => outcome::fail(&mut state, failure, asked != source.url, now),
         };
         state.attempted_at = Some(now);
         // With the source itself out of reach the network may be down: no attempt on an article shall count for that.
@@ -147,7 +125,7 @@ impl Visitor {
                             .to_string(),
                     );
                 }
-                state.error = plain::line(&problems_in_words(&reading.problems), 500);
+                state.error = plain::line(&outcome::problems_in_words(&reading.problems), 500);
                 reading.entries = entries;
                 state.pace = schedule::learn(&state.pace, &reading, result.new_items.len(), last_news, now);
             }
@@ -162,7 +140,7 @@ impl Visitor {
         if response.status == 200 || fresh_for.is_some() {
             state.pace.fresh_seconds = fresh_for.map(|fresh| fresh.as_secs());
         }
-        state.moved = moved(state.moved.take(), &response, asked, &source.url);
+        state.moved = outcome::moved(state.moved.take(), &response, asked, &source.url);
         // What breaks off is read as far as it goes, and asked for again whole.
         if response.status == 200 && complete {
             let kept = |validator: Option<Vec<u8>>| validator.filter(|bytes| bytes.len() <= VALIDATOR_BYTES_MAX);
@@ -191,7 +169,7 @@ impl Visitor {
         bounds(&self.settings, source)
     }
 
-    fn limits(&self) -> ReadLimits {
+    pub(super) fn limits(&self) -> ReadLimits {
         ReadLimits { entries_max: self.settings.entries_max, text_bytes_max: self.settings.text_bytes_max }
     }
 
@@ -213,7 +191,7 @@ impl Visitor {
                 return Ok(Answer { response, reading: None, body_hash: 0, fresh_for });
             }
             200 => {}
-            status => return Err(refused(status, &response, fresh_for, now)),
+            status => return Err(outcome::refused(status, &response, fresh_for, now)),
         }
         let body_hash = xxh3_64(&response.body) as i64;
         if body_hash == state.body_hash && state.baseline_at.is_some() {
@@ -231,7 +209,7 @@ impl Visitor {
         });
         match read.await {
             Ok((response, Ok(reading), _)) => Ok(Answer { response, reading: Some(reading), body_hash, fresh_for }),
-            Ok((response, Err(_), Some(gatekeeper))) => Err(bot_check_failure(response.status, gatekeeper)),
+            Ok((response, Err(_), Some(gatekeeper))) => Err(outcome::bot_check_failure(response.status, gatekeeper)),
             Ok((_, Err(ReadError(reason)), None)) => Err(Failure::new(source.reader.unread(), reason)),
             Err(fault) => {
                 Err(Failure::new(fault, format!("{}; please report it with the document", reader_in_words(fault))))
@@ -342,74 +320,6 @@ impl Visitor {
         };
         NewItem { item, text_hash, story, link, aliases: Vec::new() }
     }
-
-    /// Fetches the article pages of new items, then of those that earlier visits could not read.
-    async fn read_articles(
-        &self,
-        source: &SourceConfig,
-        result: &mut VisitResult,
-        started: Instant,
-    ) -> store::Result<()> {
-        let limit = self.settings.articles_per_visit_max;
-        let in_time = || started.elapsed() < ARTICLES_TIME_MAX;
-        let mut fetched = 0;
-        for new in &mut result.new_items {
-            if fetched == limit || !in_time() {
-                break;
-            }
-            if new.item.article_state == ArticleState::Unread {
-                fetched += 1;
-                self.read_article(source, &mut new.item).await;
-            }
-        }
-        let earlier = self.store.unread_articles(&source.name, limit - fetched).await?;
-        for mut item in earlier {
-            if !in_time() {
-                break;
-            }
-            self.read_article(source, &mut item).await;
-            result.articles.push(item);
-        }
-        Ok(())
-    }
-
-    /// Fills in the article's text, or the reason why there is none.
-    async fn read_article(&self, source: &SourceConfig, item: &mut Item) {
-        let reading = self.article_text(source, item.url.as_deref().unwrap_or_default());
-        let read = tokio::time::timeout(ARTICLE_TIME_MAX, reading).await;
-        match read.unwrap_or_else(|_| Err("it took too long".to_string())) {
-            Ok(text) => {
-                item.article = plain::text(&text, self.settings.text_bytes_max);
-                item.article_state = ArticleState::Read;
-                item.article_problem = String::new();
-            }
-            Err(reason) => item.article_problem = plain::line(&reason, 500),
-        }
-    }
-
-    async fn article_text(&self, source: &SourceConfig, url: &str) -> Result<String, String> {
-        let url = Url::parse(url).map_err(|error| format!("its address cannot be used: {error}"))?;
-        let mut request = Request::page(url, ACCEPT_ARTICLE);
-        request.access = source.access()?;
-        let response = self.fetch.fetch(request).await.map_err(|error: FetchError| error.to_string())?;
-        if response.status != 200 {
-            let gatekeeper = bot_check::of_refusal(&response.body).filter(|_| response.status >= 400);
-            return Err(match gatekeeper {
-                Some(gatekeeper) => bot_check_failure(response.status, gatekeeper).reason,
-                None => status_in_words(response.status),
-            });
-        }
-        let limits = self.limits();
-        let read = apart(move || {
-            let document =
-                Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-            article(&document, &limits).map(|article| article.text)
-        });
-        match read.await {
-            Ok(read) => read.map_err(|error| error.0),
-            Err(fault) => Err(reader_in_words(fault).to_string()),
-        }
-    }
 }
 
 /// What to ask the source for. Fails when its secret cannot be read.
@@ -433,72 +343,6 @@ fn request(source: &SourceConfig, state: &SourceState) -> Result<Request, Failur
     Ok(request)
 }
 
-/// Takes over a failure.
-fn fail(state: &mut SourceState, failure: Failure, asked_elsewhere: bool, now: Timestamp) -> Visited {
-    let Failure { fault, reason, retry_after, fresh_for } = failure;
-    let gone_before = state.fault == Some(Fault::Gone)
-        && state.attempted_at.is_some_and(|before| now.duration_since(before) >= GONE_CONFIRMED_AFTER);
-    state.health = if fault == Fault::Gone && gone_before { Health::Retired } else { Health::Failing };
-    state.failures += 1;
-    state.failing_since = state.failing_since.or(Some(now));
-    state.fault = Some(fault);
-    state.error = plain::line(&reason, 500);
-    // Where it moved to there is nothing any more: the configured address is asked again.
-    if asked_elsewhere && (fault.class() == Class::Lasting || state.failures >= Move::PROOFS_WANTED) {
-        state.moved = None;
-        state.health = Health::Failing;
-    }
-    Visited::Failed { fault, failures: state.failures, retry_after, fresh_for }
-}
-
-/// Where the source says it has moved, after this answer.
-fn moved(known: Option<Move>, response: &Response, asked: &Url, configured: &Url) -> Option<Move> {
-    let url = response.url.to_string();
-    if response.moved_for_good {
-        let proofs = known.filter(|known| known.url == url).map_or(0, |known| known.proofs);
-        return Some(Move { url, proofs: (proofs + 1).min(Move::PROOFS_WANTED) });
-    }
-    // An answer at the new address goes on; one at the old address says that it was a slip.
-    known.filter(|_| asked != configured)
-}
-
-/// What an answer that is neither 200 nor 304 says.
-fn refused(status: u16, response: &Response, fresh_for: Option<Duration>, now: Timestamp) -> Failure {
-    let gatekeeper = if response.is_bot_check { Some("Cloudflare") } else { bot_check::of_refusal(&response.body) };
-    let failure = match gatekeeper.filter(|_| status >= 400) {
-        Some(gatekeeper) => bot_check_failure(status, gatekeeper),
-        None => Failure::new(Fault::of_status(status), status_in_words(status)),
-    };
-    let retry_after = response.retry_after.as_deref().and_then(|header| schedule::retry_after(header, now));
-    Failure { retry_after, fresh_for, ..failure }
-}
-
-fn bot_check_failure(status: u16, gatekeeper: &str) -> Failure {
-    Failure::new(
-        Fault::BotCheck,
-        format!(
-            "a check for robots by {gatekeeper} stands before it (status {status}); newswatch does not evade it: ask the publisher to let it in, or find another way to the same news"
-        ),
-    )
-}
-
-/// Reading is work for the processor, and a parser may panic or run on for ever: it belongs on a thread of its own, and costs
-/// one visit at most.
-async fn apart<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
-    match tokio::time::timeout(READ_TIME_MAX, tokio::task::spawn_blocking(read)).await {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(_)) => Err(Fault::ReaderFailed),
-        Err(_) => Err(Fault::ReaderSlow),
-    }
-}
-
-fn reader_in_words(fault: Fault) -> &'static str {
-    match fault {
-        Fault::ReaderSlow => "reading this document takes longer than 10 s",
-        _ => "reading this document made the reader fail",
-    }
-}
-
 /// An answer that could be used.
 struct Answer {
     response: Response,
@@ -520,28 +364,19 @@ pub fn bounds(settings: &FetchSettings, source: &SourceConfig) -> Bounds {
     }
 }
 
-/// What could not be read of an otherwise good document.
-fn problems_in_words(problems: &[String]) -> String {
-    match problems {
-        [] => String::new(),
-        [one] => one.clone(),
-        [one, rest @ ..] => format!("{one} (and {} more such problems)", rest.len()),
+/// Reading is work for the processor, and a parser may panic or run on for ever: it belongs on a thread of its own, and costs
+/// one visit at most.
+pub(super) async fn apart<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+    match tokio::time::timeout(READ_TIME_MAX, tokio::task::spawn_blocking(read)).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(_)) => Err(Fault::ReaderFailed),
+        Err(_) => Err(Fault::ReaderSlow),
     }
 }
 
-/// What a status means and what to do about it.
-fn status_in_words(status: u16) -> String {
-    let meaning = match status {
-        204 | 206 => "an answer without a whole document",
-        304 => "\"not modified\" to a question that named no earlier answer",
-        401 => "it wants a log-in",
-        403 => "it refuses us; perhaps robots are not welcome there",
-        404 => "not found; check the address (newswatch probe finds feeds of a site)",
-        410 => "gone for good; remove the source or find its new address",
-        429 => "we ask too often",
-        451 => "blocked for legal reasons",
-        500..=599 => "the server is in trouble",
-        _ => "an answer that cannot be used",
-    };
-    format!("status {status}: {meaning}")
+pub(super) fn reader_in_words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::ReaderSlow => "reading this document takes longer than 10 s",
+        _ => "reading this document made the reader fail",
+    }
 }
