@@ -114,7 +114,7 @@ fn rss(first: usize, count: usize) -> Vec<u8> {
 }
 
 fn good(address: &str) -> Answer {
-    Ok(Response::new(200, url(address), rss(0, 4)))
+    Ok(Response { etag: Some(b"\"1\"".to_vec()), ..Response::new(200, url(address), rss(0, 4)) })
 }
 
 fn status(status: u16) -> Answer {

@@ -43,7 +43,10 @@ pub struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visited {
     /// An answer that could be used.
-    Good,
+    Good {
+        /// The source is a feed and gives no validators: each request costs its publisher the whole of it.
+        unconditional: bool,
+    },
     /// No usable answer.
     Failed {
         /// Why.
@@ -60,7 +63,7 @@ pub enum Visited {
 /// When to ask again, and why then in words.
 pub fn next_visit(name: &str, visited: Visited, bounds: &Bounds, pace: &Pace, now: Timestamp) -> (Timestamp, String) {
     let (wait, reason) = match visited {
-        Visited::Good => after_good(bounds, pace),
+        Visited::Good { unconditional } => after_good(bounds, pace, unconditional),
         Visited::Failed { fault, failures, retry_after, fresh_for } => {
             let (wait, reason) = after_failure(fault, failures, bounds);
             let asked = retry_after.map(|asked| asked.min(bounds.retry_after_max)).filter(|asked| *asked > wait);
@@ -78,15 +81,15 @@ pub fn next_visit(name: &str, visited: Visited, bounds: &Bounds, pace: &Pace, no
     let spread = spread(&[name, &now.as_millisecond().to_string()], (wait / 10).min(SPREAD_MAX));
     let at = now.saturating_add(signed(wait + spread)).unwrap_or(Timestamp::MAX);
     match after_skipped(at, pace).filter(|later| later.duration_since(now) <= signed(bounds.retry_after_max)) {
-        Some(later) if later > at && visited == Visited::Good => {
+        Some(later) if later > at && matches!(visited, Visited::Good { .. }) => {
             (later, format!("{reason}; the publisher asks to leave out some hours or days"))
         }
         _ => (at, reason),
     }
 }
 
-fn after_good(bounds: &Bounds, pace: &Pace) -> (Duration, String) {
-    let (wait, reason) = own_rhythm(bounds, pace);
+fn after_good(bounds: &Bounds, pace: &Pace, unconditional: bool) -> (Duration, String) {
+    let (wait, reason) = own_rhythm(bounds, pace, unconditional);
     let minutes = |minutes: Option<u32>| minutes.map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
     let wishes = [
         (pace.fresh_seconds.map(Duration::from_secs), "the publisher calls its answer fresh for"),
@@ -109,22 +112,25 @@ fn after_good(bounds: &Bounds, pace: &Pace) -> (Duration, String) {
 }
 
 /// How often the source is worth asking, by what it showed so far.
-fn own_rhythm(bounds: &Bounds, pace: &Pace) -> (Duration, String) {
+fn own_rhythm(bounds: &Bounds, pace: &Pace, unconditional: bool) -> (Duration, String) {
     if let Some(interval) = bounds.own_interval {
         return (interval, format!("every {}, as configured for it", show_duration(interval)));
     }
     let Some(gap) = pace.gap_seconds.map(Duration::from_secs) else {
         return (bounds.interval, format!("every {}", show_duration(bounds.interval)));
     };
-    let by_gap = gap / VISITS_PER_ITEM;
+    // What is sent whole each time is asked about as often as it changes; publishers ask for once a day at most.
+    let (by_gap, longest) =
+        if unconditional { (gap, bounds.interval_max) } else { (gap / VISITS_PER_ITEM, bounds.interval_quiet) };
     // Twice in the time that the list reaches back: nothing may come and go between two visits.
     let by_window = pace.window_seconds.map_or(Duration::MAX, |window| Duration::from_secs(window) / 2);
     let low = bounds.interval_min;
-    let wait = by_gap.min(by_window).clamp(low, bounds.interval_quiet.max(low));
+    let wait = by_gap.min(by_window).clamp(low, longest.max(low));
     // To the minute: the sum of many small changes is no news to the reader.
     let wait = if wait > HOUR { Duration::from_secs(wait.as_secs() / 60 * 60) } else { wait };
     let rhythm = show_duration(Duration::from_secs(gap.as_secs().max(1)));
-    (wait, format!("every {}: it brings something new about every {rhythm}", show_duration(wait)))
+    let whole = if unconditional { " and is sent whole each time (no ETag, no Last-Modified)" } else { "" };
+    (wait, format!("every {}: it brings something new about every {rhythm}{whole}", show_duration(wait)))
 }
 
 fn after_failure(fault: Fault, failures: i64, bounds: &Bounds) -> (Duration, String) {
@@ -298,6 +304,8 @@ mod tests {
         retry_after_max: Duration::from_secs(48 * 3600),
     };
 
+    const GOOD: Visited = Visited::Good { unconditional: false };
+
     /// A Friday, 08:00 UTC.
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).unwrap()
@@ -313,36 +321,37 @@ mod tests {
     #[test]
     fn the_publisher_is_heeded_within_the_bounds() {
         let fresh = |seconds| Pace { fresh_seconds: Some(seconds), ..Pace::default() };
-        check(Visited::Good, &Pace::default(), HOUR, "every 1 h");
-        check(Visited::Good, &fresh(60), HOUR, "every 1 h");
-        check(Visited::Good, &fresh(7200), 2 * HOUR, "the publisher calls its answer fresh for 2 h");
+        check(GOOD, &Pace::default(), HOUR, "every 1 h");
+        check(GOOD, &fresh(60), HOUR, "every 1 h");
+        check(GOOD, &fresh(7200), 2 * HOUR, "the publisher calls its answer fresh for 2 h");
         check(
-            Visited::Good,
+            GOOD,
             &fresh(400 * 86_400),
             DAY,
             "the publisher calls its answer fresh for 400 days, but no source is left for longer than 1 day",
         );
         let ttl = Pace { ttl_minutes: Some(180), update_minutes: Some(90), ..Pace::default() };
-        check(Visited::Good, &ttl, 3 * HOUR, "the feed asks (ttl) for a pause of 3 h");
+        check(GOOD, &ttl, 3 * HOUR, "the feed asks (ttl) for a pause of 3 h");
         let update = Pace { update_minutes: Some(720), ..ttl };
-        check(Visited::Good, &update, 12 * HOUR, "the feed says that it is renewed every 12 h");
+        check(GOOD, &update, 12 * HOUR, "the feed says that it is renewed every 12 h");
     }
 
     #[test]
     fn a_source_is_asked_by_its_own_rhythm() {
         let rhythm = |gap: u64| Pace { gap_seconds: Some(gap), ..Pace::default() };
-        check(Visited::Good, &rhythm(300), 15 * MINUTE, "every 15 min: it brings something new about every 5 min");
-        check(Visited::Good, &rhythm(2 * 86_400), 2 * HOUR, "every 2 h: it brings something new about every 2 days");
-        check(
-            Visited::Good,
-            &rhythm(365 * 86_400),
-            6 * HOUR,
-            "every 6 h: it brings something new about every 365 days",
-        );
+        check(GOOD, &rhythm(300), 15 * MINUTE, "every 15 min: it brings something new about every 5 min");
+        check(GOOD, &rhythm(2 * 86_400), 2 * HOUR, "every 2 h: it brings something new about every 2 days");
+        check(GOOD, &rhythm(365 * 86_400), 6 * HOUR, "every 6 h: it brings something new about every 365 days");
         let short_list = Pace { window_seconds: Some(7200), ..rhythm(2 * 86_400) };
-        check(Visited::Good, &short_list, HOUR, "every 1 h: it brings something new about every 2 days");
+        check(GOOD, &short_list, HOUR, "every 1 h: it brings something new about every 2 days");
+        check(
+            Visited::Good { unconditional: true },
+            &rhythm(20 * 3600),
+            20 * HOUR,
+            "every 20 h: it brings something new about every 20 h and is sent whole each time (no ETag, no Last-Modified)",
+        );
         let own = Bounds { own_interval: Some(5 * MINUTE), ..BOUNDS };
-        let (_, why) = next_visit("wire", Visited::Good, &own, &rhythm(365 * 86_400), now());
+        let (_, why) = next_visit("wire", GOOD, &own, &rhythm(365 * 86_400), now());
         assert_eq!(why, "every 5 min, as configured for it");
     }
 
@@ -385,7 +394,7 @@ mod tests {
 
     #[test]
     fn hours_and_days_may_be_left_out() {
-        let at = |pace: &Pace| next_visit("wire", Visited::Good, &BOUNDS, pace, now()).0.to_zoned(TimeZone::UTC);
+        let at = |pace: &Pace| next_visit("wire", GOOD, &BOUNDS, pace, now()).0.to_zoned(TimeZone::UTC);
         let hours = at(&Pace { skip_hours: vec![9, 10, 11], ..Pace::default() });
         assert_eq!(hours.hour(), 12);
         let late_in_week = Pace { skip_days: vec![4], ..Pace::default() };

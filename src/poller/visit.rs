@@ -85,7 +85,8 @@ impl Visitor {
         let visited = match answer {
             Ok(answer) => {
                 self.take(source, &mut state, answer, &asked, &mut result, now).await?;
-                Visited::Good
+                let whole = state.etag.is_none() && state.last_modified.is_none();
+                Visited::Good { unconditional: whole && !source.reader.heeds_robots() }
             }
             Err(failure) => outcome::fail(&mut state, failure, asked != source.url, now),
         };
