@@ -145,12 +145,12 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
 }
 
 fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Visitor> {
-    Ok(Visitor {
-        fetch: Arc::new(Http::new(&config.fetch)?.with_store(store.clone(), shared.clock.clone())),
-        store: store.clone(),
-        settings: Arc::new(config.fetch.clone()),
-        alert_backlog: shared.backlog,
-    })
+    Ok(Visitor::new(
+        Arc::new(Http::new(&config.fetch)?.with_store(store.clone(), shared.clock.clone())),
+        store.clone(),
+        Arc::new(config.fetch.clone()),
+        shared.backlog,
+    ))
 }
 
 fn status_line(config: &Config) -> String {

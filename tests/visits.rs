@@ -62,12 +62,7 @@ impl World {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await.unwrap();
         let script = Arc::new(Script::default());
-        let visitor = Visitor {
-            fetch: script.clone(),
-            store: store.clone(),
-            settings: Arc::new(config.fetch.clone()),
-            alert_backlog: false,
-        };
+        let visitor = Visitor::new(script.clone(), store.clone(), Arc::new(config.fetch.clone()), false);
         let poller = Poller::new(visitor, &config.sources, "test");
         World { script, store, poller, now: now + SignedDuration::from_mins(5), _folder: folder }
     }

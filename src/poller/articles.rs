@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::fetch::{FetchError, Request};
+use super::fetch::Request;
 use super::outcome::{bot_check_failure, status_in_words};
 use super::read::article::article;
 use super::read::bot_check;
 use super::source::Document;
-use super::visit::{Visitor, apart, reader_in_words};
+use super::visit::{Visitor, reader_in_words};
 use crate::config::SourceConfig;
+use crate::fault::Fault;
 use crate::model::{ArticleState, Item};
 use crate::plain;
 use crate::store;
@@ -71,7 +72,13 @@ impl Visitor {
         let url = Url::parse(url).map_err(|error| format!("its address cannot be used: {error}"))?;
         let mut request = Request::page(url, ACCEPT_ARTICLE);
         request.access = source.access()?;
-        let response = self.fetch.fetch(request).await.map_err(|error: FetchError| error.to_string())?;
+        let response = self.fetch.fetch(request).await.map_err(|error| {
+            if error.fault == Fault::Refused {
+                // What a feed links to may be an attempt to reach something through us.
+                tracing::warn!(source = source.name, "an article of {} was not asked for: {error}", source.name);
+            }
+            error.to_string()
+        })?;
         if response.status != 200 {
             let gatekeeper = bot_check::of_refusal(&response.body).filter(|_| response.status >= 400);
             return Err(match gatekeeper {
@@ -80,7 +87,7 @@ impl Visitor {
             });
         }
         let limits = self.limits();
-        let read = apart(move || {
+        let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             article(&document, &limits).map(|article| article.text)

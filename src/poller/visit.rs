@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -33,6 +34,9 @@ use crate::store::{self, Store};
 
 /// Reading one document. A parser cannot be stopped, but nobody has to wait for it.
 const READ_TIME_MAX: Duration = Duration::from_secs(10);
+/// Documents above this size are read no more than [`LARGE_READINGS_MAX`] at a time.
+const LARGE_BYTES: usize = 128 * 1024;
+const LARGE_READINGS_MAX: usize = 2;
 /// A longer validator is not kept: no server takes it back.
 const VALIDATOR_BYTES_MAX: usize = 8 * 1024;
 
@@ -47,9 +51,16 @@ pub struct Visitor {
     pub settings: Arc<FetchSettings>,
     /// Alert also what a first contact shows (`run --backlog`).
     pub alert_backlog: bool,
+    /// Places for reading large documents: a tree can take many times the memory of its page.
+    reading: Arc<Semaphore>,
 }
 
 impl Visitor {
+    /// A visitor.
+    pub fn new(fetch: Arc<dyn Fetch>, store: Store, settings: Arc<FetchSettings>, alert_backlog: bool) -> Visitor {
+        Visitor { fetch, store, settings, alert_backlog, reading: Arc::new(Semaphore::new(LARGE_READINGS_MAX)) }
+    }
+
     /// Visits a source. Errors of the source are data in the result; only the store can fail.
     pub async fn visit(
         &self,
@@ -200,13 +211,13 @@ impl Visitor {
         }
         let limits = self.limits();
         let reader = source.reader.clone();
-        let read = apart(move || {
+        let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             let reading = reader.read(&document, &limits);
             let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
             // From here on only the head counts; the memory is wanted.
-            (Response { body: Vec::new(), room: Default::default(), ..response }, reading, bot_check)
+            (Response { body: Vec::new(), ..response }, reading, bot_check)
         });
         match read.await {
             Ok((response, Ok(reading), _)) => Ok(Answer { response, reading: Some(reading), body_hash, fresh_for }),
@@ -365,13 +376,22 @@ pub fn bounds(settings: &FetchSettings, source: &SourceConfig) -> Bounds {
     }
 }
 
-/// Reading is work for the processor, and a parser may panic or run on for ever: it belongs on a thread of its own, and costs
-/// one visit at most.
-pub(super) async fn apart<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
-    match tokio::time::timeout(READ_TIME_MAX, tokio::task::spawn_blocking(read)).await {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(_)) => Err(Fault::ReaderFailed),
-        Err(_) => Err(Fault::ReaderSlow),
+impl Visitor {
+    /// Reads a document. That is work for the processor, and a parser may panic or run on for ever: it belongs on a thread of its
+    /// own, and costs one visit at most.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        mut response: Response,
+        read: impl FnOnce(Response) -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        // Given back here and not by the thread: one that never ends must not hold up all others.
+        let _room = std::mem::take(&mut response.room);
+        let _place = if response.body.len() > LARGE_BYTES { self.reading.acquire().await.ok() } else { None };
+        match tokio::time::timeout(READ_TIME_MAX, tokio::task::spawn_blocking(move || read(response))).await {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(_)) => Err(Fault::ReaderFailed),
+            Err(_) => Err(Fault::ReaderSlow),
+        }
     }
 }
 
