@@ -114,7 +114,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     };
     let poller = Poller::new(visitor(&config, &store, &shared)?, &config.sources, &owner);
     let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?;
-    let notifier = Notifier::new(store.clone(), config.clone(), &owner);
+    let notifier = Notifier::new(store.clone(), config.clone(), clock.clone(), &owner);
     let status = status_line(&config);
     tracing::info!("newswatch {} runs: {status}; store {}", env!("CARGO_PKG_VERSION"), store.name());
     systemd::ready(&status);

@@ -501,6 +501,8 @@ pub enum Outcome {
         /// Why it failed.
         error: String,
     },
+    /// It was claimed and then left alone: as if it had not been claimed.
+    NotTried,
     /// It will not be tried again by itself; `newswatch outbox retry` can.
     Dead {
         /// Why it failed.

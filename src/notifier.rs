@@ -1,21 +1,24 @@
 //! Loop 3: due outbox rows → channels.
 //!
-//! [`Notifier::step`] records what came of earlier attempts, claims rows that are due and starts their delivery. It never waits for a
-//! channel. A row is claimed, and its attempt counted, before the attempt is made; it is recorded as sent only after the channel
-//! accepted it. A crash in between repeats the attempt with the same message id.
+//! [`Notifier::step`] claims rows that are due and starts a lane for each route and recipient among them; it never waits for a
+//! channel. A lane delivers its rows one after the other and records each result at once. A row is claimed, and its attempt
+//! counted, before the attempt is made; it is recorded as sent only after the channel accepted it. A crash in between repeats
+//! the attempt with the same message id, so that moment is kept short: nothing else is done in it.
 
 pub mod channel;
 pub mod compose;
 pub mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{RouteConfig, When};
 use crate::health;
@@ -25,11 +28,12 @@ use crate::store::{self, Store};
 use channel::DeliveryError;
 use compose::{Ingredients, ProfileName};
 
-/// A claim is held so long; no attempt takes longer than [`ATTEMPT_MAX`].
+/// A claim is held so long; no attempt begins later than [`LANE_MAX`] after it or takes longer than [`ATTEMPT_MAX`].
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
 const ATTEMPT_MAX: Duration = Duration::from_secs(240);
-/// Deliveries at the same time.
-const IN_FLIGHT_MAX: usize = 16;
+const LANE_MAX: Duration = Duration::from_secs(240);
+/// Lanes at the same time.
+const LANES_MAX: usize = 16;
 /// Hits loaded for one message; more than are ever shown, so that the rest can be counted.
 const HITS_MAX: usize = 5_000;
 /// The store is asked again after this long even if nothing is due sooner.
@@ -39,29 +43,61 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 pub struct Notifier {
     store: Store,
     config: Arc<Config>,
+    clock: Clock,
     owner: String,
-    deliveries: JoinSet<Delivered>,
-    finished: Vec<Delivered>,
+    lanes: JoinSet<LaneEnd>,
+    /// Which lane a task is, also when it panicked.
+    busy: HashMap<tokio::task::Id, LaneKey>,
+    /// Lanes begin no further attempt.
+    stopping: Arc<AtomicBool>,
+    /// Results recorded since the last step.
+    finished: usize,
+    /// Results that the store did not take yet.
+    unrecorded: Vec<Attempt>,
     /// Since when digests are this program's duty, by route and recipient.
-    duty_since: BTreeMap<(String, String), Timestamp>,
+    duty_since: BTreeMap<LaneKey, Timestamp>,
 }
 
+/// A route and a recipient: what goes there goes in order, one at a time.
+type LaneKey = (String, String);
+
 /// An attempt that is over.
-struct Delivered {
+struct Attempt {
     row: OutboxRow,
     claim: Claim,
-    result: Result<(), DeliveryError>,
+    outcome: Outcome,
+}
+
+/// What a lane leaves behind.
+#[derive(Default)]
+struct LaneEnd {
+    /// Results that were recorded.
+    finished: usize,
+    /// Results that the store did not take, and rows that were not tried.
+    unrecorded: Vec<Attempt>,
+}
+
+/// What a lane works with.
+struct Lane {
+    store: Store,
+    config: Arc<Config>,
+    clock: Clock,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Notifier {
     /// A notifier for the routes of the configuration. `owner` names this process in its claims.
-    pub fn new(store: Store, config: Arc<Config>, owner: &str) -> Notifier {
+    pub fn new(store: Store, config: Arc<Config>, clock: Clock, owner: &str) -> Notifier {
         Notifier {
             store,
             config,
+            clock,
             owner: owner.to_string(),
-            deliveries: JoinSet::new(),
-            finished: Vec::new(),
+            lanes: JoinSet::new(),
+            busy: HashMap::new(),
+            stopping: Arc::default(),
+            finished: 0,
+            unrecorded: Vec::new(),
             duty_since: BTreeMap::new(),
         }
     }
@@ -71,20 +107,27 @@ impl Notifier {
         self.config = config;
     }
 
-    /// Records, claims, starts. Answers how many rows were finished and when to call again at the latest.
+    /// Records what is still to be recorded, claims, starts. Answers how many rows were finished and when to call again at
+    /// the latest.
     pub async fn step(&mut self, now: Timestamp) -> store::Result<(usize, Timestamp)> {
         let finished = self.record(now).await?;
         self.ensure_digests(now).await?;
-        let room = IN_FLIGHT_MAX.saturating_sub(self.deliveries.len());
+        let room = LANES_MAX.saturating_sub(self.lanes.len());
         if room > 0 {
-            for (row, claim) in self.store.claim_outbox(&self.owner, now, now + LEASE, room).await? {
-                self.start(row, claim, now);
+            let busy: Vec<LaneKey> = self.busy.values().cloned().collect();
+            let mut lanes: BTreeMap<LaneKey, Vec<(OutboxRow, Claim)>> = BTreeMap::new();
+            for (row, claim) in self.store.claim_outbox(&self.owner, now, now + LEASE, room, &busy).await? {
+                lanes.entry((row.route.clone(), row.recipient.clone())).or_default().push((row, claim));
+            }
+            for (key, rows) in lanes {
+                self.start(key, rows);
             }
         }
         let next_digest = self.config.routes.iter().filter_map(|route| route.next_digest(now)).min();
-        let next_row = self.store.next_delivery_due().await?;
+        let busy: Vec<LaneKey> = self.busy.values().cloned().collect();
+        let next_row = self.store.next_delivery_due(&busy).await?;
         let next = [next_digest, next_row].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
-        // With no room left there is nothing to do before a delivery ends.
+        // With no room left there is nothing to do before a lane ends.
         let earliest =
             if room == 0 { now + SignedDuration::from_secs(1) } else { now + SignedDuration::from_millis(5) };
         Ok((finished, next.clamp(earliest, now + LOOK_AGAIN)))
@@ -92,15 +135,15 @@ impl Notifier {
 
     /// No delivery is running or waiting to be recorded.
     pub fn is_idle(&self) -> bool {
-        self.deliveries.is_empty() && self.finished.is_empty()
+        self.lanes.is_empty() && self.unrecorded.is_empty()
     }
 
-    /// Waits until a delivery is over; for ever when none is running.
+    /// Waits until a lane has come to its end; for ever when none is running.
     pub async fn delivery_finished(&mut self) {
-        if !self.finished.is_empty() {
+        if !self.unrecorded.is_empty() {
             return;
         }
-        match self.deliveries.join_next().await {
+        match self.lanes.join_next_with_id().await {
             Some(joined) => self.collect(joined),
             None => std::future::pending().await,
         }
@@ -108,49 +151,53 @@ impl Notifier {
 
     /// Lets running deliveries end until `expired`, then gives up the rest: they are repeated when their claims run out.
     pub async fn stop(&mut self, now: Timestamp, expired: impl Future<Output = ()>) -> store::Result<usize> {
+        self.stopping.store(true, Ordering::Relaxed);
         tokio::pin!(expired);
         loop {
             tokio::select! {
-                joined = self.deliveries.join_next() => match joined {
+                joined = self.lanes.join_next_with_id() => match joined {
                     Some(joined) => self.collect(joined),
                     None => break,
                 },
                 () = &mut expired => break,
             }
         }
-        self.deliveries.abort_all();
+        self.lanes.abort_all();
         self.record(now).await
     }
 
-    fn collect(&mut self, joined: Result<Delivered, tokio::task::JoinError>) {
+    fn collect(&mut self, joined: Result<(tokio::task::Id, LaneEnd), JoinError>) {
+        let id = match &joined {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        self.busy.remove(&id);
         match joined {
-            Ok(delivered) => self.finished.push(delivered),
-            // The claim runs out and the row is tried again.
+            Ok((_, end)) => {
+                self.finished += end.finished;
+                self.unrecorded.extend(end.unrecorded);
+            }
+            // The claims run out and the rows are tried again.
             Err(error) => tracing::error!("a delivery failed inside newswatch: {error}"),
         }
     }
 
+    /// Records what lanes could not record. Until the store takes it nothing new is sent.
     async fn record(&mut self, now: Timestamp) -> store::Result<usize> {
-        while let Some(joined) = self.deliveries.try_join_next() {
+        while let Some(joined) = self.lanes.try_join_next_with_id() {
             self.collect(joined);
         }
-        if self.finished.is_empty() {
-            return Ok(0);
+        if !self.unrecorded.is_empty() {
+            let attempts = self.unrecorded.iter();
+            let done: Vec<(Id, Claim, Outcome)> =
+                attempts.map(|attempt| (attempt.row.id, attempt.claim.clone(), attempt.outcome.clone())).collect();
+            self.store.finish_deliveries(&done, now).await?;
+            for attempt in self.unrecorded.drain(..) {
+                self.finished += usize::from(attempt.outcome != Outcome::NotTried);
+                report(&attempt.row, &attempt.outcome);
+            }
         }
-        let done: Vec<(Id, Claim, Outcome)> = self
-            .finished
-            .iter()
-            .map(|delivered| {
-                let row = &delivered.row;
-                let outcome = retry::after(row.id, delivered.result.clone(), row.attempts, row.first_due_at(), now);
-                (row.id, delivered.claim.clone(), outcome)
-            })
-            .collect();
-        self.store.finish_deliveries(&done, now).await?;
-        for (delivered, (_, _, outcome)) in self.finished.drain(..).zip(&done) {
-            report(&delivered.row, outcome);
-        }
-        Ok(done.len())
+        Ok(std::mem::take(&mut self.finished))
     }
 
     async fn ensure_digests(&mut self, now: Timestamp) -> store::Result<()> {
@@ -178,7 +225,7 @@ impl Notifier {
     }
 
     /// Since when the recipient is told on the route: digests of earlier times are nobody's duty.
-    async fn duty(&self, (route, recipient): &(String, String), now: Timestamp) -> store::Result<Timestamp> {
+    async fn duty(&self, (route, recipient): &LaneKey, now: Timestamp) -> store::Result<Timestamp> {
         let key = format!("digests of route {route} to {recipient} since");
         if let Some(text) = self.store.noted(&key).await?
             && let Ok(since) = text.parse()
@@ -189,15 +236,46 @@ impl Notifier {
         Ok(now)
     }
 
-    fn start(&mut self, row: OutboxRow, claim: Claim, now: Timestamp) {
-        let (store, config) = (self.store.clone(), self.config.clone());
-        self.deliveries.spawn(async move {
-            let attempt = tokio::time::timeout(ATTEMPT_MAX, deliver(&store, &config, &row, now)).await;
-            let result = attempt.unwrap_or_else(|_| {
-                Err(DeliveryError::Temporary(format!("the channel gave no answer within {} s", ATTEMPT_MAX.as_secs())))
-            });
-            Delivered { row, claim, result }
+    fn start(&mut self, key: LaneKey, rows: Vec<(OutboxRow, Claim)>) {
+        let (store, config, clock) = (self.store.clone(), self.config.clone(), self.clock.clone());
+        let lane = Lane { store, config, clock, stopping: self.stopping.clone() };
+        let task = self.lanes.spawn(async move { lane.run(rows).await });
+        self.busy.insert(task.id(), key);
+    }
+}
+
+impl Lane {
+    /// Delivers rows one after the other and records each result before the next attempt begins.
+    async fn run(&self, rows: Vec<(OutboxRow, Claim)>) -> LaneEnd {
+        let began = Instant::now();
+        let mut end = LaneEnd::default();
+        for (row, claim) in rows {
+            // What the store does not take now would not be recorded as sent either.
+            let goes_on = end.unrecorded.is_empty() && began.elapsed() < LANE_MAX;
+            if !goes_on || self.stopping.load(Ordering::Relaxed) {
+                end.unrecorded.push(Attempt { row, claim, outcome: Outcome::NotTried });
+                continue;
+            }
+            let outcome = self.attempt(&row).await;
+            let done = (row.id, claim, outcome);
+            match self.store.finish_deliveries(std::slice::from_ref(&done), self.clock.now()).await {
+                Ok(()) => {
+                    report(&row, &done.2);
+                    end.finished += 1;
+                }
+                // The loop tries again and says what is wrong.
+                Err(_) => end.unrecorded.push(Attempt { row, claim: done.1, outcome: done.2 }),
+            }
+        }
+        end
+    }
+
+    async fn attempt(&self, row: &OutboxRow) -> Outcome {
+        let attempt = deliver(&self.store, &self.config, row, self.clock.now());
+        let result = tokio::time::timeout(ATTEMPT_MAX, attempt).await.unwrap_or_else(|_| {
+            Err(DeliveryError::Temporary(format!("the channel gave no answer within {} s", ATTEMPT_MAX.as_secs())))
         });
+        retry::after(row.id, result, row.attempts, row.first_due_at(), self.clock.now())
     }
 }
 
@@ -256,6 +334,7 @@ fn report(row: &OutboxRow, outcome: &Outcome) {
     let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
     let kind = row.kind.as_str();
     match outcome {
+        Outcome::NotTried => {}
         Outcome::Sent => {
             tracing::debug!(route = row.route, id = %row.id, "{kind} {} of route {}{to} delivered", row.id, row.route);
         }

@@ -133,6 +133,9 @@ struct Post {
     seed: String,
     clock: Clock,
     taken: Mutex<Vec<(Id, String, Vec<String>)>>,
+    /// The sender is killed before it hears what became of its message.
+    deadly: Mutex<bool>,
+    killed: tokio::sync::Notify,
 }
 
 impl Channel for Post {
@@ -148,12 +151,16 @@ impl Channel for Post {
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Box::pin(async move {
             let now = self.clock.now().as_second().to_string();
-            if pick(&[&self.seed, "post", &now, &message.id.to_string()], 5) == 0 {
-                return Err(DeliveryError::Temporary("451 come back later".into()));
+            let refused = pick(&[&self.seed, "post", &now, &message.id.to_string()], 5) == 0;
+            if !refused {
+                let urls = message.hits.iter().filter_map(|hit| hit.item.url.clone()).collect();
+                self.taken.lock().unwrap().push((message.id, message.route.clone(), urls));
             }
-            let urls = message.hits.iter().filter_map(|hit| hit.item.url.clone()).collect();
-            self.taken.lock().unwrap().push((message.id, message.route.clone(), urls));
-            Ok(())
+            if *self.deadly.lock().unwrap() {
+                self.killed.notify_one();
+                std::future::pending::<()>().await;
+            }
+            if refused { Err(DeliveryError::Temporary("451 come back later".into())) } else { Ok(()) }
         })
     }
 }
@@ -190,7 +197,13 @@ impl World {
         let profile = "name = \"apg\"\nthreshold = 1.0\n[[phrase]]\ntext = \"observer seat\"\nweight = 1.0\n";
         std::fs::write(folder.join("profiles.d/apg.toml"), profile).unwrap();
         let mut config = Config::load(Some(folder)).unwrap();
-        let post = Arc::new(Post { seed: seed.into(), clock: clock.clone(), taken: Mutex::default() });
+        let post = Arc::new(Post {
+            seed: seed.into(),
+            clock: clock.clone(),
+            taken: Mutex::default(),
+            deadly: Mutex::default(),
+            killed: tokio::sync::Notify::new(),
+        });
         config.channels.insert("post".into(), post.clone());
         let web = Arc::new(Web {
             seed: seed.into(),
@@ -217,7 +230,7 @@ impl World {
         Loops {
             poller: Poller::new(visitor, &self.config.sources, &owner),
             matcher: Matcher::new(self.store.clone(), self.config.clone(), &owner).await.unwrap(),
-            notifier: Notifier::new(self.store.clone(), self.config.clone(), &owner),
+            notifier: Notifier::new(self.store.clone(), self.config.clone(), self.clock.clone(), &owner),
         }
     }
 
@@ -239,20 +252,25 @@ impl World {
                 }
             }
             while loops.matcher.step(now).await.unwrap().0.items > 0 {}
-            // Messages delivered, nothing recorded: crash 1 strikes here.
+            // Messages taken, nothing recorded: crash 1 strikes here.
+            *self.post.deadly.lock().unwrap() = fate == 1;
             for round in 0..50 {
                 loops.notifier.step(now).await.unwrap();
+                if fate == 1 {
+                    if !loops.notifier.is_idle() {
+                        self.post.killed.notified().await;
+                    }
+                    *loops = self.boot().await;
+                    break;
+                }
                 if loops.notifier.is_idle() && round > 0 {
                     break;
                 }
                 if !loops.notifier.is_idle() {
                     loops.notifier.delivery_finished().await;
                 }
-                if fate == 1 {
-                    *loops = self.boot().await;
-                    break;
-                }
             }
+            *self.post.deadly.lock().unwrap() = false;
             if fate == 2 {
                 *loops = self.boot().await;
             }

@@ -30,6 +30,8 @@ pub struct Message {
     pub hits: Vec<Hit>,
     /// When the row was made.
     pub created_at: Timestamp,
+    /// Not the first attempt: an earlier one may have been taken without anybody knowing.
+    pub repeated: bool,
 }
 
 /// Why a delivery did not succeed. The outbox decides what follows.

@@ -116,6 +116,7 @@ pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error
         html,
         hits: ingredients.hits,
         created_at: row.first_due_at(),
+        repeated: row.attempts > 1,
     })
 }
 

@@ -150,6 +150,29 @@ async fn insert_digest(tx: &mut Transaction<'static, Any>, window: &DigestRow, n
     insert(tx, &new, now).await
 }
 
+/// The row as it was before it was claimed, for other attempts.
+async fn give_back(tx: &mut Transaction<'static, Any>, id: Id, claim: &Claim) -> Result<()> {
+    sqlx::query(
+        "UPDATE outbox SET lease_owner = '', lease_until = 0, attempts = attempts - 1 \
+         WHERE id = $1 AND lease_owner = $2 AND fence = $3 AND state = 'waiting'",
+    )
+    .bind(id.0)
+    .bind(&claim.owner)
+    .bind(claim.fence)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// "AND (route, recipient) NOT IN (VALUES ($5, $6), ...)", numbered from `first`; nothing for none.
+fn none_of(busy: &[(String, String)], first: usize) -> String {
+    if busy.is_empty() {
+        return String::new();
+    }
+    let pairs: Vec<String> = (0..busy.len()).map(|n| format!("(${}, ${})", first + 2 * n, first + 2 * n + 1)).collect();
+    format!("AND (route, recipient) NOT IN (VALUES {})", pairs.join(", "))
+}
+
 impl Store {
     /// Makes the rows of digests that are due even if nothing was found: an empty digest says that somebody looked.
     pub async fn ensure_digests(&self, rows: &[DigestRow], now: Timestamp) -> Result<()> {
@@ -164,28 +187,30 @@ impl Store {
         Ok(())
     }
 
-    /// Claims due rows, the longest due first. The attempt is counted and the row closed before the attempt is made.
+    /// Claims due rows, the longest due first, none of a route and recipient that is `busy`. The attempt is counted and the row
+    /// closed before the attempt is made.
     pub async fn claim_outbox(
         &self,
         owner: &str,
         now: Timestamp,
         lease_until: Timestamp,
         limit: usize,
+        busy: &[(String, String)],
     ) -> Result<Vec<(OutboxRow, Claim)>> {
         let sql = format!(
             "UPDATE outbox SET lease_owner = $1, lease_until = $2, fence = fence + 1, closed = 1, attempts = attempts + 1, \
              attempted_at = $3 WHERE id IN ( \
-                SELECT id FROM outbox WHERE state = 'waiting' AND due_at <= $3 AND lease_until <= $3 \
+                SELECT id FROM outbox WHERE state = 'waiting' AND due_at <= $3 AND lease_until <= $3 {} \
                 ORDER BY due_at, created_at, id LIMIT $4 {}) RETURNING {COLUMNS}, fence",
+            none_of(busy, 5),
             self.skip_locked()
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(owner)
-            .bind(millis(lease_until))
-            .bind(millis(now))
-            .bind(limit as i64)
-            .fetch_all(&self.writer)
-            .await?;
+        let mut query =
+            sqlx::query(AssertSqlSafe(sql)).bind(owner).bind(millis(lease_until)).bind(millis(now)).bind(limit as i64);
+        for (route, recipient) in busy {
+            query = query.bind(route).bind(recipient);
+        }
+        let rows = query.fetch_all(&self.writer).await?;
         let mut claimed: Vec<(OutboxRow, Claim)> = rows
             .iter()
             .map(|found| (row(found), Claim { owner: owner.to_string(), fence: found.get(COLUMN_COUNT) }))
@@ -199,6 +224,10 @@ impl Store {
         let mut tx = self.begin().await?;
         for (id, claim, outcome) in done {
             let (state, due_at, finished_at, error) = match outcome {
+                Outcome::NotTried => {
+                    give_back(&mut tx, *id, claim).await?;
+                    continue;
+                }
                 Outcome::Sent => ("sent", None, millis(now), ""),
                 Outcome::Again { at, error } => ("waiting", Some(*at), 0, error.as_str()),
                 Outcome::Dead { error } => ("dead", None, millis(now), error.as_str()),
@@ -222,13 +251,17 @@ impl Store {
         Ok(())
     }
 
-    /// When the next waiting row is due.
-    pub async fn next_delivery_due(&self) -> Result<Option<Timestamp>> {
-        let found = sqlx::query(
-            "SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM outbox WHERE state = 'waiting'",
-        )
-        .fetch_one(&self.reader)
-        .await?;
+    /// When the next waiting row is due that is not of a route and recipient that is `busy`.
+    pub async fn next_delivery_due(&self, busy: &[(String, String)]) -> Result<Option<Timestamp>> {
+        let sql = format!(
+            "SELECT min(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM outbox WHERE state = 'waiting' {}",
+            none_of(busy, 1)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (route, recipient) in busy {
+            query = query.bind(route).bind(recipient);
+        }
+        let found = query.fetch_one(&self.reader).await?;
         Ok(found.get::<Option<i64>, _>(0).map(some_time))
     }
 

@@ -121,21 +121,21 @@ async fn an_item_goes_from_source_to_sent_exactly_once() {
         assert_eq!(hits[0].score.to_bits(), (0.1f64 + 0.2).to_bits(), "a stored score is the score, to the last digit");
         assert_eq!(hits[0].reasons[0].term, "북한 \"x\"");
 
-        let due = store.claim_outbox("me", at(43), at(48), 10).await.unwrap();
+        let due = store.claim_outbox("me", at(43), at(48), 10, &[]).await.unwrap();
         assert_eq!(due.len(), 2);
         assert_eq!(due[0].0.attempts, 1, "counted before it is made");
-        assert!(store.claim_outbox("other", at(44), at(49), 10).await.unwrap().is_empty(), "held by a lease");
+        assert!(store.claim_outbox("other", at(44), at(49), 10, &[]).await.unwrap().is_empty(), "held by a lease");
         let (row, claim) = due[0].clone();
         store.finish_deliveries(&[(row.id, claim, Outcome::Sent)], at(45)).await.unwrap();
         // The other one's owner died: its lease runs out, the late owner can finish nothing.
-        let again = store.claim_outbox("other", at(50), at(55), 10).await.unwrap();
+        let again = store.claim_outbox("other", at(50), at(55), 10, &[]).await.unwrap();
         assert_eq!(again.len(), 1);
         let (row, stale) = due[1].clone();
         store.finish_deliveries(&[(row.id, stale, Outcome::Dead { error: "late".into() })], at(51)).await.unwrap();
         let (row, claim) = again[0].clone();
         let later = Outcome::Again { at: at(60), error: "421 busy".into() };
         store.finish_deliveries(&[(row.id, claim, later)], at(52)).await.unwrap();
-        assert_eq!(store.next_delivery_due().await.unwrap(), Some(at(60)));
+        assert_eq!(store.next_delivery_due(&[]).await.unwrap(), Some(at(60)));
         assert_eq!(store.outbox_counts().await.unwrap(), [("sent".to_string(), 1), ("waiting".to_string(), 1)]);
     })
     .await;
@@ -182,7 +182,7 @@ async fn a_digest_takes_hits_until_its_attempt_begins() {
         visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
         score_all(&store, digest, at(2)).await;
         store.ensure_digests(&[window(60)], at(60)).await.unwrap();
-        let due = store.claim_outbox("me", at(60), at(65), 10).await.unwrap();
+        let due = store.claim_outbox("me", at(60), at(65), 10, &[]).await.unwrap();
         assert_eq!(due.len(), 1);
         // Found before the hour, committed after the attempt began: goes into the next digest, is not lost.
         visit(&store, "wire", vec![new_item("wire", "2")], at(60)).await;
@@ -313,11 +313,11 @@ async fn a_discarded_message_stays_discarded() {
             vec![NewDelivery::Alert { id: Id(1), route: "desk".into(), recipient: "me".into(), due_at: at(2) }]
         };
         score_all(&store, alert, at(2)).await;
-        let (row, claim) = store.claim_outbox("me", at(3), at(8), 10).await.unwrap().remove(0);
+        let (row, claim) = store.claim_outbox("me", at(3), at(8), 10, &[]).await.unwrap().remove(0);
         assert!(store.decide_outbox(row.id, false, at(3)).await.unwrap());
         let again = Outcome::Again { at: at(5), error: "451".into() };
         store.finish_deliveries(&[(row.id, claim, again)], at(4)).await.unwrap();
-        assert!(store.claim_outbox("me", at(60), at(65), 10).await.unwrap().is_empty());
+        assert!(store.claim_outbox("me", at(60), at(65), 10, &[]).await.unwrap().is_empty());
     })
     .await;
 }

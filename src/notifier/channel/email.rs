@@ -274,6 +274,7 @@ mod tests {
             html: "<p>text</p>".into(),
             hits: vec![],
             created_at: Timestamp::UNIX_EPOCH,
+            repeated: false,
         };
         let email = Email {
             server: "localhost".into(),

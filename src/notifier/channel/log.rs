@@ -1,9 +1,11 @@
 //! The log channel: one line a hit, with stable keys, made for `tail -f | grep`. Into the process's own log (journald
 //! fields when run by systemd), or into a file.
 
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -16,11 +18,16 @@ use crate::plain;
 /// Target of the log's own events, so that a filter can tell them from the rest.
 pub const TARGET: &str = "newswatch::hit";
 
+/// So much of the file's end is searched for the lines of an earlier attempt.
+const TAIL_BYTES: u64 = 4 << 20;
+
 /// Where the lines go and how they look.
 #[derive(Debug)]
 struct Log {
     json: bool,
     path: Option<PathBuf>,
+    /// One writer at a time: what takes back its own broken write must not cut off another's.
+    writing: Arc<Mutex<()>>,
 }
 
 /// Reads `format` and `path`.
@@ -35,12 +42,12 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
             section.problem("path", format!("`path`: there is no folder {}", folder.display()));
         }
     }
-    Some(Arc::new(Log { json, path }))
+    Some(Arc::new(Log { json, path, writing: Arc::default() }))
 }
 
 /// The channel that is always there: lines of text in the process's own log.
 pub fn to_own_log() -> Arc<dyn Channel> {
-    Arc::new(Log { json: false, path: None })
+    Arc::new(Log { json: false, path: None, writing: Arc::default() })
 }
 
 impl Channel for Log {
@@ -65,9 +72,13 @@ impl Channel for Log {
             match &self.path {
                 Some(path) => {
                     let lines: Vec<String> = message.hits.iter().map(|hit| self.line(message, hit)).collect();
-                    let target = path.clone();
+                    let (target, repeated, writing) = (path.clone(), message.repeated, self.writing.clone());
                     // A file on a slow disk, or a pipe that nobody reads, must not hold up the loops.
-                    let written = tokio::task::spawn_blocking(move || append(&target, &lines)).await;
+                    let written = tokio::task::spawn_blocking(move || {
+                        let _alone = writing.lock().unwrap_or_else(PoisonError::into_inner);
+                        append(&target, &lines, repeated)
+                    });
+                    let written = written.await;
                     let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                     written
                         .map_err(|error| DeliveryError::Temporary(format!("cannot write {}: {error}", path.display())))
@@ -104,21 +115,44 @@ impl Log {
     }
 }
 
-/// The file is synced before the row counts as delivered; a write that breaks off is taken back. What is no file (a pipe, a
+/// The file is synced before the row counts as delivered; a write that breaks off is taken back, and what a crash left of one
+/// gets a line of its own. Lines that a repeated attempt finds in the file are not written again. What is no file (a pipe, a
 /// terminal) is written only.
-fn append(path: &Path, lines: &[String]) -> std::io::Result<()> {
+fn append(path: &Path, lines: &[String], repeated: bool) -> std::io::Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let mut file = std::fs::File::options().create(true).append(true).open(path)?;
+    let mut file = File::options().create(true).append(true).open(path)?;
     let before = file.metadata()?;
-    let text = lines.join("\n") + "\n";
     if !before.is_file() {
-        return file.write_all(text.as_bytes());
+        return file.write_all((lines.join("\n") + "\n").as_bytes());
     }
+    // A file that may be written and not read is taken as it is: better twice than never.
+    let tail = tail(path, before.len(), if repeated { TAIL_BYTES } else { 1 }).unwrap_or_default();
+    let written: BTreeSet<&str> = if repeated { tail.split_inclusive('\n').collect() } else { BTreeSet::new() };
+    let mut text = String::new();
+    if !tail.is_empty() && !tail.ends_with('\n') {
+        text.push('\n');
+    }
+    for line in lines.iter().map(|line| format!("{line}\n")) {
+        if !written.contains(line.as_str()) {
+            text.push_str(&line);
+        }
+    }
+    // Also when nothing is written: the earlier attempt may have ended before the sync.
     file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).inspect_err(|_| {
         let _ = file.set_len(before.len());
     })
+}
+
+/// The last bytes of a file, as text.
+fn tail(path: &Path, length: u64, bytes_max: u64) -> std::io::Result<String> {
+    let start = length.saturating_sub(bytes_max);
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(length - start).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// `hit profile=apg score=0.52/0.15 source=wire id=… url=… title="…" why="…"`.
@@ -218,6 +252,7 @@ mod tests {
             html: String::new(),
             hits: vec![],
             created_at: Timestamp::UNIX_EPOCH,
+            repeated: false,
         };
         assert_eq!(
             text_line(&message, &hit),
@@ -225,10 +260,23 @@ mod tests {
              title=\"a \\\"b\\\" hit profile=fake\" why=\"observer\" message=000000000002"
         );
         assert!(!json_line(&message, &hit).contains('\n'));
+    }
+
+    #[test]
+    fn a_repeat_adds_only_the_lines_that_are_missing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hits.log");
-        append(&path, &["one".into()]).unwrap();
-        append(&path, &["two".into()]).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+        let read = || std::fs::read_to_string(&path).unwrap();
+        append(&path, &["one".into()], false).unwrap();
+        append(&path, &["one".into(), "two".into()], true).unwrap();
+        assert_eq!(read(), "one\ntwo\n");
+        append(&path, &["two".into()], false).unwrap();
+        assert_eq!(read(), "one\ntwo\ntwo\n", "a first attempt is always written");
+        // Killed in the middle of a line: the whole line follows on a line of its own.
+        std::fs::write(&path, "one\nthr").unwrap();
+        append(&path, &["three".into()], true).unwrap();
+        assert_eq!(read(), "one\nthr\nthree\n");
+        append(&path, &["three".into()], true).unwrap();
+        assert_eq!(read(), "one\nthr\nthree\n");
     }
 }
