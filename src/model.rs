@@ -22,7 +22,7 @@ pub struct Id(pub i64);
 impl Id {
     /// The identity of the thing that these parts name. The parts are kept apart: ("a", "bc") is not ("ab", "c").
     pub fn of(parts: &[&str]) -> Id {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
         for part in parts {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part.as_bytes());
@@ -33,11 +33,8 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for group in (0..12).rev() {
-            let digit = (self.0 >> (group * 5)) & 31;
-            write!(f, "{}", ALPHABET[digit as usize] as char)?;
-        }
-        Ok(())
+        let digit = |place: usize| ALPHABET[(self.0 >> ((11 - place) * 5)) as usize & 31];
+        f.write_str(str::from_utf8(&std::array::from_fn::<u8, 12, _>(digit)).unwrap_or_default())
     }
 }
 

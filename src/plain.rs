@@ -13,40 +13,54 @@ fn is_steering(c: char) -> bool {
 /// One line: steering characters become spaces, runs of white space one space, and at most `characters_max` characters
 /// stay (the cut is shown by "…").
 pub fn line(text: &str, characters_max: usize) -> String {
-    let mut out = String::with_capacity(text.len().min(characters_max * 4));
+    let mut out = String::with_capacity(text.len().min(characters_max.saturating_mul(4)));
+    push_line(&mut out, text, characters_max);
+    out
+}
+
+fn push_line(out: &mut String, text: &str, characters_max: usize) {
     let mut count = 0;
     let mut gap = false;
-    let mut characters = text.chars().peekable();
-    while let Some(c) = characters.next() {
-        if c == '\u{9b}' || (c == '\u{1b}' && characters.peek() == Some(&'[')) {
-            skip_control_sequence(&mut characters);
-        }
-        if is_steering(c) || c.is_whitespace() {
-            // A zero-width character separates nothing.
-            gap |= !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}') && count > 0;
-            continue;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        // The common case is copied whole: words of printable ASCII.
+        let word = rest.bytes().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
+        if word == 0 {
+            rest = &rest[c.len_utf8()..];
+            if c == '\u{9b}' || (c == '\u{1b}' && rest.starts_with('[')) {
+                rest = after_control_sequence(rest);
+            }
+            if is_steering(c) || c.is_whitespace() {
+                // A zero-width character separates nothing.
+                gap |= !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}') && count > 0;
+                continue;
+            }
         }
         if count + usize::from(gap) >= characters_max {
-            out.push('…');
-            return out;
+            return out.push('…');
         }
         if gap {
             out.push(' ');
             count += 1;
             gap = false;
         }
-        out.push(c);
-        count += 1;
+        if word == 0 {
+            out.push(c);
+            count += 1;
+            continue;
+        }
+        let fitting = word.min(characters_max - count);
+        out.push_str(&rest[..fitting]);
+        count += fitting;
+        rest = &rest[fitting..];
     }
-    out
 }
 
 /// Leaves out the parameters and the final letter of a terminal's control sequence (ECMA-48 section 5.4), which would stand
 /// there as rubbish when only its first character goes.
-fn skip_control_sequence(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    characters.next_if_eq(&'[');
-    while characters.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
-    characters.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
+fn after_control_sequence(text: &str) -> &str {
+    let text = text.strip_prefix('[').unwrap_or(text).trim_start_matches(|c| matches!(c, '\u{20}'..='\u{3f}'));
+    text.strip_prefix(|c| matches!(c, '\u{40}'..='\u{7e}')).unwrap_or(text)
 }
 
 /// Text of several lines: as [`line`], but line breaks stay (at most one empty line in a row) and at most `bytes_max` bytes
@@ -55,16 +69,18 @@ pub fn text(text: &str, bytes_max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(bytes_max));
     let mut empty = 0;
     for piece in text.split('\n') {
-        let piece = line(piece, usize::MAX / 8);
-        if piece.is_empty() {
+        let before = out.len();
+        if before > 0 {
+            out.push_str(if empty > 0 { "\n\n" } else { "\n" });
+        }
+        let start = out.len();
+        push_line(&mut out, piece, usize::MAX);
+        if out.len() == start {
+            out.truncate(before);
             empty += 1;
             continue;
         }
-        if !out.is_empty() {
-            out.push_str(if empty > 0 { "\n\n" } else { "\n" });
-        }
         empty = 0;
-        out.push_str(&piece);
         if out.len() > bytes_max {
             out.truncate(out.floor_char_boundary(bytes_max));
             break;

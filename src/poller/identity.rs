@@ -28,6 +28,8 @@ pub struct Keys {
     pub primary: String,
     /// Others that mean the same entry; remember them all.
     pub aliases: Vec<String>,
+    /// The identity of the entry's link, as [`link`] gives it.
+    pub link: Option<Id>,
 }
 
 impl Keys {
@@ -62,6 +64,7 @@ pub fn keys(entries: &[Entry]) -> Vec<Keys> {
             primary.clone()
         },
         aliases: mark.aliases(),
+        link: mark.link_id,
     };
     marks.iter().map(chosen).collect()
 }
@@ -74,6 +77,7 @@ struct Marks<'a> {
     guid: &'a str,
     /// Canonical and without scheme: many sites change it back and forth.
     link: String,
+    link_id: Option<Id>,
     title: &'a str,
     text: &'a str,
     date: String,
@@ -83,7 +87,9 @@ struct Marks<'a> {
 
 impl<'a> Marks<'a> {
     fn of(entry: &'a Entry) -> Marks<'a> {
-        let link = entry.url.as_deref().map(canonical).unwrap_or_default();
+        let link = entry.url.as_deref().map(canonical);
+        let link_id = link.as_deref().map(|link| Id::of(&["link", link]));
+        let link = link.unwrap_or_default();
         let text = [&entry.content, &entry.summary]
             .into_iter()
             .map(|text| text.trim())
@@ -93,6 +99,7 @@ impl<'a> Marks<'a> {
         Marks {
             guid: entry.guid.trim(),
             link: link.split_once("://").map_or(link.as_str(), |(_, rest)| rest).to_string(),
+            link_id,
             title: entry.title.trim(),
             text,
             date: date.map(|date| date.to_string()).unwrap_or_default(),

@@ -19,7 +19,7 @@ use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::fetch::{Fetch, Request, Response, Validators};
-use super::identity;
+use super::identity::{self, Keys};
 use super::outcome::{self, Failure};
 use super::read::bot_check;
 use super::schedule::{self, Bounds, Visited};
@@ -246,7 +246,7 @@ impl Visitor {
         // A source of which nothing was ever stored has no known items: the first cycle over many sources asks nothing.
         let is_fresh = state.items == 0;
         let known = if is_fresh { BTreeMap::new() } else { self.store.known_items(&all).await? };
-        let links = self.distinctive_links(source, entries);
+        let links = self.distinctive_links(source, &keys);
         let mut met = BTreeSet::new();
         for (entry, keys) in entries.iter().zip(keys) {
             let own = id(&keys.primary);
@@ -256,7 +256,7 @@ impl Visitor {
             let aliases: Vec<Id> = keys.aliases.iter().map(|alias| id(alias)).collect();
             match known.get(&own) {
                 Some(known) => {
-                    let mut new = self.item(source, &reading.language, entry, keys.primary, backlog, now);
+                    let mut new = self.item(source, &reading.language, entry, keys, backlog, now);
                     // The words may come under a mark that is an alias: the item they belong to is the stored one.
                     new.item.id = known.id;
                     new.aliases = aliases;
@@ -266,7 +266,7 @@ impl Visitor {
                 }
                 None if aliases.iter().any(|alias| known.contains_key(alias)) => {}
                 None => {
-                    let mut new = self.item(source, &reading.language, entry, keys.primary, backlog, now);
+                    let mut new = self.item(source, &reading.language, entry, keys, backlog, now);
                     new.aliases = aliases;
                     result.new_items.push(new);
                 }
@@ -285,10 +285,10 @@ impl Visitor {
     }
 
     /// The links that stand for one entry only: not the source's own page, and not the link of two entries.
-    fn distinctive_links(&self, source: &SourceConfig, entries: &[Entry]) -> BTreeSet<Id> {
+    fn distinctive_links(&self, source: &SourceConfig, keys: &[Keys]) -> BTreeSet<Id> {
         let mut counts: BTreeMap<Id, usize> = BTreeMap::new();
-        for url in entries.iter().filter_map(|entry| entry.url.as_deref()) {
-            *counts.entry(identity::link(url)).or_default() += 1;
+        for link in keys.iter().filter_map(|keys| keys.link) {
+            *counts.entry(link).or_default() += 1;
         }
         counts.remove(&identity::link(source.url.as_str()));
         counts.into_iter().filter(|(_, count)| *count == 1).map(|(link, _)| link).collect()
@@ -299,24 +299,24 @@ impl Visitor {
         source: &SourceConfig,
         feed_language: &Option<String>,
         entry: &Entry,
-        key: String,
+        keys: Keys,
         backlog: bool,
         now: Timestamp,
     ) -> NewItem {
-        let id = Id::of(&[&source.name, &key]);
+        let id = Id::of(&[&source.name, &keys.primary]);
         let limit = self.settings.text_bytes_max;
         let title = plain::line(&entry.title, 1_000);
         let summary = plain::text(&entry.summary, limit);
         let content = plain::text(&entry.content, limit);
         let text_hash = xxh3_64(format!("{title}\0{summary}\0{content}").as_bytes()) as i64;
-        let link = entry.url.as_deref().map_or(id, identity::link);
+        let link = keys.link.unwrap_or(id);
         let story = Id::of(&["story by link", &link.to_string()]);
         let language = source.language.as_ref().or(entry.language.as_ref()).or(feed_language.as_ref());
         let wanted = source.article && entry.url.is_some();
         let item = Item {
             id,
             source: source.name.clone(),
-            key,
+            key: keys.primary,
             url: entry.url.as_ref().map(|url| plain::line(url, 4_000)),
             title,
             summary,
