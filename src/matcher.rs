@@ -1,7 +1,7 @@
 //! Loop 2: unscored items → hits and outbox rows.
 //!
-//! [`Matcher::step`] claims a batch of items that no profile has seen, scores each against all profiles in one pass, and commits the
-//! hits, the outbox rows they ask for, and the batch's document frequencies in one transaction.
+//! [`Matcher::step`] claims a batch of items that no profile has seen, reads them part by part, scores each against all profiles in
+//! one pass, and commits the hits, the outbox rows they ask for, and the batch's document frequencies in one transaction.
 
 pub mod fold;
 pub mod frequency;
@@ -29,8 +29,10 @@ use crate::store::{self, Store};
 
 /// A claim is held so long; scoring a batch takes a fraction of a second.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
-/// Items scored and committed together.
-const BATCH_MAX: usize = 1_000;
+/// Items claimed and committed together: while sources are read each transaction waits for theirs, so few large ones keep up.
+const BATCH_MAX: usize = 4_000;
+/// Items whose texts are in memory together.
+const PART_MAX: usize = 500;
 /// Terms remembered with their frequencies; the rarest go first. About 10 MB.
 const TERMS_MAX: usize = 400_000;
 /// The store is asked again after this long even if nobody signalled new items.
@@ -90,24 +92,31 @@ impl Matcher {
 
     /// Scores one batch. Answers what was done and when to call again at the latest.
     pub async fn step(&mut self, now: Timestamp) -> anyhow::Result<(Progress, Timestamp)> {
-        let batch = self.store.claim_unscored(&self.owner, now, now + LEASE, BATCH_MAX).await?;
-        if batch.is_empty() {
-            return Ok((Progress::default(), now + LOOK_AGAIN));
+        let claims = self.store.claim_unscored(&self.owner, now, now + LEASE, BATCH_MAX).await?;
+        let Some((first, claim)) = claims.first() else { return Ok((Progress::default(), now + LOOK_AGAIN)) };
+        let fence = claim.fence.to_string();
+        let id = Id::of(&["frequencies", &self.owner, &first.to_string(), &fence, &now.to_string()]);
+        let items = claims.len();
+        let mut result = MatchResult::default();
+        let mut counted = Frequencies::new();
+        for part in claims.chunks(PART_MAX) {
+            let part = Arc::new(self.store.unscored_items(part).await?);
+            let mut engine = match self.engine.take() {
+                Some(engine) => engine,
+                None => self.build().await?,
+            };
+            let shared = part.clone();
+            let work = tokio::task::spawn_blocking(move || {
+                let scores = engine.score(&shared, &mut counted);
+                (engine, scores, counted)
+            });
+            let (engine, scores, so_far) = work.await?;
+            self.engine = Some(engine);
+            counted = so_far;
+            self.add_hits(&mut result, &part, scores, now);
         }
-        let mut engine = match self.engine.take() {
-            Some(engine) => engine,
-            None => self.build().await?,
-        };
-        let items = batch.len();
-        let batch = Arc::new(batch);
-        let shared = batch.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            let scored = engine.score(&shared);
-            (engine, scored)
-        });
-        let (engine, (scores, counted)) = work.await?;
-        self.engine = Some(engine);
-        let result = self.result(&batch, scores, counted, now);
+        result.scored = claims;
+        result.frequencies = Some((id.0, counted.encode()));
         let hits = self.store.commit_matches(&result).await?;
         let backlog = result.hits.iter().filter(|new| new.hit.item.backlog).count();
         if backlog > 0 {
@@ -119,9 +128,8 @@ impl Matcher {
         Ok((Progress { items, hits }, now))
     }
 
-    fn result(&self, batch: &[UnscoredItem], scores: Vec<Vec<Score>>, counted: Vec<u8>, now: Timestamp) -> MatchResult {
-        let mut result = MatchResult::default();
-        for (unscored, scores) in batch.iter().zip(scores) {
+    fn add_hits(&self, result: &mut MatchResult, part: &[UnscoredItem], scores: Vec<Vec<Score>>, now: Timestamp) {
+        for (unscored, scores) in part.iter().zip(scores) {
             for score in scores.into_iter().filter(|score| score.hit) {
                 let deliveries = if unscored.item.backlog {
                     Vec::new()
@@ -133,18 +141,6 @@ impl Matcher {
                 result.hits.push(NewHit { hit, story: unscored.story, deliveries });
             }
         }
-        result.scored = batch.iter().map(|unscored| (unscored.item.id, unscored.claim.clone())).collect();
-        if let Some(first) = batch.first() {
-            let id = Id::of(&[
-                "frequencies",
-                &self.owner,
-                &first.item.id.to_string(),
-                &first.claim.fence.to_string(),
-                &now.to_string(),
-            ]);
-            result.frequencies = Some((id.0, counted));
-        }
-        result
     }
 
     fn hit(&self, item: Item, score: Score, now: Timestamp) -> Hit {
@@ -174,11 +170,11 @@ impl Matcher {
 }
 
 impl Engine {
-    /// The scores of each item, and the encoded frequencies of the batch.
-    fn score(&mut self, batch: &[UnscoredItem]) -> (Vec<Vec<Score>>, Vec<u8>) {
+    /// The scores of each item; adds what occurs in them to the frequencies of the batch.
+    fn score(&mut self, part: &[UnscoredItem], batch: &mut Frequencies) -> Vec<Vec<Score>> {
         let mut counted = Frequencies::new();
-        let mut scores = Vec::with_capacity(batch.len());
-        for unscored in batch {
+        let mut scores = Vec::with_capacity(part.len());
+        for unscored in part {
             let item = &unscored.item;
             // A text that makes scoring fail costs its own score, never that of the others.
             let scored = std::panic::catch_unwind(AssertUnwindSafe(|| {
@@ -199,6 +195,7 @@ impl Engine {
             }));
         }
         self.frequencies.merge(&counted);
+        batch.merge(&counted);
         if self.frequencies.terms() > TERMS_MAX * 2 {
             self.frequencies.prune(TERMS_MAX);
         }
@@ -207,7 +204,7 @@ impl Engine {
             self.scorer.refresh(&self.frequencies);
             self.refreshed_at = self.frequencies.documents();
         }
-        (scores, counted.encode())
+        scores
     }
 }
 

@@ -37,6 +37,8 @@ use visit::Visitor;
 const LEASE: SignedDuration = SignedDuration::from_mins(15);
 /// A claimed source that waited so long for its host is left: its claim runs out and it is claimed anew.
 const QUEUE_WAIT_MAX: SignedDuration = SignedDuration::from_mins(8);
+/// For each place in flight, so many sources are claimed ahead at most: visits go on while a commit lasts.
+const AHEAD_MAX: usize = 8;
 /// Sources of one host claimed together: enough to keep it busy, few enough to leave room for other hosts.
 const PER_HOST_MAX: usize = 4;
 /// The store is asked again after this long even if it said that nothing is due sooner: another process may have changed it.
@@ -196,7 +198,7 @@ impl Poller {
 
     /// Asks the store to commit and to claim, if there is anything and it is not at work yet.
     fn begin_exchange(&mut self, now: Timestamp) {
-        let claims = self.waiting.len() < self.in_flight_max && now >= self.claim_at;
+        let claims = self.waiting.len() < self.in_flight_max * AHEAD_MAX / 2 && now >= self.claim_at;
         if self.finished.is_empty() && !claims && !self.network_is_back
             || !self.exchange.is_empty()
             || self.exchanged.is_some()
@@ -206,7 +208,7 @@ impl Poller {
         let exchange = Exchange {
             store: self.visitor.store.clone(),
             finished: std::mem::take(&mut self.finished),
-            claim: claims.then(|| (self.owner.clone(), self.in_flight_max * 4)),
+            claim: claims.then(|| (self.owner.clone(), self.in_flight_max * AHEAD_MAX / 2)),
             network_is_back: std::mem::take(&mut self.network_is_back).then_some(self.visitor.settings.interval),
             now,
         };

@@ -171,14 +171,19 @@ async fn leave_queue(tx: &mut Transaction<'static, Any>, scored: &[(Id, Claim)])
     let mut finished = BTreeSet::new();
     for group in scored.chunks(GROUP) {
         // The last group is filled up with its own last row: one statement serves every length.
+        // Without the list of identities SQLite would compare the whole queue with the claims.
         let sql = format!(
-            "DELETE FROM unscored WHERE (item_id, lease_owner, fence) IN (VALUES {}) RETURNING item_id",
-            placeholders(engine_of(tx), GROUP, 3)
+            "DELETE FROM unscored WHERE (item_id, lease_owner, fence) IN (VALUES {}) AND item_id IN {} RETURNING item_id",
+            placeholders(engine_of(tx), 1, GROUP, 3),
+            placeholders(engine_of(tx), 1 + GROUP * 3, 1, GROUP)
         );
+        let filled = || (0..GROUP).filter_map(|index| group.get(index).or(group.last()));
         let mut query = sqlx::query(AssertSqlSafe(sql));
-        for index in 0..GROUP {
-            let Some((id, claim)) = group.get(index).or(group.last()) else { break };
+        for (id, claim) in filled() {
             query = query.bind(id.0).bind(claim.owner.clone()).bind(claim.fence);
+        }
+        for (id, _) in filled() {
+            query = query.bind(id.0);
         }
         finished.extend(query.fetch_all(&mut **tx).await?.iter().map(|row| Id(row.get(0))));
     }

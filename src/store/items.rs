@@ -117,8 +117,10 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
 }
 
 async fn remember_aliases(tx: &mut Transaction<'static, Any>, items: &[&NewItem]) -> Result<()> {
-    let aliases: Vec<(Id, Id)> =
+    let mut aliases: Vec<(Id, Id)> =
         items.iter().flat_map(|new| new.aliases.iter().map(|alias| (*alias, new.item.id))).collect();
+    // In the order of the index neighbours are written together.
+    aliases.sort_by_key(|(alias, _)| *alias);
     let (head, tail) = ("INSERT INTO aliases (id, item_id)", "ON CONFLICT (id) DO NOTHING");
     write_rows(tx, head, tail, 2, &aliases, |query, (alias, item)| query.bind(alias.0).bind(item.0)).await?;
     Ok(())
@@ -127,12 +129,14 @@ async fn remember_aliases(tx: &mut Transaction<'static, Any>, items: &[&NewItem]
 /// Puts items into the matcher's queue. For an item that is being scored while its text changes the fence rises, so that the
 /// score of the old text does not count.
 async fn queue(tx: &mut Transaction<'static, Any>, items: &[Id], now: Timestamp) -> Result<()> {
+    let mut items = items.to_vec();
+    items.sort_unstable();
     write_rows(
         tx,
         "INSERT INTO unscored (item_id, queued_at, lease_owner, lease_until, fence)",
         "ON CONFLICT (item_id) DO UPDATE SET lease_until = 0, fence = unscored.fence + 1",
         5,
-        items,
+        &items,
         |query, id| query.bind(id.0).bind(millis(now)).bind("").bind(0i64).bind(0i64),
     )
     .await?;
@@ -215,41 +219,42 @@ impl Store {
         Ok(rows.iter().map(item).collect())
     }
 
-    /// Claims items that no profile has seen, in the order they were stored.
+    /// Claims items that no profile has seen, those first that were stored first.
     pub async fn claim_unscored(
         &self,
         owner: &str,
         now: Timestamp,
         lease_until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<UnscoredItem>> {
+    ) -> Result<Vec<(Id, Claim)>> {
         let sql = format!(
             "UPDATE unscored SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE item_id IN ( \
              SELECT item_id FROM unscored WHERE lease_until <= $3 ORDER BY queued_at, item_id LIMIT $4 {}) \
              RETURNING item_id, fence",
             self.skip_locked()
         );
-        let claimed: BTreeMap<i64, i64> = sqlx::query(AssertSqlSafe(sql))
+        let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(owner)
             .bind(millis(lease_until))
             .bind(millis(now))
             .bind(limit as i64)
             .fetch_all(&self.writer)
-            .await?
-            .iter()
-            .map(|row| (row.get(0), row.get(1)))
-            .collect();
-        let keys: Vec<i64> = claimed.keys().copied().collect();
+            .await?;
+        let claim = |row: &AnyRow| Claim { owner: owner.to_string(), fence: row.get(1) };
+        let mut claimed: Vec<(Id, Claim)> = rows.iter().map(|row| (Id(row.get(0)), claim(row))).collect();
+        claimed.sort_by_key(|(id, _)| *id);
+        Ok(claimed)
+    }
+
+    /// The items of these claims.
+    pub async fn unscored_items(&self, claims: &[(Id, Claim)]) -> Result<Vec<UnscoredItem>> {
+        let keys: Vec<i64> = claims.iter().map(|(id, _)| id.0).collect();
         let head = format!("SELECT {COLUMNS}, i.story_id FROM items i WHERE i.id");
         let rows = read_by_keys(self, &head, "", &keys).await?;
-        let mut items: BTreeMap<i64, UnscoredItem> = BTreeMap::new();
-        for row in &rows {
-            let item = item(row);
-            let fence = claimed.get(&item.id.0).copied().unwrap_or_default();
-            let claim = Claim { owner: owner.to_string(), fence };
-            items.insert(item.id.0, UnscoredItem { item, story: Id(row.get(COLUMN_COUNT)), claim });
-        }
-        Ok(items.into_values().collect())
+        let items =
+            rows.iter().map(|row| (Id(row.get(0)), UnscoredItem { item: item(row), story: Id(row.get(COLUMN_COUNT)) }));
+        // By identity: one place for each, in the same order everywhere.
+        Ok(items.collect::<BTreeMap<Id, UnscoredItem>>().into_values().collect())
     }
 
     /// How many items wait for the matcher.
@@ -306,6 +311,4 @@ pub struct UnscoredItem {
     pub item: Item,
     /// The story it belongs to.
     pub story: Id,
-    /// The claim on its place in the queue.
-    pub claim: Claim,
 }

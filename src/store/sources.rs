@@ -371,7 +371,7 @@ async fn finish(tx: &mut Transaction<'static, Any>, visits: &[VisitResult]) -> R
              moved_proofs = v.column20, pace = v.column21, validators_url = v.column22, lease_owner = '', lease_until = 0 \
              FROM (VALUES {}) AS v WHERE sources.name = v.column1 AND sources.lease_owner = v.column2 \
              AND sources.fence = v.column3 RETURNING name, fence",
-            placeholders(engine_of(tx), group.len(), 22)
+            placeholders(engine_of(tx), 1, group.len(), 22)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for VisitResult { claim, state, new_items, .. } in group {

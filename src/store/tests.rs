@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::{SignedDuration, Timestamp};
 
 use super::hits::{HitFilter, MatchResult, NewHit};
-use super::items::NewItem;
-use super::sources::{ConfiguredSource, VisitResult};
+use super::items::{NewItem, UnscoredItem};
+use super::sources::{Claim, ConfiguredSource, VisitResult};
 use super::*;
 use crate::model::{ArticleState, DigestRow, Health, Hit, Id, Item, NewDelivery, Outcome, Reason};
 
@@ -79,11 +79,24 @@ async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestam
     store.commit_visits(&[result], now).await.unwrap()
 }
 
+/// Items with the claims on them.
+async fn claim_unscored(
+    store: &Store,
+    owner: &str,
+    now: Timestamp,
+    lease_until: Timestamp,
+    limit: usize,
+) -> Vec<(UnscoredItem, Claim)> {
+    let claims = store.claim_unscored(owner, now, lease_until, limit).await.unwrap();
+    let items = store.unscored_items(&claims).await.unwrap();
+    items.into_iter().zip(claims.into_iter().map(|(_, claim)| claim)).collect()
+}
+
 async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>, now: Timestamp) -> u64 {
-    let claimed = store.claim_unscored("me", now, now + SignedDuration::from_mins(5), 1000).await.unwrap();
+    let claimed = claim_unscored(store, "me", now, now + SignedDuration::from_mins(5), 1000).await;
     let mut result = MatchResult::default();
-    for unscored in claimed {
-        result.scored.push((unscored.item.id, unscored.claim));
+    for (unscored, claim) in claimed {
+        result.scored.push((unscored.item.id, claim));
         let hit = Hit {
             profile: "apg".into(),
             profile_version: 3,
@@ -199,7 +212,7 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
     on_each_engine(async |store| {
         store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
         visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
-        let claimed = store.claim_unscored("me", at(2), at(7), 10).await.unwrap();
+        let claimed = claim_unscored(&store, "me", at(2), at(7), 10).await;
         let mut changed = new_item("wire", "1");
         changed.item.summary = "now on topic".into();
         let due = store.claim_sources("me", at(40), at(45), 10, 1).await.unwrap().remove(0);
@@ -212,11 +225,11 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
             articles: vec![],
         };
         store.commit_visits(&[edit], at(41)).await.unwrap();
-        let scored = claimed.into_iter().map(|unscored| (unscored.item.id, unscored.claim)).collect();
+        let scored = claimed.into_iter().map(|(unscored, claim)| (unscored.item.id, claim)).collect();
         store.commit_matches(&MatchResult { scored, ..MatchResult::default() }).await.unwrap();
-        let again = store.claim_unscored("me", at(42), at(47), 10).await.unwrap();
+        let again = claim_unscored(&store, "me", at(42), at(47), 10).await;
         assert_eq!(again.len(), 1);
-        assert_eq!(again[0].item.summary, "now on topic");
+        assert_eq!(again[0].0.item.summary, "now on topic");
     })
     .await;
 }
@@ -254,8 +267,8 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
             vec![alert, NewDelivery::Digest { windows: vec![window.clone()] }]
         };
         visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
-        let claimed = store.claim_unscored("me", at(2), at(7), 10).await.unwrap().remove(0);
-        let hit = |profile: &str, unscored: &super::items::UnscoredItem| NewHit {
+        let claimed = claim_unscored(&store, "me", at(2), at(7), 10).await.remove(0);
+        let hit = |profile: &str, unscored: &UnscoredItem| NewHit {
             hit: Hit {
                 item: unscored.item.clone(),
                 profile: profile.into(),
@@ -269,13 +282,13 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
             deliveries: deliveries(),
         };
         // One item with two profiles is one alert about both.
-        let hits = vec![hit("apg", &claimed), hit("panel", &claimed)];
-        let scored = vec![(claimed.item.id, claimed.claim.clone())];
+        let hits = vec![hit("apg", &claimed.0), hit("panel", &claimed.0)];
+        let scored = vec![(claimed.0.item.id, claimed.1.clone())];
         store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap();
         visit(&store, "paper", vec![copy], at(40)).await;
-        let claimed = store.claim_unscored("me", at(41), at(46), 10).await.unwrap().remove(0);
-        let hits = vec![hit("apg", &claimed)];
-        let scored = vec![(claimed.item.id, claimed.claim.clone())];
+        let claimed = claim_unscored(&store, "me", at(41), at(46), 10).await.remove(0);
+        let hits = vec![hit("apg", &claimed.0)];
+        let scored = vec![(claimed.0.item.id, claimed.1.clone())];
         assert_eq!(store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap(), 1);
         for id in [Id(1), Id(60)] {
             let told = store.hits_of_delivery(id, 10).await.unwrap();
