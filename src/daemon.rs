@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::matcher::Matcher;
 use crate::notifier::Notifier;
-use crate::poller::http::Http;
+use crate::poller::http::{Hosts, Http};
 use crate::poller::visit::Visitor;
 use crate::poller::{self, Poller};
 use crate::store::{Durability, Store};
@@ -77,6 +77,8 @@ struct Shared {
     matcher: Arc<Notify>,
     notifier: Arc<Notify>,
     config: watch::Receiver<Arc<Config>>,
+    /// What the network's edge knows of the hosts, across reloads.
+    hosts: Arc<Hosts>,
     /// When the program began. Not the clock's time: a clock that jumps and a machine that slept are no standstill.
     began: Instant,
     /// When each loop last came round, in milliseconds since then.
@@ -106,6 +108,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         matcher: Arc::default(),
         notifier: Arc::default(),
         config: config_receiver,
+        hosts: Arc::default(),
         began: Instant::now(),
         rounds: Arc::default(),
         backlog: options.backlog,
@@ -146,10 +149,13 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
 
 fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Visitor> {
     Ok(Visitor::new(
-        Arc::new(Http::new(&config.fetch)?.with_store(store.clone(), shared.clock.clone())),
+        Arc::new(
+            Http::new(&config.fetch)?.with_store(store.clone(), shared.clock.clone()).with_hosts(shared.hosts.clone()),
+        ),
         store.clone(),
         Arc::new(config.fetch.clone()),
         shared.backlog,
+        shared.clock.clone(),
     ))
 }
 

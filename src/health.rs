@@ -1,9 +1,9 @@
 //! How the sources do, and what a digest may say about what was looked at. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::model::SourceState;
+use crate::model::{Health, SourceState};
 
 /// What was looked at in a window of time. The four counts of sources add up to `sources`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -63,6 +63,11 @@ pub fn coverage(sources: &[SourceState], items: i64, from: Timestamp, to: Timest
     coverage
 }
 
+/// A source that is due for so long is not asked.
+const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(6);
+/// No rule puts a visit off for longer, unless the configuration says so; a clock that was wrong may have.
+const DUE_WITHIN: SignedDuration = SignedDuration::from_hours(21 * 24);
+
 /// How the whole does, for `newswatch status` and its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -110,6 +115,21 @@ pub fn overall(
             format!("{failing} of {} sources cannot be read (newswatch source list --failing)", sources.len()),
         );
     }
+    // A source that nobody asks shows no error: it must not pass for a quiet one.
+    let late = |source: &&SourceState| {
+        !source.paused
+            && source.health != Health::Retired
+            && (now.duration_since(source.next_at) > OVERDUE_AFTER || source.next_at.duration_since(now) > DUE_WITHIN)
+    };
+    let late = sources.iter().filter(late).count();
+    if late > 0 {
+        note(
+            Overall::Degraded,
+            format!(
+                "{late} sources are not asked when they should be: overdue by hours, or not due for weeks (newswatch source list)"
+            ),
+        );
+    }
     if dead_deliveries > 0 {
         note(
             Overall::Degraded,
@@ -128,7 +148,6 @@ pub fn overall(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Health;
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap()
@@ -188,6 +207,13 @@ mod tests {
         assert_eq!(overall(&fine, 1, 0, Some(at(0)), at(0)).0, Overall::Degraded);
         let failing = [source("a", Health::Failing, None)];
         assert_eq!(overall(&failing, 0, 0, Some(at(0)), at(0)).0, Overall::Broken);
+        let mut forgotten = source("a", Health::Fine, Some(0));
+        for (hours, expected) in
+            [(-7, Overall::Degraded), (-5, Overall::Fine), (24, Overall::Fine), (30 * 24, Overall::Degraded)]
+        {
+            forgotten.next_at = at(hours);
+            assert_eq!(overall(std::slice::from_ref(&forgotten), 0, 0, Some(at(0)), at(0)).0, expected, "{hours}");
+        }
         let mixed = [source("a", Health::Failing, None), source("b", Health::Fine, Some(0))];
         assert_eq!(overall(&mixed, 0, 0, Some(at(0)), at(0)).0, Overall::Degraded);
     }

@@ -27,14 +27,16 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::config::SourceConfig;
+use crate::model::Id;
+use crate::model::SourceState;
 use crate::store;
-use crate::store::sources::{ConfiguredSource, VisitResult};
+use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
 use exchange::{Exchange, Exchanged, Waiting, or_nothing};
 use report::{Outage, report};
 use visit::Visitor;
 
 /// A claim is held so long; a visit is much shorter, so only a dead or stopped watcher loses one.
-const LEASE: SignedDuration = SignedDuration::from_mins(15);
+const LEASE: SignedDuration = SignedDuration::from_mins(20);
 /// A claimed source that waited so long for its host is left: its claim runs out and it is claimed anew.
 const QUEUE_WAIT_MAX: SignedDuration = SignedDuration::from_mins(8);
 /// For each place in flight, so many sources are claimed ahead at most: visits go on while a commit lasts.
@@ -53,8 +55,8 @@ pub struct Poller {
     waiting: VecDeque<Waiting>,
     busy_hosts: BTreeSet<String>,
     visits: JoinSet<store::Result<VisitResult>>,
-    /// Which source and host a visit belongs to, also when it panicked.
-    visiting: HashMap<tokio::task::Id, (String, String)>,
+    /// What a visit began with: needed when it panicked.
+    visiting: HashMap<tokio::task::Id, (SourceState, Claim)>,
     finished: Vec<VisitResult>,
     /// The running exchange with the store: one at a time, and it ends with the poller.
     exchange: JoinSet<Exchanged>,
@@ -64,7 +66,8 @@ pub struct Poller {
     in_trouble: bool,
     claim_at: Timestamp,
     outage: Outage,
-    network_is_back: bool,
+    /// The network is there again, which was down since then.
+    network_is_back: Option<Timestamp>,
 }
 
 /// What a step did.
@@ -94,7 +97,7 @@ impl Poller {
             in_trouble: false,
             claim_at: Timestamp::MIN,
             outage: Outage::default(),
-            network_is_back: false,
+            network_is_back: None,
         }
     }
 
@@ -186,20 +189,27 @@ impl Poller {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let (name, host) = self.visiting.remove(&id).unwrap_or_default();
-        self.busy_hosts.remove(&host);
+        let Some((state, claim)) = self.visiting.remove(&id) else { return };
+        self.busy_hosts.remove(&state.host);
+        let name = state.name.clone();
         match joined {
             Ok((_, Ok(result))) => self.finished.push(result),
-            // The claim runs out and the source is asked again: a failing store or a fault of ours costs one visit.
+            // The claim runs out and the source is asked again: a failing store costs one visit.
             Ok((_, Err(error))) => tracing::error!(source = name, "visit of {name} could not be finished: {error}"),
-            Err(error) => tracing::error!(source = name, "visit of {name} failed inside newswatch: {error}"),
+            Err(error) if error.is_panic() => {
+                tracing::error!(source = name, "visit of {name} failed inside newswatch: {error}");
+                if let Some(source) = self.sources.get(&name) {
+                    self.finished.push(self.visitor.failed_inside(source, state, claim));
+                }
+            }
+            Err(_) => {}
         }
     }
 
     /// Asks the store to commit and to claim, if there is anything and it is not at work yet.
     fn begin_exchange(&mut self, now: Timestamp) {
         let claims = self.waiting.len() < self.in_flight_max * AHEAD_MAX / 2 && now >= self.claim_at;
-        if self.finished.is_empty() && !claims && !self.network_is_back
+        if self.finished.is_empty() && !claims && self.network_is_back.is_none()
             || !self.exchange.is_empty()
             || self.exchanged.is_some()
         {
@@ -209,7 +219,8 @@ impl Poller {
             store: self.visitor.store.clone(),
             finished: std::mem::take(&mut self.finished),
             claim: claims.then(|| (self.owner.clone(), self.in_flight_max * AHEAD_MAX / 2)),
-            network_is_back: std::mem::take(&mut self.network_is_back).then_some(self.visitor.settings.interval),
+            network_is_back: self.network_is_back.take(),
+            interval: self.visitor.settings.interval,
             now,
         };
         if claims {
@@ -234,7 +245,7 @@ impl Poller {
         // Whoever wants a claim sooner meanwhile gets it.
         self.claim_at = self.claim_at.min(exchanged.claim_at);
         self.in_trouble = exchanged.failed.is_some();
-        self.network_is_back |= exchanged.network_is_back;
+        self.network_is_back = self.network_is_back.or(exchanged.network_is_back);
         let first_contacts = exchanged.committed.iter().filter(|result| result.is_first_contact()).count();
         if first_contacts > 0 {
             tracing::info!(
@@ -242,7 +253,7 @@ impl Poller {
             );
         }
         for result in &exchanged.committed {
-            self.network_is_back |= self.outage.ends_with(&result.state);
+            self.network_is_back = self.network_is_back.or(self.outage.ends_with(result));
             report(result, self.outage.known, &self.sources);
         }
         let progress = Progress { visits: exchanged.committed.len(), items: exchanged.items };
@@ -261,12 +272,11 @@ impl Poller {
                 kept.push_back(waiting);
                 continue;
             }
-            let (name, host) = (waiting.state.name.clone(), waiting.state.host.clone());
-            self.busy_hosts.insert(host.clone());
+            self.busy_hosts.insert(waiting.state.host.clone());
             let visitor = self.visitor.clone();
-            let task =
-                self.visits.spawn(async move { visitor.visit(&source, waiting.state, waiting.claim, now).await });
-            self.visiting.insert(task.id(), (name, host));
+            let began_with = (waiting.state.clone(), waiting.claim.clone());
+            let task = self.visits.spawn(async move { visitor.visit(&source, waiting.state, waiting.claim).await });
+            self.visiting.insert(task.id(), began_with);
         }
         self.waiting = kept;
     }
@@ -289,6 +299,8 @@ pub fn configured(
             name: source.name.clone(),
             url: source.url.to_string(),
             kind: source.reader.kind().to_string(),
+            reader: Id::of(&[&format!("{:?} {} {}", source.reader, settings.entries_max, settings.text_bytes_max)])
+                .to_string(),
             host: source.url.host_str().unwrap_or_default().to_ascii_lowercase(),
             first_at: schedule::first_visit(&source.name, &visit::bounds(settings, source), now),
         })

@@ -179,3 +179,48 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
+
+#[test]
+fn old_rules_go_on_while_robots_txt_fails_and_its_site_is_not_pressed() {
+    let web = Web::start();
+    web.put("/robots.txt", page("text/plain", "User-agent: *\nDisallow: /private/\n"))
+        .put("/open", page("text/html", "<p>text"))
+        .put("/private/a", page("text/html", "<p>text"));
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("s.sqlite").display());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let store = runtime.block_on(Store::open(&url, Durability::Process)).unwrap();
+    let clock = Clock::simulated(jiff::Timestamp::from_second(1_800_000_000).unwrap());
+    let http = Http::new(&settings()).unwrap().with_store(store, clock.clone());
+    let asked = |path: &str| {
+        let request = Request { heeds_robots: true, ..feed(&web, path) };
+        runtime.block_on(http.fetch(request)).map(|response| response.status).map_err(|error| error.fault)
+    };
+    assert_eq!(asked("/open"), Ok(200));
+    web.put("/robots.txt", answer(500, "x-a", "b"));
+    clock.advance_to(clock.now() + jiff::SignedDuration::from_hours(30));
+    for _ in 0..5 {
+        assert_eq!((asked("/open"), asked("/private/a")), (Ok(200), Err(Fault::Robots)));
+    }
+    assert_eq!(web.requests("/robots.txt").len(), 2);
+    // A packing that cannot be undone says nothing, so nothing is allowed.
+    let other = Web::start();
+    let mut broken = page("text/plain", [0x1f, 0x8b, 0x08, 0, 1, 2, 3].to_vec());
+    broken.headers.push(("content-encoding", "gzip".into()));
+    other.put("/robots.txt", broken).put("/page", page("text/html", "<p>text"));
+    let request = Request { heeds_robots: true, ..feed(&other, "/page") };
+    assert_eq!(fetch(&Http::new(&settings()).unwrap(), request).unwrap_err().fault, Fault::RobotsUnreachable);
+}
+
+#[test]
+fn a_site_that_asks_to_be_left_alone_is_asked_for_no_more_pages() {
+    let web = Web::start();
+    web.put("/a", answer(429, "retry-after", "3600")).put("/b", page("text/html", "<p>text"));
+    let http = Http::new(&settings()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asked = |path: &str| runtime.block_on(http.fetch(Request { heeds_robots: true, ..feed(&web, path) }));
+    assert_eq!(asked("/a").unwrap().status, 429);
+    let error = asked("/b").unwrap_err();
+    assert!(error.fault == Fault::SlowDown && error.text.contains("asked to be left alone for another"), "{error}");
+    assert_eq!(web.requests("/b").len(), 0);
+}

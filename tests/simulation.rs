@@ -226,7 +226,13 @@ impl World {
         let now = self.clock.now();
         self.store.drop_leases().await.unwrap();
         self.store.configure_sources(&poller::configured(&self.config.sources, &self.config.fetch, now)).await.unwrap();
-        let visitor = Visitor::new(self.web.clone(), self.store.clone(), Arc::new(self.config.fetch.clone()), false);
+        let visitor = Visitor::new(
+            self.web.clone(),
+            self.store.clone(),
+            Arc::new(self.config.fetch.clone()),
+            false,
+            self.clock.clone(),
+        );
         Loops {
             poller: Poller::new(visitor, &self.config.sources, &owner),
             matcher: Matcher::new(self.store.clone(), self.config.clone(), &owner).await.unwrap(),

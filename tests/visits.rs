@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use newswatch::clock::Clock;
 use newswatch::config::Config;
 use newswatch::fault::Fault;
 use newswatch::model::{Health, SourceState};
@@ -42,6 +43,7 @@ struct World {
     store: Store,
     poller: Poller,
     now: Timestamp,
+    clock: Clock,
     _folder: tempfile::TempDir,
 }
 
@@ -60,11 +62,12 @@ impl World {
         let url = format!("sqlite:{}", folder.path().join("s.sqlite").display());
         let store = Store::open(&url, Durability::Process).await.unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let clock = Clock::simulated(now);
         store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await.unwrap();
         let script = Arc::new(Script::default());
-        let visitor = Visitor::new(script.clone(), store.clone(), Arc::new(config.fetch.clone()), false);
+        let visitor = Visitor::new(script.clone(), store.clone(), Arc::new(config.fetch.clone()), false, clock.clone());
         let poller = Poller::new(visitor, &config.sources, "test");
-        World { script, store, poller, now: now + SignedDuration::from_mins(5), _folder: folder }
+        World { script, store, poller, now: now + SignedDuration::from_mins(5), clock, _folder: folder }
     }
 
     fn answers(&self, host: &str, answers: impl IntoIterator<Item = Answer>) {
@@ -73,6 +76,7 @@ impl World {
 
     /// All visits that are due now.
     async fn visit(&mut self) {
+        self.clock.advance_to(self.now);
         let mut quiet = 0;
         while quiet < 2 {
             let (progress, _) = self.poller.step(self.now).await.unwrap();
@@ -130,15 +134,21 @@ async fn a_permanent_redirect_is_believed_after_three_proofs() {
     assert_eq!(world.asked(), ["http://a.example/feed"; 3], "two proofs for the second address");
     world.after(8).await;
     assert_eq!(world.source("a").await.asked_url(), "http://a.example/2");
-    world.answers("a", [good("http://a.example/2"), status(404)]);
     world.asked();
-    world.after(8).await;
-    world.after(8).await;
-    assert_eq!(world.asked(), ["http://a.example/2"; 2]);
-    // There is nothing at the new address any more: the configured one is asked again.
-    assert_eq!(world.source("a").await.moved, None);
-    world.after(24).await;
-    assert_eq!(world.asked(), ["http://a.example/feed"]);
+    // Nothing at the new address: the configured one is asked once, and when there is nothing either, the new one again.
+    world.answers("a", [good("http://a.example/2"), status(404), status(404), good("http://a.example/2")]);
+    for _ in 0..4 {
+        world.after(25).await;
+    }
+    let (new, old) = ("http://a.example/2", "http://a.example/feed");
+    assert_eq!(world.asked(), [new, new, old, new]);
+    assert_eq!(world.source("a").await.asked_url(), new);
+    // Our own network is no reason to forget it.
+    world.answers("a", [Err(FetchError::new(Fault::UnknownHost, "unknown host")), good(new)]);
+    for _ in 0..4 {
+        world.after(25).await;
+    }
+    assert_eq!(world.asked(), [new; 4]);
 }
 
 #[tokio::test]
@@ -179,7 +189,8 @@ async fn what_the_publisher_asks_for_outlasts_answers_without_it() {
     let slow =
         b"<rss><channel><ttl>600</ttl><title>t</title><item><title>x</title><guid>1</guid></item></channel></rss>";
     let unchanged = Response::new(304, url(address), Vec::new());
-    world.answers("a", [Ok(Response::new(200, url(address), slow.to_vec())), Ok(unchanged)]);
+    let first = Response { etag: Some(b"\"1\"".to_vec()), ..Response::new(200, url(address), slow.to_vec()) };
+    world.answers("a", [Ok(first), Ok(unchanged)]);
     world.visit().await;
     world.after(11).await;
     let source = world.source("a").await;
@@ -208,7 +219,6 @@ async fn each_refusal_has_its_name() {
         (status(401), Fault::LoginWanted, "status 401"),
         (status(404), Fault::NotFound, "newswatch probe"),
         (status(503), Fault::ServerTrouble, "status 503"),
-        (status(304), Fault::OddStatus, "not modified"),
         (status(999), Fault::OddStatus, "status 999"),
     ];
     for (answer, fault, words) in cases {
@@ -218,6 +228,36 @@ async fn each_refusal_has_its_name() {
         assert_eq!(source.fault, Some(fault));
         assert!(source.error.contains(words), "{}", source.error);
     }
+}
+
+#[tokio::test]
+async fn not_modified_to_a_question_without_validators_is_no_answer() {
+    let mut world = World::new(&["a"]).await;
+    let without = |status| Ok(Response::new(status, url("http://a.example/feed"), rss(0, 4)));
+    world.answers("a", [without(200), without(304)]);
+    world.visit().await;
+    world.after(25).await;
+    assert_eq!(world.source("a").await.fault, Some(Fault::OddStatus));
+    world.answers("a", [good("http://a.example/feed"), status(304)]);
+    world.after(25).await;
+    world.after(25).await;
+    assert_eq!(world.source("a").await.health, Health::Fine);
+}
+
+#[tokio::test]
+async fn dead_hosts_are_no_outage() {
+    let hosts = ["a", "b", "c", "d", "e", "f", "g"];
+    let mut world = World::new(&hosts).await;
+    for host in hosts {
+        world.answers(host, [Err(FetchError::new(Fault::UnknownHost, "unknown host"))]);
+    }
+    world.answers("g", [good("http://g.example/feed")]);
+    for _ in 0..48 {
+        world.after(1).await;
+    }
+    let asked = world.asked();
+    let dead = asked.iter().filter(|url| !url.contains("g.example")).count();
+    assert!(dead < 6 * 16, "{dead} requests to hosts that never answered");
 }
 
 #[tokio::test]

@@ -164,7 +164,10 @@ pub(super) fn proxy(section: &mut Section<'_>) -> Option<Url> {
     match Url::parse(&text) {
         Ok(url) if ["http", "https", "socks5", "socks5h"].contains(&url.scheme()) && url.host().is_some() => Some(url),
         _ => {
-            section.problem("proxy", format!("{text:?} is not a proxy; write it like \"http://proxy.example:3128\" or \"socks5h://127.0.0.1:9050\""));
+            section.problem(
+                "proxy",
+                "this is not a proxy; write it like \"http://proxy.example:3128\" or \"socks5h://127.0.0.1:9050\"",
+            );
             None
         }
     }

@@ -41,7 +41,7 @@ pub struct SourceConfig {
 }
 
 /// What a source needs besides its address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
     /// Headers to send, as they stand in the configuration.
     pub headers: Vec<(String, String)>,
@@ -51,6 +51,21 @@ pub struct Login {
     pub token: Option<Secret>,
     /// Through this proxy instead of the general one.
     pub proxy: Option<Url>,
+}
+
+impl std::fmt::Debug for Login {
+    // Headers may hold keys, the proxy a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Login::default() { "Login(none)" } else { "Login(...)" })
+    }
+}
+
+/// A secret as part of a header. What cannot be sent is an error here, not a log-in that fails.
+fn sendable(what: &str, secret: String) -> Result<String, String> {
+    if secret.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Ok(secret);
+    }
+    Err(format!("the {what} cannot be sent: it has more than one line, or characters that are not plain ASCII"))
 }
 
 impl SourceConfig {
@@ -66,7 +81,7 @@ impl SourceConfig {
             headers.push(("authorization".to_string(), format!("Basic {pair}")));
         }
         if let Some(token) = &login.token {
-            headers.push(("authorization".to_string(), format!("Bearer {}", token.read()?)));
+            headers.push(("authorization".to_string(), format!("Bearer {}", sendable("token", token.read()?)?)));
         }
         Ok(Some(Arc::new(Access { headers, proxy: login.proxy.clone(), site: Some(self.url.clone()) })))
     }
@@ -126,10 +141,10 @@ fn login(section: &mut Section<'_>, url: Option<&Url>) -> Login {
     if account.is_some() && token.is_some() {
         section.problem("username", "a source has either an account or a token");
     }
-    if (account.is_some() || token.is_some()) && url.is_some_and(|url| url.scheme() == "http") {
+    if (account.is_some() || token.is_some() || !headers.is_empty()) && url.is_some_and(|url| url.scheme() == "http") {
         section.problem(
             "url",
-            "a password or token is not sent over http, where everybody on the way can read it: use https",
+            "a password, token or header is not sent over http, where everybody on the way can read it: use https",
         );
     }
     let proxy = fetch::proxy(section);

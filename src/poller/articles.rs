@@ -1,13 +1,13 @@
 //! The article pages of a source's items: fetched within a visit, as far as its time goes.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use url::Url;
 
 use super::fetch::Request;
-use super::outcome::{bot_check_failure, status_in_words};
+use super::outcome::{self, Failure};
 use super::read::article::article;
-use super::read::bot_check;
 use super::source::Document;
 use super::visit::{Visitor, reader_in_words};
 use crate::config::SourceConfig;
@@ -33,14 +33,18 @@ impl Visitor {
     ) -> store::Result<()> {
         let limit = self.settings.articles_per_visit_max;
         let in_time = || started.elapsed() < ARTICLES_TIME_MAX;
+        // Hosts that want to be left alone: the rest of their pages waits for a later visit.
+        let mut resting = BTreeSet::new();
         let mut fetched = 0;
         for new in &mut result.new_items {
             if fetched == limit || !in_time() {
                 break;
             }
-            if new.item.article_state == ArticleState::Unread {
+            if new.item.article_state == ArticleState::Unread && !resting.contains(&host(&new.item)) {
                 fetched += 1;
-                self.read_article(source, &mut new.item).await;
+                if !self.read_article(source, &mut new.item).await {
+                    resting.insert(host(&new.item));
+                }
             }
         }
         let earlier = self.store.unread_articles(&source.name, limit - fetched).await?;
@@ -48,43 +52,53 @@ impl Visitor {
             if !in_time() {
                 break;
             }
-            self.read_article(source, &mut item).await;
-            result.articles.push(item);
+            if resting.contains(&host(&item)) {
+                continue;
+            }
+            if self.read_article(source, &mut item).await {
+                result.articles.push(item);
+            } else {
+                // No attempt: the page may well be readable when its site wants to see us again.
+                resting.insert(host(&item));
+            }
         }
         Ok(())
     }
 
-    /// Fills in the article's text, or the reason why there is none.
-    async fn read_article(&self, source: &SourceConfig, item: &mut Item) {
+    /// Fills in the article's text, or the reason why there is none; false when its host is to be left alone for now.
+    async fn read_article(&self, source: &SourceConfig, item: &mut Item) -> bool {
         let reading = self.article_text(source, item.url.as_deref().unwrap_or_default());
         let read = tokio::time::timeout(ARTICLE_TIME_MAX, reading).await;
-        match read.unwrap_or_else(|_| Err("it took too long".to_string())) {
+        match read.unwrap_or_else(|_| Err(Failure::new(Fault::Slow, "it took too long"))) {
             Ok(text) => {
                 item.article = plain::text(&text, self.settings.text_bytes_max);
                 item.article_state = ArticleState::Read;
                 item.article_problem = String::new();
+                true
             }
-            Err(reason) => item.article_problem = plain::line(&reason, 500),
+            Err(failure) => {
+                item.article_problem = plain::line(&failure.reason, 500);
+                if failure.fault == Fault::Refused {
+                    // What a feed links to may be an attempt to reach something through us.
+                    let problem = &item.article_problem;
+                    tracing::info!(source = source.name, "an article of {} is not asked for: {problem}", source.name);
+                }
+                !matches!(
+                    failure.fault,
+                    Fault::SlowDown | Fault::BotCheck | Fault::RobotsUnreachable | Fault::ServerTrouble | Fault::Slow
+                )
+            }
         }
     }
 
-    async fn article_text(&self, source: &SourceConfig, url: &str) -> Result<String, String> {
-        let url = Url::parse(url).map_err(|error| format!("its address cannot be used: {error}"))?;
+    async fn article_text(&self, source: &SourceConfig, url: &str) -> Result<String, Failure> {
+        let url = Url::parse(url)
+            .map_err(|error| Failure::new(Fault::Refused, format!("its address cannot be used: {error}")))?;
         let mut request = Request::page(url, ACCEPT_ARTICLE);
-        request.access = source.access()?;
-        let response = self.fetch.fetch(request).await.map_err(|error| {
-            if error.fault == Fault::Refused {
-                // What a feed links to may be an attempt to reach something through us.
-                tracing::warn!(source = source.name, "an article of {} was not asked for: {error}", source.name);
-            }
-            error.to_string()
-        })?;
+        request.access = source.access().map_err(|reason| Failure::new(Fault::LoginWanted, reason))?;
+        let response = self.fetch.fetch(request).await?;
         if response.status != 200 {
-            let gatekeeper = bot_check::of_refusal(&response.body).filter(|_| response.status >= 400);
-            return Err(match gatekeeper {
-                Some(gatekeeper) => bot_check_failure(response.status, gatekeeper).reason,
-                None => status_in_words(response.status),
-            });
+            return Err(outcome::refused(response.status, &response, None, self.clock.now()));
         }
         let limits = self.limits();
         let read = self.apart(response, move |response| {
@@ -93,8 +107,14 @@ impl Visitor {
             article(&document, &limits).map(|article| article.text)
         });
         match read.await {
-            Ok(read) => read.map_err(|error| error.0),
-            Err(fault) => Err(reader_in_words(fault).to_string()),
+            Ok(read) => read.map_err(|error| Failure::new(Fault::NotAFeed, error.0)),
+            Err(fault) => Err(Failure::new(fault, reader_in_words(fault))),
         }
     }
+}
+
+/// The host that an item's article is at.
+fn host(item: &Item) -> String {
+    let url = item.url.as_deref().and_then(|url| Url::parse(url).ok());
+    url.and_then(|url| url.host_str().map(str::to_string)).unwrap_or_default()
 }

@@ -22,8 +22,9 @@ pub(super) struct Exchange {
     pub(super) finished: Vec<VisitResult>,
     /// For whom sources are to be claimed, and how many.
     pub(super) claim: Option<(String, usize)>,
-    /// Sources that could not be reached are asked soon: the network is there again. With the general interval.
-    pub(super) network_is_back: Option<std::time::Duration>,
+    /// Sources that could not be reached since then are asked soon: the network is there again.
+    pub(super) network_is_back: Option<Timestamp>,
+    pub(super) interval: std::time::Duration,
     pub(super) now: Timestamp,
 }
 
@@ -38,7 +39,7 @@ pub(super) struct Exchanged {
     /// When to claim again.
     pub(super) claim_at: Timestamp,
     /// The sources that could not be reached are still to be asked soon.
-    pub(super) network_is_back: bool,
+    pub(super) network_is_back: Option<Timestamp>,
     pub(super) failed: Option<store::StoreError>,
 }
 
@@ -58,7 +59,7 @@ impl Default for Exchanged {
             uncommitted: vec![],
             claimed: vec![],
             claim_at: Timestamp::MIN,
-            network_is_back: false,
+            network_is_back: None,
             failed: None,
         }
     }
@@ -68,7 +69,7 @@ impl Exchange {
     pub(super) async fn run(mut self) -> Exchanged {
         let mut exchanged = Exchanged::default();
         let result = self.commit_and_claim(&mut exchanged).await;
-        exchanged.network_is_back = self.network_is_back.is_some() && result.is_err();
+        exchanged.network_is_back = self.network_is_back.filter(|_| result.is_err());
         exchanged.failed = result.err();
         exchanged.uncommitted = self.finished;
         exchanged
@@ -79,8 +80,8 @@ impl Exchange {
             exchanged.items = self.commit().await?;
             exchanged.committed = std::mem::take(&mut self.finished);
         }
-        if let Some(interval) = self.network_is_back {
-            self.after_outage(interval).await?;
+        if let Some(since) = self.network_is_back {
+            self.after_outage(since).await?;
         }
         let Some((owner, limit)) = &self.claim else { return Ok(()) };
         let now = self.now;
@@ -103,11 +104,12 @@ impl Exchange {
     }
 
     /// The network is there again: what could not be reached is asked soon, however long it has failed.
-    async fn after_outage(&self, interval: std::time::Duration) -> store::Result<()> {
-        let names = self.store.sources_with_faults(&[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
+    async fn after_outage(&self, since: Timestamp) -> store::Result<()> {
+        let names =
+            self.store.sources_failing_since(since, &[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
         tracing::info!("the network is there again: {} sources that could not be reached are asked soon", names.len());
         let soon = |name: String| {
-            let at = schedule::soon(&name, interval, self.now);
+            let at = schedule::soon(&name, self.interval, self.now);
             (name, at)
         };
         let times: Vec<(String, Timestamp)> = names.into_iter().map(soon).collect();

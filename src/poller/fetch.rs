@@ -58,6 +58,12 @@ pub struct Access {
 }
 
 impl Access {
+    /// The way out alone.
+    #[must_use]
+    pub fn without_headers(&self) -> Access {
+        Access { headers: Vec::new(), ..self.clone() }
+    }
+
     /// The headers for this address: none unless it is of the source's own site.
     pub fn headers_for(&self, url: &Url) -> &[(String, String)] {
         if self.site.as_ref().is_some_and(|site| site.origin() == url.origin()) { &self.headers } else { &[] }
@@ -95,6 +101,8 @@ pub struct Response {
     pub age: Option<String>,
     /// Retry-After as sent.
     pub retry_after: Option<String>,
+    /// Date as sent: the server's own clock.
+    pub date: Option<String>,
     /// The server itself calls its answer a check for robots.
     pub is_bot_check: bool,
     /// Body, unpacked; of an answer that is an error, its beginning.
@@ -127,6 +135,7 @@ impl Response {
             expires: None,
             age: None,
             retry_after: None,
+            date: None,
             is_bot_check: false,
             body,
             room: Room::default(),

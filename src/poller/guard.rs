@@ -56,7 +56,8 @@ pub struct Guard {
 impl Guard {
     /// May this address be connected to? The error says why not.
     pub fn check_address(&self, address: IpAddr) -> Result<(), String> {
-        if let Some(network) = self.deny.iter().find(|network| network.contains(&address.to_canonical())) {
+        let forms = [address, unwrapped(address)];
+        if let Some(network) = self.deny.iter().find(|network| forms.iter().any(|form| network.contains(form))) {
             return Err(format!("{address} is in {network}, which fetch.deny forbids"));
         }
         check_address(address, &self.allow)
@@ -73,9 +74,9 @@ impl Guard {
     }
 }
 
-/// May this address be connected to? The error says why not and how to allow it.
-pub fn check_address(address: IpAddr, allow: &[IpNet]) -> Result<(), String> {
-    let plain = match address {
+/// The IPv4 address that an IPv6 address stands for (mapped, NAT64); else the address itself.
+fn unwrapped(address: IpAddr) -> IpAddr {
+    match address {
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => IpAddr::V4(v4),
             None if NAT64.contains(&v6) => {
@@ -85,7 +86,12 @@ pub fn check_address(address: IpAddr, allow: &[IpNet]) -> Result<(), String> {
             None => address,
         },
         IpAddr::V4(_) => address,
-    };
+    }
+}
+
+/// May this address be connected to? The error says why not and how to allow it.
+pub fn check_address(address: IpAddr, allow: &[IpNet]) -> Result<(), String> {
+    let plain = unwrapped(address);
     if allow.iter().any(|network| network.contains(&plain)) {
         return Ok(());
     }
@@ -173,6 +179,7 @@ mod tests {
             ("http://10.1.0.1/", false),
             ("http://93.184.216.34/", false),
             ("http://[::ffff:10.1.0.1]/", false),
+            ("http://[64:ff9b::5db8:d822]/", false),
         ] {
             assert_eq!(guard.check_url(&Url::parse(text).unwrap()).is_ok(), allowed, "{text}");
         }

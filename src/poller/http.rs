@@ -11,6 +11,7 @@ mod gate;
 mod robots;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::header::{self, HeaderName, HeaderValue};
@@ -19,14 +20,17 @@ use url::Url;
 
 use super::fetch::{Fetch, FetchError, Request, Response, Room};
 use super::guard::Guard;
+use super::schedule::{retry_after, server_time};
 use super::unpack::{UnpackError, unpack};
 use crate::clock::Clock;
 use crate::config::FetchSettings;
+use crate::config::section::show_duration;
 use crate::fault::Fault;
 use crate::plain;
 use crate::store::Store;
 use client::Clients;
 use gate::Gates;
+pub use gate::Hosts;
 use robots::RobotsCache;
 
 /// Bodies above this size wait for one of the few places for large ones.
@@ -37,6 +41,8 @@ const LARGE_BODIES_MAX: usize = 2;
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
 /// A longer address in a redirect is none.
 const LOCATION_BYTES_MAX: usize = 8 * 1024;
+/// A site that cannot serve a page, and does not say for how long, is asked for no further pages so long.
+const REST: Duration = Duration::from_secs(15 * 60);
 /// Unpacking more than this is work for a thread of its own.
 const UNPACK_INLINE_BYTES_MAX: usize = 64 * 1024;
 
@@ -48,6 +54,7 @@ pub struct Http {
     settings: FetchSettings,
     gates: Gates,
     robots: RobotsCache,
+    clock: Clock,
     large_bodies: Arc<Semaphore>,
 }
 
@@ -67,8 +74,9 @@ impl Http {
         Ok(Http {
             clients: Clients::new(settings, &guard)?,
             guard,
-            gates: Gates::new(settings.host_gap, settings.requests_per_second_max),
+            gates: Gates::new(settings.host_gap, settings.requests_per_second_max, Arc::default()),
             robots: RobotsCache::default(),
+            clock: Clock::system(),
             settings: settings.clone(),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
         })
@@ -77,7 +85,13 @@ impl Http {
     /// Keeps in the store what robots.txt said, so that a restart asks for none of them again.
     #[must_use]
     pub fn with_store(self, store: Store, clock: Clock) -> Http {
-        Http { robots: RobotsCache::new(store, clock), ..self }
+        Http { robots: RobotsCache::new(store, clock.clone()), clock, ..self }
+    }
+
+    /// Takes over what another client knows of the hosts, so that the two together are no less polite than one.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Arc<Hosts>) -> Http {
+        Http { gates: Gates::new(self.settings.host_gap, self.settings.requests_per_second_max, hosts), ..self }
     }
 
     async fn follow(&self, mut request: Request, wanted: Wanted) -> Result<Response, FetchError> {
@@ -101,12 +115,23 @@ impl Http {
         self.guard
             .check_url(&request.url)
             .map_err(|reason| FetchError::new(Fault::Refused, format!("refused: {reason}")))?;
-        let mut delay = std::time::Duration::ZERO;
+        let host = request.url.host_str().unwrap_or_default();
+        let mut delay = Duration::ZERO;
         if request.heeds_robots {
-            delay = self.robots.check(self, &request.url).await?;
+            if let Some(rest) = self.gates.rests_for(host) {
+                let text = format!("{host} asked to be left alone for another {}", show_duration(rest));
+                return Err(FetchError::new(Fault::SlowDown, text));
+            }
+            delay = self.robots.check(self, request).await?;
         }
-        let _turn = self.gates.turn(request.url.host_str().unwrap_or_default(), delay).await;
-        self.ask(request, wanted).await
+        let _turn = self.gates.turn(host, delay).await;
+        let answer = self.ask(request, wanted).await?;
+        if request.heeds_robots && matches!(answer.0.status, 429 | 503) {
+            let now = server_time(answer.0.date.as_deref(), self.clock.now());
+            let asked = answer.0.retry_after.as_deref().and_then(|header| retry_after(header, now));
+            self.gates.rest(host, asked.unwrap_or(REST).min(self.settings.retry_after_max));
+        }
+        Ok(answer)
     }
 
     async fn ask(&self, request: &Request, wanted: Wanted) -> Result<(Response, Option<Url>), FetchError> {
@@ -151,7 +176,7 @@ impl Http {
 
     /// The body, counted as it comes and as it is unpacked.
     async fn body(&self, mut answer: reqwest::Response, wanted: Wanted) -> Result<(Vec<u8>, Room), FetchError> {
-        let label = text(&answer, header::CONTENT_ENCODING);
+        let (label, status) = (text(&answer, header::CONTENT_ENCODING), answer.status().as_u16());
         let max = match wanted {
             Wanted::Whole => self.settings.body_bytes_max,
             Wanted::Beginning(bytes) => bytes.min(self.settings.body_bytes_max),
@@ -175,8 +200,12 @@ impl Http {
         }
         drop(answer);
         if let Wanted::Beginning(_) = wanted {
-            // What was cut cannot be unpacked to its end; as it is then, it says nothing.
-            return Ok((unpack(label.as_deref(), packed, max * 16).unwrap_or_default(), room));
+            // What was cut cannot be unpacked to its end.
+            return match unpack(label.as_deref(), packed, max * 16) {
+                Ok(body) => Ok((body, room)),
+                Err(error) if status < 400 => Err(FetchError::new(Fault::Compression, error.to_string())),
+                Err(_) => Ok((Vec::new(), room)),
+            };
         }
         // A small body may unpack to a large one: then it waits for its place, too, and is unpacked anew.
         let copy = if room.0.is_none() { Some(packed.clone()) } else { None };
@@ -231,6 +260,7 @@ fn head(answer: &reqwest::Response, url: &Url) -> Response {
         expires: text(answer, header::EXPIRES),
         age: text(answer, header::AGE),
         retry_after: text(answer, header::RETRY_AFTER),
+        date: text(answer, header::DATE),
         is_bot_check: answer.headers().get("cf-mitigated").is_some_and(|value| value.as_bytes() == b"challenge"),
         ..Response::new(answer.status().as_u16(), url.clone(), Vec::new())
     }

@@ -50,18 +50,25 @@ pub fn fail(state: &mut SourceState, failure: Failure, asked_elsewhere: bool, no
     state.failing_since = state.failing_since.or(Some(now));
     state.fault = Some(fault);
     state.error = plain::line(&reason, 500);
-    // Where it moved to there is nothing any more: the configured address is asked again.
-    if asked_elsewhere && (fault.class() == Class::Lasting || state.failures >= Move::PROOFS_WANTED) {
-        state.moved = None;
-        state.health = Health::Failing;
+    if let Some(moved) = &mut state.moved {
+        if asked_elsewhere && fault.class() == Class::Lasting {
+            // Nothing at the new address any more: the configured one is asked once.
+            moved.proofs = Move::PROOFS_WANTED - 1;
+            state.health = Health::Failing;
+        } else if !asked_elsewhere && fault.class() != Class::Network && moved.proofs == Move::PROOFS_WANTED - 1 {
+            // Nor there: back to the new one.
+            moved.proofs = Move::PROOFS_WANTED;
+        }
     }
     Visited::Failed { fault, failures: state.failures, retry_after, fresh_for }
 }
 
 /// Where the source says it has moved, after this answer.
 pub fn moved(known: Option<Move>, response: &Response, asked: &Url, configured: &Url) -> Option<Move> {
-    let url = response.url.to_string();
-    if response.moved_for_good {
+    // What the new address redirects to is followed each time; nobody gives up encryption for ever.
+    let is_downgrade = configured.scheme() == "https" && response.url.scheme() != "https";
+    if response.moved_for_good && asked == configured && !is_downgrade {
+        let url = response.url.to_string();
         let proofs = known.filter(|known| known.url == url).map_or(0, |known| known.proofs);
         return Some(Move { url, proofs: (proofs + 1).min(Move::PROOFS_WANTED) });
     }
@@ -76,7 +83,10 @@ pub fn refused(status: u16, response: &Response, fresh_for: Option<Duration>, no
         Some(gatekeeper) => bot_check_failure(status, gatekeeper),
         None => Failure::new(Fault::of_status(status), status_in_words(status)),
     };
+    let now = schedule::server_time(response.date.as_deref(), now);
     let retry_after = response.retry_after.as_deref().and_then(|header| schedule::retry_after(header, now));
+    let asks_to_wait = status == 503 && retry_after.is_some() && failure.fault == Fault::ServerTrouble;
+    let failure = if asks_to_wait { Failure { fault: Fault::SlowDown, ..failure } } else { failure };
     Failure { retry_after, fresh_for, ..failure }
 }
 

@@ -3,41 +3,51 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::config::SourceConfig;
 use crate::fault::{Class, Fault};
-use crate::model::{Health, SourceState};
+use crate::model::Health;
 use crate::plain;
 use crate::store::sources::VisitResult;
 
 /// Whether it is our own network that is down: then nobody answers, and no source is to blame.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// Hosts that could not be reached since one could.
-    unreached: BTreeSet<String>,
+    /// Hosts that could be reached until now and cannot any more, since one could.
+    lost: BTreeSet<String>,
+    /// When the first of them was lost.
+    since: Option<Timestamp>,
     /// Said so in the log.
     pub(super) known: bool,
 }
 
 impl Outage {
-    /// So many hosts in a row that cannot be reached are no accident.
+    /// So many hosts lost in a row are no accident.
     const HOSTS: usize = 5;
 
-    /// Takes a visit into account; true when it shows that an outage is over.
-    pub(super) fn ends_with(&mut self, state: &SourceState) -> bool {
+    /// Takes a visit into account; answers since when the outage was that it shows to be over.
+    pub(super) fn ends_with(&mut self, result: &VisitResult) -> Option<Timestamp> {
+        let state = &result.state;
         if state.fault.is_some_and(|fault| fault.class() == Class::Network) {
-            self.unreached.insert(state.host.clone());
-            if self.unreached.len() >= Outage::HOSTS && !self.known {
+            // One that has failed before says nothing of the network.
+            if result.before.failures == 0 {
+                self.lost.insert(state.host.clone());
+                self.since = self.since.or(state.failing_since);
+            }
+            if self.lost.len() >= Outage::HOSTS && !self.known {
                 self.known = true;
                 tracing::error!(
                     "the network seems to be down: the last {} hosts in a row cannot be reached ({})",
-                    self.unreached.len(),
+                    self.lost.len(),
                     plain::line(&state.error, 200)
                 );
             }
-            return false;
+            return None;
         }
-        self.unreached.clear();
-        std::mem::take(&mut self.known)
+        self.lost.clear();
+        let since = self.since.take();
+        std::mem::take(&mut self.known).then_some(since).flatten()
     }
 }
 

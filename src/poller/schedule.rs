@@ -19,9 +19,6 @@ const PASSING_MAX: Duration = Duration::from_secs(6 * 3600);
 const VISITS_PER_ITEM: u32 = 24;
 /// Visits are spread over no more than this.
 const SPREAD_MAX: Duration = Duration::from_secs(30 * 60);
-/// The reason of a visit that waits as the publisher asked; `run --once` heeds it, too.
-pub const ASKED_TO_WAIT: &str = "the publisher asked";
-
 /// How often a source may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -69,7 +66,7 @@ pub fn next_visit(name: &str, visited: Visited, bounds: &Bounds, pace: &Pace, no
             let asked = retry_after.map(|asked| asked.min(bounds.retry_after_max)).filter(|asked| *asked > wait);
             let fresh = fresh_for.map(|fresh| fresh.min(bounds.interval_max)).filter(|fresh| *fresh > wait);
             match (asked, fresh) {
-                (Some(asked), _) => (asked, format!("{ASKED_TO_WAIT} to wait {}", show_duration(asked))),
+                (Some(asked), _) => (asked, format!("the publisher asked to wait {}", show_duration(asked))),
                 (None, Some(fresh)) => {
                     (fresh, format!("the publisher says its error holds for {}", show_duration(fresh)))
                 }
@@ -81,9 +78,7 @@ pub fn next_visit(name: &str, visited: Visited, bounds: &Bounds, pace: &Pace, no
     let spread = spread(&[name, &now.as_millisecond().to_string()], (wait / 10).min(SPREAD_MAX));
     let at = now.saturating_add(signed(wait + spread)).unwrap_or(Timestamp::MAX);
     match after_skipped(at, pace).filter(|later| later.duration_since(now) <= signed(bounds.retry_after_max)) {
-        Some(later) if later > at && matches!(visited, Visited::Good { .. }) => {
-            (later, format!("{reason}; the publisher asks to leave out some hours or days"))
-        }
+        Some(later) if later > at => (later, format!("{reason}; the publisher asks to leave out some hours or days")),
         _ => (at, reason),
     }
 }
@@ -256,6 +251,11 @@ pub fn fresh_for(
     let lifetime = cache_control.and_then(max_age).or_else(|| expires.and_then(|date| until(date, now)))?;
     let age = age.and_then(|age| seconds(age.trim())).unwrap_or_default();
     Some(lifetime.saturating_sub(age))
+}
+
+/// The time by the server's own clock, which its dates are meant by; ours when it does not tell.
+pub fn server_time(date: Option<&str>, now: Timestamp) -> Timestamp {
+    date.and_then(|date| Timestamp::try_from(httpdate::parse_http_date(date.trim()).ok()?).ok()).unwrap_or(now)
 }
 
 /// max-age of a Cache-Control header (RFC 9111 section 5.2.2.1).
@@ -440,6 +440,8 @@ mod tests {
         assert_eq!(retry_after("Fri, 15 Jan 2027 08:10:00 GMT", now()), Some(10 * MINUTE));
         assert_eq!(retry_after("Friday, 15-Jan-27 08:10:00 GMT", now()), Some(10 * MINUTE));
         assert_eq!(retry_after("Fri, 15 Jan 2027 07:00:00 GMT", now()), None, "in the past");
+        assert_eq!(server_time(Some("Fri, 15 Jan 2027 02:00:00 GMT"), now()).to_string(), "2027-01-15T02:00:00Z");
+        assert_eq!(server_time(Some("late"), now()), now());
         assert_eq!(retry_after("soon", now()), None);
         assert_eq!(retry_after("-5", now()), None);
     }

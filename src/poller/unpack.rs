@@ -14,6 +14,8 @@ pub const ACCEPTED: &str = "gzip, br";
 const GZIP_MARK: &[u8] = &[0x1f, 0x8b, 0x08];
 /// Packed twice happens; deeper is an attack.
 const LAYERS_MAX: usize = 2;
+/// Members of a gzip file: each costs time, however little is in it.
+const GZIP_MEMBERS_MAX: usize = 1_000;
 const BUFFER: usize = 16 * 1024;
 
 /// Why bytes cannot be unpacked.
@@ -74,24 +76,28 @@ fn is_gzip(body: &[u8]) -> bool {
     body.starts_with(GZIP_MARK)
 }
 
-/// It begins as a document does: mark-up, JSON, a byte order mark.
+/// It begins as a document does: with a byte order mark, or with nothing but readable characters.
 fn is_document(body: &[u8]) -> bool {
-    let start = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    matches!(start, Some(b'<' | b'{' | b'['))
-        || [&[0xef, 0xbb, 0xbf][..], &[0xff, 0xfe], &[0xfe, 0xff]].iter().any(|mark| body.starts_with(mark))
+    const MARKS: [&[u8]; 3] = [&[0xef, 0xbb, 0xbf], &[0xff, 0xfe], &[0xfe, 0xff]];
+    let start = &body[..body.len().min(12)];
+    let is_readable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    MARKS.iter().any(|mark| body.starts_with(mark)) || !start.is_empty() && start.iter().all(is_readable)
 }
 
 /// All members of a gzip file; what follows them and is none is left out.
 fn gunzip(body: &[u8], bytes_max: u64) -> Result<Vec<u8>, UnpackError> {
     let mut rest = body;
     let mut whole = Vec::new();
-    while is_gzip(rest) {
+    for _ in 0..GZIP_MEMBERS_MAX {
+        if !is_gzip(rest) {
+            return Ok(whole);
+        }
         let mut decoder = GzDecoder::new(rest);
         let room = bytes_max - whole.len() as u64;
         read_into(&mut decoder, &mut whole, room)?;
         rest = decoder.into_inner();
     }
-    Ok(whole)
+    Err(UnpackError::Broken(format!("the answer is packed in more than {GZIP_MEMBERS_MAX} pieces")))
 }
 
 fn read_all(mut reader: impl Read, bytes_max: u64) -> Result<Vec<u8>, UnpackError> {
@@ -178,6 +184,7 @@ mod tests {
         assert!(unpacked("br", whole[..whole.len() - 10].to_vec()).is_err());
         assert!(unpacked("zstd", vec![0x28, 0xb5, 0x2f, 0xfd]).is_err());
         assert!(unpacked("gzip", b"\x01\x02\x03".to_vec()).is_err());
+        assert!(unpacked("gzip", gzip(b"").repeat(2_000)).is_err());
     }
 
     #[test]

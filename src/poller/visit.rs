@@ -24,6 +24,7 @@ use super::outcome::{self, Failure};
 use super::read::bot_check;
 use super::schedule::{self, Bounds, Visited};
 use super::source::{Document, ReadError, ReadLimits};
+use crate::clock::Clock;
 use crate::config::{FetchSettings, SourceConfig};
 use crate::fault::Fault;
 use crate::model::{ArticleState, Entry, Health, Id, Item, Move, Reading, SourceState};
@@ -37,6 +38,8 @@ const READ_TIME_MAX: Duration = Duration::from_secs(10);
 /// Documents above this size are read no more than [`LARGE_READINGS_MAX`] at a time.
 const LARGE_BYTES: usize = 128 * 1024;
 const LARGE_READINGS_MAX: usize = 2;
+/// A whole fetch, with its redirects, robots.txt and the waiting for turns.
+const FETCH_TIME_MAX: Duration = Duration::from_secs(300);
 /// A longer validator is not kept: no server takes it back.
 const VALIDATOR_BYTES_MAX: usize = 8 * 1024;
 
@@ -53,12 +56,20 @@ pub struct Visitor {
     pub alert_backlog: bool,
     /// Places for reading large documents: a tree can take many times the memory of its page.
     reading: Arc<Semaphore>,
+    pub(super) clock: Clock,
 }
 
 impl Visitor {
     /// A visitor.
-    pub fn new(fetch: Arc<dyn Fetch>, store: Store, settings: Arc<FetchSettings>, alert_backlog: bool) -> Visitor {
-        Visitor { fetch, store, settings, alert_backlog, reading: Arc::new(Semaphore::new(LARGE_READINGS_MAX)) }
+    pub fn new(
+        fetch: Arc<dyn Fetch>,
+        store: Store,
+        settings: Arc<FetchSettings>,
+        alert_backlog: bool,
+        clock: Clock,
+    ) -> Visitor {
+        let reading = Arc::new(Semaphore::new(LARGE_READINGS_MAX));
+        Visitor { fetch, store, settings, alert_backlog, reading, clock }
     }
 
     /// Visits a source. Errors of the source are data in the result; only the store can fail.
@@ -67,30 +78,19 @@ impl Visitor {
         source: &SourceConfig,
         mut state: SourceState,
         claim: Claim,
-        now: Timestamp,
     ) -> store::Result<VisitResult> {
-        let before = Before {
-            failures: state.failures,
-            fault: state.fault,
-            error: state.error.clone(),
-            moved: state.moved.as_ref().is_some_and(Move::is_proven),
-        };
-        let mut result = VisitResult {
-            claim,
-            state: state.clone(),
-            before,
-            new_items: vec![],
-            edited_items: vec![],
-            articles: vec![],
-        };
+        let mut result = nothing(state.clone(), claim);
         let started = Instant::now();
         let request = request(source, &state);
         let asked = request.as_ref().map_or_else(|_| source.url.clone(), |request| request.url.clone());
-        let answer = match request {
-            Ok(request) => match self.fetch.fetch(request).await {
-                Ok(response) => self.read(source, &state, response, now).await,
-                Err(error) => Err(error.into()),
-            },
+        let fetched = match request {
+            Ok(request) => self.fetch(request).await,
+            Err(failure) => Err(failure),
+        };
+        // What the publisher says of times counts from its answer, however long we waited for our turn.
+        let now = self.clock.now();
+        let answer = match fetched {
+            Ok(response) => self.read(source, &state, response, now).await,
             Err(failure) => Err(failure),
         };
         let visited = match answer {
@@ -113,6 +113,27 @@ impl Visitor {
         };
         result.state = state;
         Ok(result)
+    }
+
+    /// Asks, but not for ever: each hop has its limits, this one is for all of them and for the waiting in between.
+    async fn fetch(&self, request: Request) -> Result<Response, Failure> {
+        match tokio::time::timeout(FETCH_TIME_MAX, self.fetch.fetch(request)).await {
+            Ok(fetched) => Ok(fetched?),
+            Err(_) => Err(Failure::new(Fault::Slow, "redirects and waiting for the host's turn took over 5 min")),
+        }
+    }
+
+    /// What a visit that failed inside newswatch comes to.
+    pub fn failed_inside(&self, source: &SourceConfig, mut state: SourceState, claim: Claim) -> VisitResult {
+        let mut result = nothing(state.clone(), claim);
+        let now = self.clock.now();
+        let failure = Failure::new(Fault::ReaderFailed, "newswatch itself failed on its answer; please report it");
+        let visited = outcome::fail(&mut state, failure, false, now);
+        state.attempted_at = Some(now);
+        (state.next_at, state.next_reason) =
+            schedule::next_visit(&state.name, visited, &self.bounds(source), &state.pace, now);
+        result.state = state;
+        result
     }
 
     /// Takes over a good answer.
@@ -196,10 +217,11 @@ impl Visitor {
             response.cache_control.as_deref(),
             response.expires.as_deref(),
             response.age.as_deref(),
-            now,
+            schedule::server_time(response.date.as_deref(), now),
         );
         match response.status {
-            304 if state.baseline_at.is_some() => {
+            // To a question that named an earlier answer; without one it says nothing.
+            304 if state.baseline_at.is_some() && was_conditional(state, &response) => {
                 return Ok(Answer { response, reading: None, body_hash: 0, fresh_for });
             }
             200 => {}
@@ -332,6 +354,22 @@ impl Visitor {
         };
         NewItem { item, text_hash, story, link, aliases: Vec::new() }
     }
+}
+
+/// The request that this answers carried validators.
+fn was_conditional(state: &SourceState, response: &Response) -> bool {
+    (state.etag.is_some() || state.last_modified.is_some()) && state.validators_url == response.url.as_str()
+}
+
+/// A result in which nothing has happened yet.
+fn nothing(state: SourceState, claim: Claim) -> VisitResult {
+    let before = Before {
+        failures: state.failures,
+        fault: state.fault,
+        error: state.error.clone(),
+        moved: state.moved.as_ref().is_some_and(Move::is_proven),
+    };
+    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], articles: vec![] }
 }
 
 /// What to ask the source for. Fails when its secret cannot be read.

@@ -143,6 +143,7 @@ const MIGRATIONS: &[&[&str]] = &[
         "ALTER TABLE sources ADD COLUMN moved_to TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE sources ADD COLUMN moved_proofs BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE sources ADD COLUMN pace TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE sources ADD COLUMN reader TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE sources ADD COLUMN validators_url TEXT NOT NULL DEFAULT ''",
         // Until now validators were only ever sent to the address itself.
         "UPDATE sources SET validators_url = url WHERE etag IS NOT NULL OR last_modified IS NOT NULL",

@@ -100,6 +100,8 @@ pub struct ConfiguredSource {
     pub url: String,
     /// Kind.
     pub kind: String,
+    /// Hash of how its answers are read: when that changes, an unchanged answer is worth reading again.
+    pub reader: String,
     /// Host of the address.
     pub host: String,
     /// When a source that was never asked is asked first.
@@ -110,52 +112,81 @@ impl Store {
     /// Makes the stored sources agree with the configuration. A source that left it keeps its state, so that it can
     /// come back without alerting twice; one whose address changed forgets its validators and is asked soon.
     pub async fn configure_sources(&self, sources: &[ConfiguredSource]) -> Result<()> {
-        let known: BTreeMap<String, (String, String, bool)> =
-            sqlx::query("SELECT name, url, kind, configured FROM sources")
+        struct Known {
+            url: String,
+            kind: String,
+            reader: String,
+            moved_to: String,
+            configured: bool,
+        }
+        let known: BTreeMap<String, Known> =
+            sqlx::query("SELECT name, url, kind, reader, moved_to, configured FROM sources")
                 .fetch_all(&self.reader)
                 .await?
                 .iter()
-                .map(|row| (row.get(0), (row.get(1), row.get(2), row.get::<i64, _>(3) != 0)))
+                .map(|row| {
+                    let (url, kind, reader, moved_to) = (row.get(1), row.get(2), row.get(3), row.get(4));
+                    (row.get(0), Known { url, kind, reader, moved_to, configured: row.get::<i64, _>(5) != 0 })
+                })
                 .collect();
         let mut tx = self.begin().await?;
         let mut fresh = Vec::new();
         for source in sources {
             match known.get(&source.name) {
                 None => fresh.push(source),
-                Some((url, kind, true)) if *url == source.url && *kind == source.kind => {}
-                Some((url, kind, _)) => {
-                    let moved = *url != source.url || *kind != source.kind;
+                Some(known)
+                    if known.configured
+                        && known.url == source.url
+                        && known.kind == source.kind
+                        && known.reader == source.reader => {}
+                Some(known) => {
+                    // The new address is the one it said it had moved to: nothing that is known of it has changed.
+                    let follows = known.kind == source.kind && known.moved_to == source.url;
+                    let is_other = (known.url != source.url || known.kind != source.kind) && !follows;
+                    // A store of an older program knows no reader: that is no change.
+                    let reads_otherwise = known.reader != source.reader && !known.reader.is_empty();
                     sqlx::query(
-                        "UPDATE sources SET url = $1, kind = $2, host = $3, configured = 1, \
-                         etag = CASE WHEN $4 = 1 THEN NULL ELSE etag END, \
-                         last_modified = CASE WHEN $4 = 1 THEN NULL ELSE last_modified END, \
-                         body_hash = CASE WHEN $4 = 1 THEN 0 ELSE body_hash END, \
-                         moved_to = CASE WHEN $4 = 1 THEN '' ELSE moved_to END, \
-                         moved_proofs = CASE WHEN $4 = 1 THEN 0 ELSE moved_proofs END, \
-                         pace = CASE WHEN $4 = 1 THEN '{}' ELSE pace END, \
-                         health = CASE WHEN $4 = 1 AND health = 'retired' THEN 'failing' ELSE health END, \
-                         next_at = CASE WHEN $4 = 1 THEN $5 ELSE next_at END, \
-                         next_reason = CASE WHEN $4 = 1 THEN 'its address or kind was changed' ELSE next_reason END, \
-                         fence = fence + $4, lease_until = CASE WHEN $4 = 1 THEN 0 ELSE lease_until END \
+                        "UPDATE sources SET url = $1, kind = $2, host = $3, configured = 1, reader = $4, \
+                         etag = CASE WHEN $5 = 1 THEN NULL ELSE etag END, \
+                         last_modified = CASE WHEN $5 = 1 THEN NULL ELSE last_modified END, \
+                         body_hash = CASE WHEN $5 = 1 THEN 0 ELSE body_hash END \
                          WHERE name = $6",
                     )
                     .bind(&source.url)
                     .bind(&source.kind)
                     .bind(&source.host)
-                    .bind(i64::from(moved))
-                    .bind(millis(source.first_at))
+                    .bind(&source.reader)
+                    .bind(i64::from(is_other || reads_otherwise))
                     .bind(&source.name)
                     .execute(&mut *tx)
                     .await?;
+                    if is_other || follows {
+                        sqlx::query("UPDATE sources SET moved_to = '', moved_proofs = 0 WHERE name = $1")
+                            .bind(&source.name)
+                            .execute(&mut *tx)
+                            .await?;
+                    }
+                    if is_other {
+                        // Another address is another source that goes on under the same name: how the old one failed is past.
+                        sqlx::query(
+                            "UPDATE sources SET pace = '{}', health = 'new', fault = '', error = '', failures = 0, failing_since = 0, \
+                             next_at = $1, next_reason = 'its address or kind was changed', fence = fence + 1, lease_until = 0 \
+                             WHERE name = $2",
+                        )
+                        .bind(millis(source.first_at))
+                        .bind(&source.name)
+                        .execute(&mut *tx)
+                        .await?;
+                    }
                 }
             }
         }
         super::write_rows(
             &mut tx,
             "INSERT INTO sources (name, url, kind, host, configured, paused, health, body_hash, attempted_at, succeeded_at, \
-             changed_at, baseline_at, next_at, next_reason, failures, failing_since, error, items, lease_owner, lease_until, fence)",
+             changed_at, baseline_at, next_at, next_reason, failures, failing_since, error, items, lease_owner, lease_until, fence, reader)",
             "ON CONFLICT (name) DO NOTHING",
-            21,
+            22,
             &fresh,
             |query, source| {
                 query
@@ -180,12 +211,13 @@ impl Store {
                     .bind("")
                     .bind(0i64)
                     .bind(0i64)
+                    .bind(source.reader.clone())
             },
         )
         .await?;
         let present: BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-        for (name, (_, _, configured)) in &known {
-            if *configured && !present.contains(name.as_str()) {
+        for (name, known) in &known {
+            if known.configured && !present.contains(name.as_str()) {
                 sqlx::query("UPDATE sources SET configured = 0 WHERE name = $1").bind(name).execute(&mut *tx).await?;
             }
         }
@@ -285,15 +317,17 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Names of the sources that failed in one of these ways.
-    pub async fn sources_with_faults(&self, faults: &[Fault]) -> Result<Vec<String>> {
+    /// Names of the sources that fail in one of these ways and did not before `since`.
+    pub async fn sources_failing_since(&self, since: Timestamp, faults: &[Fault]) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for fault in faults {
-            let rows =
-                sqlx::query("SELECT name FROM sources WHERE configured = 1 AND health = 'failing' AND fault = $1")
-                    .bind(fault.as_str())
-                    .fetch_all(&self.reader)
-                    .await?;
+            let rows = sqlx::query(
+                "SELECT name FROM sources WHERE configured = 1 AND health = 'failing' AND fault = $1 AND failing_since >= $2",
+            )
+            .bind(fault.as_str())
+            .bind(millis(since))
+            .fetch_all(&self.reader)
+            .await?;
             names.extend(rows.iter().map(|row| row.get::<String, _>(0)));
         }
         Ok(names)
@@ -347,11 +381,14 @@ impl Store {
         Ok(())
     }
 
-    /// Makes every source due now (`run --once` asks all of them). Sources that a publisher told us to leave alone keep
-    /// their time, and so do those that are gone.
+    /// Makes every source due now (`run --once` asks all of them), except those whose publisher told us to leave them alone.
     pub async fn make_all_due(&self, now: Timestamp) -> Result<()> {
-        sqlx::query("UPDATE sources SET next_at = $1 WHERE configured = 1 AND next_at > $1 AND health <> 'retired' AND fault <> 'gone' AND next_reason NOT LIKE 'the publisher asked%'")
+        let sql = "UPDATE sources SET next_at = $1 WHERE configured = 1 AND next_at > $1 AND health <> 'retired' \
+                   AND fault <> $2 AND fault <> $3";
+        sqlx::query(sql)
             .bind(millis(now))
+            .bind(Fault::SlowDown.as_str())
+            .bind(Fault::Gone.as_str())
             .execute(&self.writer)
             .await?;
         Ok(())

@@ -9,15 +9,23 @@ use tokio::sync::OwnedMutexGuard;
 /// Above so many hosts the gates of idle ones are dropped.
 const GATES_MAX: usize = 4096;
 
+/// What is known of the hosts. Shared by the clients before and after a reload: a host does not care about ours.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    gates: Mutex<HashMap<String, Gate>>,
+    /// Hosts that want no more pages asked for before then.
+    resting: Mutex<HashMap<String, Instant>>,
+    /// When the next request may start, over all hosts.
+    next: Mutex<Option<Instant>>,
+}
+
 /// The gates of all hosts.
 #[derive(Debug)]
 pub(super) struct Gates {
     gap: Duration,
     /// Between two requests, over all hosts.
     pace: Duration,
-    hosts: Mutex<HashMap<String, Gate>>,
-    /// When the next request may start, over all hosts.
-    next: Mutex<Option<Instant>>,
+    hosts: Arc<Hosts>,
 }
 
 /// Locked while a host is being asked; holds when that ended last.
@@ -33,13 +41,8 @@ impl Drop for Turn {
 }
 
 impl Gates {
-    pub(super) fn new(gap: Duration, requests_per_second_max: usize) -> Gates {
-        Gates {
-            gap,
-            pace: Duration::from_secs(1) / requests_per_second_max.max(1) as u32,
-            hosts: Mutex::default(),
-            next: Mutex::default(),
-        }
+    pub(super) fn new(gap: Duration, requests_per_second_max: usize, hosts: Arc<Hosts>) -> Gates {
+        Gates { gap, pace: Duration::from_secs(1) / requests_per_second_max.max(1) as u32, hosts }
     }
 
     /// Waits until the host may be asked. `delay`: the pause that the host itself asks for.
@@ -56,16 +59,34 @@ impl Gates {
     }
 
     fn gate(&self, host: &str) -> Gate {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.len() >= GATES_MAX {
-            hosts.retain(|_, gate| Arc::strong_count(gate) > 1);
+        // "example.org." is the same host as "example.org".
+        let host = host.trim_end_matches('.');
+        let mut gates = self.hosts.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        if gates.len() >= GATES_MAX {
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         }
-        hosts.entry(host.to_string()).or_default().clone()
+        gates.entry(host.to_string()).or_default().clone()
+    }
+
+    /// Leaves the pages of a host alone for so long.
+    pub(super) fn rest(&self, host: &str, length: Duration) {
+        let mut resting = self.hosts.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        resting.retain(|_, until| *until > now);
+        if resting.len() < GATES_MAX {
+            resting.insert(host.to_string(), now + length);
+        }
+    }
+
+    /// How long the pages of a host are still to be left alone.
+    pub(super) fn rests_for(&self, host: &str) -> Option<Duration> {
+        let resting = self.hosts.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.get(host)?.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
     }
 
     /// Takes the next place over all hosts and says how long it is until then.
     fn place_in_line(&self, now: Instant) -> Duration {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.hosts.next.lock().unwrap_or_else(PoisonError::into_inner);
         let place = next.map_or(now, |next| next.max(now));
         *next = Some(place + self.pace);
         place - now
@@ -78,12 +99,21 @@ mod tests {
 
     #[test]
     fn requests_are_spread_over_the_second() {
-        let gates = Gates::new(Duration::ZERO, 50);
+        let gates = Gates::new(Duration::ZERO, 50, Arc::default());
         let now = Instant::now();
         let waits: Vec<u128> = (0..4).map(|_| gates.place_in_line(now).as_millis()).collect();
         assert_eq!(waits, [0, 20, 40, 60]);
         // A pause is not saved up for a burst.
         let later = now + Duration::from_secs(60);
         assert_eq!((gates.place_in_line(later).as_millis(), gates.place_in_line(later).as_millis()), (0, 20));
+    }
+
+    #[test]
+    fn a_host_rests_as_long_as_it_asked_for() {
+        let gates = Gates::new(Duration::ZERO, 50, Arc::default());
+        gates.rest("a.example", Duration::from_secs(60));
+        gates.rest("b.example", Duration::ZERO);
+        assert!(gates.rests_for("a.example").is_some_and(|rest| rest > Duration::from_secs(50)));
+        assert_eq!((gates.rests_for("b.example"), gates.rests_for("c.example")), (None, None));
     }
 }
