@@ -25,7 +25,7 @@ use crate::health;
 use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
-use channel::DeliveryError;
+use channel::{Channel, DeliveryError, Message};
 use compose::{Ingredients, ProfileName};
 
 /// A claim is held so long; no attempt begins later than [`LANE_MAX`] after it or takes longer than [`ATTEMPT_MAX`].
@@ -256,7 +256,9 @@ impl Lane {
                 end.unrecorded.push(Attempt { row, claim, outcome: Outcome::NotTried });
                 continue;
             }
-            let outcome = self.attempt(&row).await;
+            let message = compose_for(&self.store, &self.config, &row, self.clock.now()).await;
+            let precedence = self.store.precedence().await;
+            let outcome = self.attempt(&row, message).await;
             let done = (row.id, claim, outcome);
             match self.store.finish_deliveries(std::slice::from_ref(&done), self.clock.now()).await {
                 Ok(()) => {
@@ -266,21 +268,35 @@ impl Lane {
                 // The loop tries again and says what is wrong.
                 Err(_) => end.unrecorded.push(Attempt { row, claim: done.1, outcome: done.2 }),
             }
+            drop(precedence);
         }
         end
     }
 
-    async fn attempt(&self, row: &OutboxRow) -> Outcome {
-        let attempt = deliver(&self.store, &self.config, row, self.clock.now());
-        let result = tokio::time::timeout(ATTEMPT_MAX, attempt).await.unwrap_or_else(|_| {
-            Err(DeliveryError::Temporary(format!("the channel gave no answer within {} s", ATTEMPT_MAX.as_secs())))
-        });
+    async fn attempt(&self, row: &OutboxRow, message: Result<Addressed, DeliveryError>) -> Outcome {
+        let result = match &message {
+            Ok((channel, message)) => {
+                tokio::time::timeout(ATTEMPT_MAX, channel.deliver(message)).await.unwrap_or_else(|_| {
+                    let text = format!("the channel gave no answer within {} s", ATTEMPT_MAX.as_secs());
+                    Err(DeliveryError::Temporary(text))
+                })
+            }
+            Err(error) => Err(error.clone()),
+        };
         retry::after(row.id, result, row.attempts, row.first_due_at(), self.clock.now())
     }
 }
 
-/// One attempt on one row.
-async fn deliver(store: &Store, config: &Config, row: &OutboxRow, now: Timestamp) -> Result<(), DeliveryError> {
+/// A message and the channel that is to deliver it.
+type Addressed = (Arc<dyn Channel>, Message);
+
+/// What a row has to say now.
+async fn compose_for(
+    store: &Store,
+    config: &Config,
+    row: &OutboxRow,
+    now: Timestamp,
+) -> Result<Addressed, DeliveryError> {
     let temporary = |error: &dyn std::fmt::Display| DeliveryError::Temporary(error.to_string());
     let Some(route) = config.routes.iter().find(|route| route.name == row.route) else {
         let text = "the configuration has no such route any more: bring it back, or newswatch outbox discard";
@@ -291,7 +307,7 @@ async fn deliver(store: &Store, config: &Config, row: &OutboxRow, now: Timestamp
     };
     let ingredients = gather(store, config, route, row, now).await.map_err(|error| temporary(&error))?;
     let message = compose::compose(ingredients).map_err(|error| temporary(&error))?;
-    channel.deliver(&message).await
+    Ok((channel.clone(), message))
 }
 
 /// Reads what a message is made of.

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+use tokio::sync::watch;
 
 /// What can go wrong with the store. The text is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,21 @@ pub struct Store {
     reader: AnyPool,
     /// Held by the daemon; unlocked by the system when the process ends, however it ends.
     lock: Option<Arc<std::fs::File>>,
+    /// How many deliveries have [`Store::precedence`].
+    deliveries: Arc<watch::Sender<usize>>,
+}
+
+/// Others give way to a delivery so long at most: a slow channel must not hold up the rest.
+const GIVE_WAY_MAX: Duration = Duration::from_millis(200);
+
+/// Given back when it is dropped.
+#[derive(Debug)]
+pub struct Precedence(Arc<watch::Sender<usize>>);
+
+impl Drop for Precedence {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// How hard a commit is pushed to the disk.
@@ -131,7 +147,7 @@ impl Store {
             None => return Err(StoreError::Url(url.to_string())),
         };
         let name = if path.is_some() { url.to_string() } else { without_password(url) };
-        let store = Store { engine, name, path, writer, reader, lock: None };
+        let store = Store { engine, name, path, writer, reader, lock: None, deliveries: Arc::default() };
         schema::migrate(&store).await?;
         Ok(store)
     }
@@ -213,8 +229,35 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// A transaction that may write. SQLite takes the write lock at once: upgrading later fails instead of waiting.
+    /// For a delivery, from before it begins until it is recorded: waits until nobody writes, and lets nobody else begin to, so
+    /// that the record finds the one writer free. A kill between a channel's yes and its record makes a duplicate.
+    pub async fn precedence(&self) -> Precedence {
+        self.deliveries.send_modify(|count| *count += 1);
+        let precedence = Precedence(self.deliveries.clone());
+        if self.engine == Engine::Sqlite {
+            // Trouble with the writer is the record's to report.
+            let _ = self.writer.acquire().await;
+        }
+        precedence
+    }
+
+    /// The writer, for one statement, after deliveries were recorded.
+    async fn writer(&self) -> &AnyPool {
+        if self.engine == Engine::Sqlite {
+            let mut deliveries = self.deliveries.subscribe();
+            let _ = tokio::time::timeout(GIVE_WAY_MAX, deliveries.wait_for(|count| *count == 0)).await;
+        }
+        &self.writer
+    }
+
+    /// A transaction that may write, after deliveries were recorded.
     async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        self.writer().await;
+        self.begin_at_once().await
+    }
+
+    /// A transaction that may write. SQLite takes the write lock at once: upgrading later fails instead of waiting.
+    async fn begin_at_once(&self) -> Result<Transaction<'static, Any>> {
         let statement = match self.engine {
             Engine::Sqlite => "BEGIN IMMEDIATE",
             Engine::Postgres => "BEGIN",

@@ -238,7 +238,7 @@ impl Store {
             .bind(millis(lease_until))
             .bind(millis(now))
             .bind(limit as i64)
-            .fetch_all(&self.writer)
+            .fetch_all(self.writer().await)
             .await?;
         let claim = |row: &AnyRow| Claim { owner: owner.to_string(), fence: row.get(1) };
         let mut claimed: Vec<(Id, Claim)> = rows.iter().map(|row| (Id(row.get(0)), claim(row))).collect();

@@ -210,7 +210,7 @@ impl Store {
         for (route, recipient) in busy {
             query = query.bind(route).bind(recipient);
         }
-        let rows = query.fetch_all(&self.writer).await?;
+        let rows = query.fetch_all(self.writer().await).await?;
         let mut claimed: Vec<(OutboxRow, Claim)> = rows
             .iter()
             .map(|found| (row(found), Claim { owner: owner.to_string(), fence: found.get(COLUMN_COUNT) }))
@@ -221,7 +221,7 @@ impl Store {
 
     /// Records what happened to attempts, in one transaction.
     pub async fn finish_deliveries(&self, done: &[(Id, Claim, Outcome)], now: Timestamp) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_at_once().await?;
         for (id, claim, outcome) in done {
             let (state, due_at, finished_at, error) = match outcome {
                 Outcome::NotTried => {

@@ -259,7 +259,7 @@ impl Store {
             .bind(millis(now))
             .bind(per_host_max as i64)
             .bind(limit as i64)
-            .fetch_all(&self.writer)
+            .fetch_all(self.writer().await)
             .await?;
         let mut claimed: Vec<(SourceState, Claim)> =
             rows.iter().map(|row| (state(row), Claim { owner: owner.to_string(), fence: row.get(FENCE) })).collect();

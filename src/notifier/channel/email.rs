@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
-use lettre::transport::smtp::{AsyncSmtpTransport, PoolConfig};
-use lettre::{AsyncTransport, Tokio1Executor};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use tokio::net::TcpStream;
 
 use super::{Channel, DeliveryError, Message};
 use crate::config::secret::Secret;
@@ -26,6 +26,14 @@ enum Security {
     None,
 }
 
+/// A connection that is kept for the next mail is closed when none came for so long.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+/// So many are kept.
+const KEPT_MAX: usize = 2;
+
+/// Connections that wait for the next mail, and since when.
+type Kept = Arc<Mutex<Vec<(Instant, AsyncSmtpConnection)>>>;
+
 /// The settings of an email channel.
 struct Email {
     server: String,
@@ -35,8 +43,7 @@ struct Email {
     password: Option<Secret>,
     from: Mailbox,
     timeout: Duration,
-    /// Made at the first delivery, and again after a failed one: the password may have been changed.
-    transport: Mutex<Option<AsyncSmtpTransport<Tokio1Executor>>>,
+    kept: Kept,
 }
 
 impl std::fmt::Debug for Email {
@@ -88,7 +95,7 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
         password,
         from: from?,
         timeout: timeout.unwrap_or(Duration::from_secs(60)),
-        transport: Mutex::new(None),
+        kept: Kept::default(),
     }))
 }
 
@@ -132,20 +139,24 @@ impl Channel for Email {
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Box::pin(async move {
             let mail = write_mail(message, &self.from)?;
-            let transport = self.transport()?;
-            match transport.send(mail).await {
-                Ok(_) => Ok(()),
-                Err(error) => {
-                    *self.transport.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                    let text = plain::line(&in_words(&error), 500);
-                    // Only a clear "never" from the server is permanent. No connection, a bad certificate, a lost answer: once
-                    // more; if the message was taken after all, the copy carries the same Message-ID.
-                    let never = error.is_permanent() && !matches!(error.status().map(u16::from), Some(530..=538));
-                    Err(if never { DeliveryError::Permanent(text) } else { DeliveryError::Temporary(text) })
+            let mut connection = self.connection().await?;
+            match connection.send(mail.envelope(), &mail.formatted()).await {
+                Ok(_) => {
+                    self.keep(connection);
+                    Ok(())
                 }
+                Err(error) => Err(in_kind(&error)),
             }
         })
     }
+}
+
+/// Only a clear "never" from the server is permanent. No connection, a bad certificate, a lost answer: once more; if the
+/// message was taken after all, the copy carries the same Message-ID.
+fn in_kind(error: &lettre::transport::smtp::Error) -> DeliveryError {
+    let text = plain::line(&in_words(error), 500);
+    let never = error.is_permanent() && !matches!(error.status().map(u16::from), Some(530..=538));
+    if never { DeliveryError::Permanent(text) } else { DeliveryError::Temporary(text) }
 }
 
 /// The error with its causes.
@@ -164,31 +175,77 @@ fn in_words(error: &lettre::transport::smtp::Error) -> String {
 }
 
 impl Email {
-    fn transport(&self) -> Result<AsyncSmtpTransport<Tokio1Executor>, DeliveryError> {
-        let mut kept = self.transport.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(transport) = kept.as_ref() {
-            return Ok(transport.clone());
+    /// A kept connection that still answers, or a new one.
+    async fn connection(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
+        loop {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match kept {
+                Some((since, mut connection)) if since.elapsed() < IDLE_MAX => {
+                    if let Ok(true) = tokio::time::timeout(self.timeout, connection.test_connected()).await {
+                        return Ok(connection);
+                    }
+                }
+                Some(_) => {}
+                None => break,
+            }
         }
-        let tls = |required: bool| -> Result<Tls, DeliveryError> {
-            let parameters = TlsParameters::new(self.server.clone())
-                .map_err(|error| DeliveryError::Temporary(format!("TLS for {}: {error}", self.server)))?;
-            Ok(if required { Tls::Required(parameters) } else { Tls::Wrapper(parameters) })
+        let connected = tokio::time::timeout(self.timeout, self.connect()).await;
+        connected.unwrap_or_else(|_| {
+            let text = format!("{}:{} did not answer within {} s", self.server, self.port, self.timeout.as_secs());
+            Err(DeliveryError::Temporary(text))
+        })
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
+        let place = (self.server.as_str(), self.port);
+        let cannot_connect = |error: std::io::Error| {
+            DeliveryError::Temporary(format!("cannot connect to {}:{}: {error}", self.server, self.port))
         };
-        let security = match self.security {
-            Security::StartTls => tls(true)?,
-            Security::Tls => tls(false)?,
-            Security::None => Tls::None,
+        let tls = || {
+            TlsParameters::new(self.server.clone())
+                .map_err(|error| DeliveryError::Temporary(format!("TLS for {}: {error}", self.server)))
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.server)
-            .port(self.port)
-            .tls(security)
-            .timeout(Some(self.timeout))
-            .pool_config(PoolConfig::new().max_size(2).idle_timeout(Duration::from_secs(20)));
+        // A certificate, a password or a refusal at the door may be another one tomorrow.
+        let temporary = |error| DeliveryError::Temporary(plain::line(&in_words(&error), 500));
+        let hello = ClientId::default();
+        let mut connection = if self.security == Security::Tls {
+            AsyncSmtpConnection::connect_tokio1(place, Some(self.timeout), &hello, Some(tls()?), None)
+                .await
+                .map_err(temporary)?
+        } else {
+            let stream = TcpStream::connect(place).await.map_err(cannot_connect)?;
+            // The final dot is a packet of its own: it must not wait for what came before it to be acknowledged.
+            stream.set_nodelay(true).map_err(cannot_connect)?;
+            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(temporary)?
+        };
+        if self.security == Security::StartTls {
+            connection.starttls(tls()?, &hello).await.map_err(temporary)?;
+        }
         if let (Some(username), Some(password)) = (&self.username, &self.password) {
-            builder = builder
-                .credentials(Credentials::new(username.clone(), password.read().map_err(DeliveryError::Temporary)?));
+            let credentials = Credentials::new(username.clone(), password.read().map_err(DeliveryError::Temporary)?);
+            connection.auth(DEFAULT_MECHANISMS, &credentials).await.map_err(temporary)?;
         }
-        Ok(kept.insert(builder.build()).clone())
+        Ok(connection)
+    }
+
+    /// Keeps a connection for the next mail, for a while.
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let kept = self.kept.clone();
+        {
+            let mut waiting = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.len() >= KEPT_MAX {
+                return;
+            }
+            waiting.push((Instant::now(), connection));
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(IDLE_MAX).await;
+            let over = |(since, _): &mut (Instant, AsyncSmtpConnection)| since.elapsed() >= IDLE_MAX;
+            let idle: Vec<_> = kept.lock().unwrap_or_else(PoisonError::into_inner).extract_if(.., over).collect();
+            for (_, mut connection) in idle {
+                let _ = connection.quit().await;
+            }
+        });
     }
 }
 
@@ -284,11 +341,100 @@ mod tests {
             password: None,
             from: "w@example.org".parse().unwrap(),
             timeout: Duration::from_secs(5),
-            transport: Mutex::new(None),
+            kept: Kept::default(),
         };
         let mail = String::from_utf8(write_mail(&message, &email.from).unwrap().formatted()).unwrap();
         assert!(mail.contains("Message-ID: <newswatch.000000000007@example.org>\r\n"), "{mail}");
         assert!(mail.contains("Subject: two Bcc: evil@example.org\r\n"), "{mail}");
         assert!(mail.contains("Auto-Submitted: auto-generated\r\n"), "{mail}");
+    }
+
+    /// A mail server that answers recipients by their names: `never@` is refused, the answer to a mail for `lost@` is lost. Hands
+    /// back its port and how many connections it was asked for.
+    fn server() -> (u16, Arc<std::sync::atomic::AtomicUsize>) {
+        use std::io::{BufRead, BufReader, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = connections.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let (mut lost, mut in_mail) = (false, false);
+                stream.write_all(b"220 here\r\n").unwrap();
+                while let Some(Ok(line)) = lines.next() {
+                    let answer = match line.split([' ', ':']).next().unwrap_or_default() {
+                        "." if lost => break,
+                        "." => "250 taken",
+                        _ if in_mail => continue,
+                        "RCPT" if line.contains("never@") => "550 nobody of that name",
+                        "DATA" => "354 go on",
+                        _ => "250 yes",
+                    };
+                    lost = lost || line.contains("lost@");
+                    in_mail = answer.starts_with("354");
+                    if stream.write_all(format!("{answer}\r\n").as_bytes()).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        (port, connections)
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_several_mails_and_a_lost_answer_is_no_refusal() {
+        let (port, connections) = server();
+        let (channel, problems) = channel(&format!(
+            "server = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"w@example.org\"\ntimeout = \"5s\"\n"
+        ));
+        assert_eq!(problems, [""; 0]);
+        let channel = channel.unwrap();
+        let to = |recipient: &str| Message {
+            id: Id(7),
+            route: "desk".into(),
+            recipient: recipient.into(),
+            subject: "subject".into(),
+            text: "one\n.\ntwo".into(),
+            html: "<p>text</p>".into(),
+            hits: vec![],
+            created_at: Timestamp::UNIX_EPOCH,
+            repeated: false,
+        };
+        let asked = || connections.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(channel.deliver(&to("me@example.org")).await, Ok(()));
+        assert_eq!(channel.deliver(&to("you@example.org")).await, Ok(()));
+        assert_eq!(asked(), 1);
+        let refused = channel.deliver(&to("never@example.org")).await;
+        assert!(
+            matches!(&refused, Err(DeliveryError::Permanent(text)) if text.contains("nobody of that name")),
+            "{refused:?}"
+        );
+        let lost = channel.deliver(&to("lost@example.org")).await;
+        assert!(matches!(lost, Err(DeliveryError::Temporary(_))), "{lost:?}");
+        assert_eq!(channel.deliver(&to("me@example.org")).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_named() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (channel, _) =
+            channel(&format!("server = \"127.0.0.1\"\nport = {free}\nsecurity = \"none\"\nfrom = \"w@example.org\"\n"));
+        let message = Message {
+            id: Id(7),
+            route: "desk".into(),
+            recipient: "me@example.org".into(),
+            subject: String::new(),
+            text: String::new(),
+            html: String::new(),
+            hits: vec![],
+            created_at: Timestamp::UNIX_EPOCH,
+            repeated: false,
+        };
+        let failed = channel.unwrap().deliver(&message).await;
+        let place = format!("cannot connect to 127.0.0.1:{free}: ");
+        assert!(matches!(&failed, Err(DeliveryError::Temporary(text)) if text.starts_with(&place)), "{failed:?}");
     }
 }
