@@ -128,8 +128,8 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     let matched = CancellationToken::new();
     let (visits, hits, deliveries) = tokio::join!(
         poll(poller, shared.clone(), store.clone(), polled.clone()),
-        match_items(matcher, shared.clone(), polled, matched.clone()),
-        notify(notifier, shared.clone(), matched),
+        match_items(matcher, shared.clone(), store.clone(), polled, matched.clone()),
+        notify(notifier, shared.clone(), store.clone(), matched),
     );
     systemd::stopping();
     signals.abort();
@@ -192,12 +192,13 @@ impl Shared {
 /// What to do about a step that failed: say so once, wait longer each time, go on. The work is still in the store.
 struct Trouble {
     what: &'static str,
+    store: String,
     failures: u32,
 }
 
 impl Trouble {
-    fn new(what: &'static str) -> Trouble {
-        Trouble { what, failures: 0 }
+    fn new(what: &'static str, store: &Store) -> Trouble {
+        Trouble { what, store: store.name().to_string(), failures: 0 }
     }
 
     fn over(&mut self) {
@@ -211,18 +212,20 @@ impl Trouble {
     async fn wait(&mut self, error: &dyn std::fmt::Display, shared: &Shared) -> bool {
         self.failures += 1;
         if shared.once && self.failures >= ONCE_FAILURES_MAX {
-            tracing::error!("{} is given up: {}", self.what, plain::line(&error.to_string(), 500));
+            tracing::error!("{} is given up: {} [{}]", self.what, plain::line(&error.to_string(), 500), self.store);
             shared.gave_up.store(true, Ordering::Relaxed);
             shared.stop.cancel();
             return false;
         }
         let text = plain::line(&error.to_string(), 500);
         if self.failures == 1 {
-            tracing::error!("{} is held up, nothing is lost: {text}", self.what);
+            tracing::error!("{} is held up, nothing is lost: {text} [{}]", self.what, self.store);
         } else {
             tracing::debug!("{} is still held up: {text}", self.what);
         }
-        let wait = Duration::from_secs(1 << self.failures.min(5));
+        // Somebody waits for the end of a single cycle.
+        let unit = if shared.once { Duration::from_millis(250) } else { Duration::from_secs(1) };
+        let wait = unit * (1 << self.failures.min(5));
         tokio::select! {
             () = tokio::time::sleep(wait) => true,
             () = shared.stop.cancelled() => false,
@@ -233,7 +236,7 @@ impl Trouble {
 /// Loop 1. `done` is signalled when a single cycle is over.
 async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: CancellationToken) -> poller::Progress {
     let mut sum = poller::Progress::default();
-    let mut trouble = Trouble::new("polling");
+    let mut trouble = Trouble::new("polling", &store);
     // A single cycle is over the sources that are due when it begins, not over those that become due again meanwhile.
     let cycle = shared.clock.now();
     loop {
@@ -290,11 +293,12 @@ async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: Cancel
 async fn match_items(
     mut matcher: Matcher,
     mut shared: Shared,
+    store: Store,
     polled: CancellationToken,
     done: CancellationToken,
 ) -> u64 {
     let mut hits = 0;
-    let mut trouble = Trouble::new("matching");
+    let mut trouble = Trouble::new("matching", &store);
     loop {
         let now = shared.round(1);
         let was_polled = polled.is_cancelled();
@@ -336,9 +340,9 @@ async fn match_items(
 }
 
 /// Loop 3. Ends a single cycle when matching is over and nothing is due.
-async fn notify(mut notifier: Notifier, mut shared: Shared, matched: CancellationToken) -> usize {
+async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matched: CancellationToken) -> usize {
     let mut sum = 0;
-    let mut trouble = Trouble::new("delivering");
+    let mut trouble = Trouble::new("delivering", &store);
     loop {
         let now = shared.round(2);
         let was_matched = matched.is_cancelled();

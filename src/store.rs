@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 use tokio::sync::watch;
 
 /// What can go wrong with the store. The text is for the operator.
@@ -43,7 +43,7 @@ pub enum StoreError {
     )]
     InUse(PathBuf),
     /// The file or folder cannot be opened or made.
-    #[error("cannot open the store {path}: {error}")]
+    #[error("cannot open the store {path}: {error}; the user that newswatch runs as must be able to write there", path = .path.display())]
     Open {
         /// Path of the file.
         path: PathBuf,
@@ -53,22 +53,41 @@ pub enum StoreError {
     /// store.url is not understood.
     #[error("store.url {0:?} is neither sqlite:PATH nor postgres://...")]
     Url(String),
-    /// What the database says.
-    #[error("the store failed: {error}{advice}", advice = advice(.error))]
-    Database {
-        /// What it says.
-        #[from]
-        error: sqlx::Error,
+    /// The file is there, but the database cannot work with it.
+    #[error("cannot use the store {path}: {problem}", path = .path.display())]
+    Unusable {
+        /// Path of the file.
+        path: PathBuf,
+        /// What the database says, and what to do about it.
+        problem: String,
     },
+    /// What the database says.
+    #[error("the store failed: {0}")]
+    Database(String),
 }
 
-/// What the operator can do about a database error, where that is known.
-fn advice(error: &sqlx::Error) -> &'static str {
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> StoreError {
+        StoreError::Database(in_words(&error))
+    }
+}
+
+/// What a database error says, and what the operator can do about it, where that is known.
+fn in_words(error: &sqlx::Error) -> String {
     let text = error.to_string();
+    let text = text.strip_prefix("error returned from database: ").unwrap_or(&text);
+    format!("{text}{}", advice(text))
+}
+
+fn advice(text: &str) -> &'static str {
     if text.contains("disk is full") || text.contains("No space left") {
         " (free space on the disk; nothing is lost, the work is done again)"
     } else if text.contains("readonly") || text.contains("read-only") {
-        " (the store must be writable for the user that newswatch runs as)"
+        " (the store and its folder must be writable for the user that newswatch runs as)"
+    } else if text.contains("disk I/O error") {
+        " (see the system's log for what is wrong with the disk; nothing is lost, the work is done again)"
+    } else if text.contains("unable to open") {
+        " (newswatch must be able to write in its folder)"
     } else if text.contains("malformed") || text.contains("not a database") {
         " (the file is damaged: restore a backup, or move it away to start anew)"
     } else {
@@ -278,6 +297,7 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::Open { path: path.to_path_buf(), error })?;
     }
+    let is_new = std::fs::metadata(path).map_or(0, |file| file.len()) == 0;
     // SQLite's own "unable to open database file" says less than the system does.
     let open = std::fs::File::options().create(true).truncate(false).read(true).write(true).open(path);
     open.map_err(|error| StoreError::Open { path: path.to_path_buf(), error })?;
@@ -307,9 +327,29 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
                            PRAGMA cache_size = -16384; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
                            PRAGMA wal_autocheckpoint = 4000;";
     const READER: &str = "PRAGMA busy_timeout = 10000; PRAGMA cache_size = -4096; PRAGMA query_only = ON;";
-    let writer = options(1, if durability == Durability::Full { FULL } else { PROCESS }).connect(&url).await?;
+    let settings = if durability == Durability::Full { FULL } else { PROCESS };
+    // A pool tries again for a minute and then says only that it waited: what is wrong is found out without one.
+    try_sqlite(&url, settings)
+        .await
+        .map_err(|error| StoreError::Unusable { path: path.to_path_buf(), problem: in_words(&error) })?;
+    let writer = options(1, settings).connect(&url).await?;
     let reader = options(2, READER).connect(&url).await?;
+    if is_new {
+        tracing::warn!(
+            "made a new store at {}: nothing is known yet, and what sources show first is not told to anybody; if there should \
+             be a store already, check store.url and STATE_DIRECTORY",
+            path.display()
+        );
+    }
     Ok((writer, reader))
+}
+
+/// Opens the file, writes to it and reads its head.
+async fn try_sqlite(url: &str, settings: &'static str) -> sqlx::Result<()> {
+    let mut connection = AnyConnection::connect(url).await?;
+    connection.execute(settings).await?;
+    connection.execute("BEGIN IMMEDIATE; SELECT count(*) FROM sqlite_schema; ROLLBACK").await?;
+    connection.close().await
 }
 
 /// The address without user name, password and parameters.
