@@ -33,10 +33,10 @@ impl Clock {
         Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
     }
 
-    /// Moves a simulated clock forward to `to`; the system's clock is left alone.
-    pub fn advance_to(&self, to: Timestamp) {
+    /// Puts a simulated clock to `to`, forward or back; the system's clock is left alone.
+    pub fn set(&self, to: Timestamp) {
         if let Some(at) = &self.simulated {
-            at.fetch_max(to.as_millisecond(), Ordering::SeqCst);
+            at.store(to.as_millisecond(), Ordering::SeqCst);
         }
     }
 

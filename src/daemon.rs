@@ -38,6 +38,10 @@ const PLENTY: usize = 500;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How often the store is told that the daemon lives, for `newswatch status`.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A clock that goes back by more was set; less is how clocks are kept right.
+const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
+/// How long after that times of the old clock may still be stored.
+const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
 /// Name of the store's note that holds the heartbeat.
 pub const HEARTBEAT_NOTE: &str = "daemon seen at";
 /// Name of the store's note that holds what became of the last reload; empty when it went well.
@@ -95,6 +99,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     let store = Store::open(&config.store_url(), Durability::Full).await?.lock()?;
     store.drop_leases().await?;
     let now = clock.now();
+    store.forget_the_future(now).await?;
     store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await?;
     if options.once && !options.due {
         store.make_all_due(now).await?;
@@ -440,7 +445,23 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
 async fn pulse(shared: Shared, store: Store) {
     let every = systemd::watchdog_interval().map_or(HEARTBEAT, |interval| (interval / 3).min(HEARTBEAT));
     let mut was_well = true;
+    let mut last = shared.clock.now();
+    let mut set_back: Option<Instant> = None;
     loop {
+        let now = shared.clock.now();
+        if now + CLOCK_BACK < last {
+            tracing::warn!(
+                "the clock was set back from {last} to {now}: what was to happen by the old time is done now"
+            );
+            set_back = Some(Instant::now());
+        }
+        last = now;
+        // For a while: a visit that began before may store the old time after.
+        if set_back.is_some_and(|at| at.elapsed() < SET_BACK_WATCH)
+            && let Err(error) = store.forget_the_future(now).await
+        {
+            tracing::error!("what a clock set back left behind could not be mended: {error}");
+        }
         let answer = store.ping().await;
         let well = shared.is_moving() && answer.is_ok();
         if well {

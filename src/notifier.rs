@@ -205,8 +205,9 @@ impl Notifier {
         for row in self.config.routes.iter().flat_map(|route| route.due_digests(now)) {
             let key = (row.route.clone(), row.recipient.clone());
             let since = match self.duty_since.get(&key) {
-                Some(since) => *since,
-                None => {
+                Some(since) if *since <= now => *since,
+                // Not known yet, or of a time before the clock was set back.
+                _ => {
                     let since = self.duty(&key, now).await?;
                     self.duty_since.insert(key, since);
                     since
@@ -229,6 +230,7 @@ impl Notifier {
         let key = format!("digests of route {route} to {recipient} since");
         if let Some(text) = self.store.noted(&key).await?
             && let Ok(since) = text.parse()
+            && since <= now
         {
             return Ok(since);
         }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
@@ -123,6 +123,16 @@ pub struct Store {
     deliveries: Arc<watch::Sender<usize>>,
 }
 
+/// A time that lies further ahead was written before the clock was set back.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// No claim is held longer (see the loops' LEASE).
+const LEASE_MAX: SignedDuration = SignedDuration::from_mins(20);
+/// No digest that is being filled is due later (they come once a week at least).
+const DIGEST_MAX: SignedDuration = SignedDuration::from_hours(15 * 24);
+/// No message waits longer for its next attempt (see notifier/retry.rs).
+const RETRY_MAX: SignedDuration = SignedDuration::from_mins(70);
+/// A store that is not ready by then will not be.
+const OPEN_MAX: Duration = Duration::from_secs(10);
 /// Others give way to a delivery so long at most: a slow channel must not hold up the rest.
 const GIVE_WAY_MAX: Duration = Duration::from_millis(200);
 
@@ -221,6 +231,37 @@ impl Store {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// After the clock was set back: times that lie so far ahead that only the old clock can have written them are over. Sources
+    /// asked in the future are due, claims that end later than any claim are free, and messages that are to go out later than any
+    /// are due. Answers how many rows that were.
+    pub async fn forget_the_future(&self, now: Timestamp) -> Result<u64> {
+        let ahead = millis(now + CLOCK_SLACK);
+        let mut tx = self.begin().await?;
+        let mut rows = 0;
+        for (statement, limit) in [
+            ("UPDATE sources SET lease_until = 0 WHERE lease_until > $1", millis(now + LEASE_MAX)),
+            ("UPDATE unscored SET lease_until = 0 WHERE lease_until > $1", millis(now + LEASE_MAX)),
+            ("UPDATE outbox SET lease_until = 0 WHERE lease_until > $1", millis(now + LEASE_MAX)),
+        ] {
+            rows += sqlx::query(statement).bind(limit).execute(&mut *tx).await?.rows_affected();
+        }
+        let sources = sqlx::query(
+            "UPDATE sources SET next_at = $1, next_reason = 'the clock was set back' \
+             WHERE next_at > $1 AND (attempted_at > $2 OR (attempted_at = 0 AND next_at > $2))",
+        );
+        rows += sources.bind(millis(now)).bind(ahead).execute(&mut *tx).await?.rows_affected();
+        // A digest that was made by the old clock for a time that still comes as it should is left alone.
+        let messages = sqlx::query(
+            "UPDATE outbox SET due_at = $1 WHERE state = 'waiting' AND due_at > $1 AND due_at > \
+             CASE WHEN attempted_at > 0 THEN $2 WHEN kind = 'digest' THEN $3 ELSE $4 END",
+        );
+        let limits = [millis(now + RETRY_MAX), millis(now + DIGEST_MAX), ahead];
+        let messages = limits.iter().fold(messages.bind(millis(now)), |query, limit| query.bind(*limit));
+        rows += messages.execute(&mut *tx).await?.rows_affected();
+        tx.commit().await?;
+        Ok(rows)
     }
 
     /// A small fact kept by name (a heartbeat, a version).
@@ -328,12 +369,15 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
                            PRAGMA wal_autocheckpoint = 4000;";
     const READER: &str = "PRAGMA busy_timeout = 10000; PRAGMA cache_size = -4096; PRAGMA query_only = ON;";
     let settings = if durability == Durability::Full { FULL } else { PROCESS };
+    let unusable = |problem: String| StoreError::Unusable { path: path.to_path_buf(), problem };
     // A pool tries again for a minute and then says only that it waited: what is wrong is found out without one.
-    try_sqlite(&url, settings)
+    let first = try_sqlite(&url, settings).await.map_err(|error| unusable(in_words(&error)))?;
+    let pools = async { Ok((options(1, settings).connect(&url).await?, options(2, READER).connect(&url).await?)) };
+    let pools: sqlx::Result<_> = tokio::time::timeout(OPEN_MAX, pools)
         .await
-        .map_err(|error| StoreError::Unusable { path: path.to_path_buf(), problem: in_words(&error) })?;
-    let writer = options(1, settings).connect(&url).await?;
-    let reader = options(2, READER).connect(&url).await?;
+        .map_err(|_| unusable(format!("it did not become ready within {} s", OPEN_MAX.as_secs())))?;
+    let (writer, reader) = pools.map_err(|error| unusable(in_words(&error)))?;
+    let _ = first.close().await;
     if is_new {
         tracing::warn!(
             "made a new store at {}: nothing is known yet, and what sources show first is not told to anybody; if there should \
@@ -344,12 +388,12 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
     Ok((writer, reader))
 }
 
-/// Opens the file, writes to it and reads its head.
-async fn try_sqlite(url: &str, settings: &'static str) -> sqlx::Result<()> {
+/// Opens the file, reads its head and sees that it can be written.
+async fn try_sqlite(url: &str, settings: &'static str) -> sqlx::Result<AnyConnection> {
     let mut connection = AnyConnection::connect(url).await?;
     connection.execute(settings).await?;
     connection.execute("BEGIN IMMEDIATE; SELECT count(*) FROM sqlite_schema; ROLLBACK").await?;
-    connection.close().await
+    Ok(connection)
 }
 
 /// The address without user name, password and parameters.

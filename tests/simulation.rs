@@ -16,7 +16,7 @@ use newswatch::clock::Clock;
 use newswatch::config::Config;
 use newswatch::fault::Fault;
 use newswatch::matcher::Matcher;
-use newswatch::model::Id;
+use newswatch::model::{DeliveryKind, Id};
 use newswatch::notifier::Notifier;
 use newswatch::notifier::channel::{Channel, DeliveryError, Message};
 use newswatch::poller::fetch::{Fetch, FetchError, Request, Response};
@@ -280,7 +280,7 @@ impl World {
             if fate == 2 {
                 *loops = self.boot().await;
             }
-            self.clock.advance_to(now + STEP);
+            self.clock.set(now + STEP);
         }
     }
 }
@@ -391,4 +391,57 @@ async fn the_same_seed_gives_the_same_rows() {
     assert!(all[0].lines().count() > 100);
     assert!(all[0] == all[1], "two runs of one seed differ");
     assert!(all[0] != all[2], "two seeds give the same rows: the seed is not used");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_leaves_nothing_standing_and_starts_no_storm() {
+    const HOUR: i64 = 3_600;
+    const YEAR: i64 = 365 * 24 * HOUR;
+    for jump in [-2 * YEAR, -24 * HOUR, -2 * HOUR, 2 * HOUR, 30 * 24 * HOUR, YEAR, 2 * YEAR] {
+        let folder = tempfile::tempdir().unwrap();
+        let seed = format!("jump {jump}");
+        let mut world = World::new(&seed, 20, folder.path()).await;
+        let mut loops = world.boot().await;
+        world.run(&mut loops, &seed, 2 * 24 * 4, false).await;
+        // There, and back again to the right time. What a crash leaves claimed must not stay so either.
+        for (leg, seconds) in [("there", jump), ("back", -jump)] {
+            let before = world.post.taken.lock().unwrap().len();
+            let now = world.clock.now() + SignedDuration::from_secs(seconds);
+            world.store.claim_sources("dead", world.clock.now(), world.clock.now() + STEP, 3, 1).await.unwrap();
+            world.clock.set(now);
+            world.store.forget_the_future(now).await.unwrap();
+            // With an interval of 2 h (2 h 12 with its spread) and an hour's wait between attempts, a quarter of a day does all.
+            world.run(&mut loops, &seed, 6 * 4, false).await;
+            let end = world.clock.now();
+            for source in world.store.sources().await.unwrap() {
+                let asked = source.attempted_at.unwrap();
+                assert!(
+                    asked >= now && asked < end,
+                    "{jump} {leg}: {} was last asked {asked}, it is {end}",
+                    source.name
+                );
+                let wait = source.next_at.duration_since(end);
+                assert!(
+                    wait <= SignedDuration::from_hours(24),
+                    "{jump} {leg}: {} waits {wait}: {}",
+                    source.name,
+                    source.next_reason
+                );
+            }
+            for row in world.store.outbox("waiting", 10_000).await.unwrap() {
+                let wait = row.due_at.duration_since(end);
+                let longest = if row.kind == DeliveryKind::Digest && row.attempts == 0 { 26 } else { 2 };
+                assert!(wait <= SignedDuration::from_hours(longest), "{jump} {leg}: {row:?}");
+            }
+            let digests =
+                world.post.taken.lock().unwrap()[before..].iter().filter(|(_, route, _)| route == "digest").count();
+            assert!(digests <= 4, "{jump} {leg}: {digests} digests");
+        }
+        // The next night's digest comes as ever.
+        let before = world.post.taken.lock().unwrap().len();
+        world.run(&mut loops, &seed, 26 * 4, false).await;
+        let taken = world.post.taken.lock().unwrap();
+        let digests = taken[before..].iter().filter(|(_, route, _)| route == "digest").count();
+        assert!((1..=3).contains(&digests), "{jump}: {digests} digests on the day after");
+    }
 }
