@@ -11,6 +11,7 @@ pub mod outbox;
 mod schema;
 pub mod sources;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,12 @@ pub enum StoreError {
     /// store.url is not understood.
     #[error("store.url {0:?} is neither sqlite:PATH nor postgres://...")]
     Url(String),
+    /// The file is not the one that was opened any more.
+    #[error(
+        "the store {path} was removed or replaced while newswatch runs, so what is stored from now on is lost: stop newswatch, \
+         put the file back and start it again", path = .0.display()
+    )]
+    Gone(PathBuf),
     /// The file is there, but the database cannot work with it.
     #[error("cannot use the store {path}: {problem}", path = .path.display())]
     Unusable {
@@ -114,6 +121,8 @@ pub struct Store {
     name: String,
     /// The file, on SQLite.
     path: Option<PathBuf>,
+    /// Which file that was when it was opened.
+    inode: Option<u64>,
     /// One connection on SQLite, so that writers queue here instead of failing there.
     writer: AnyPool,
     reader: AnyPool,
@@ -176,7 +185,8 @@ impl Store {
             None => return Err(StoreError::Url(url.to_string())),
         };
         let name = if path.is_some() { url.to_string() } else { without_password(url) };
-        let store = Store { engine, name, path, writer, reader, lock: None, deliveries: Arc::default() };
+        let inode = path.as_deref().and_then(inode);
+        let store = Store { engine, name, path, inode, writer, reader, lock: None, deliveries: Arc::default() };
         schema::migrate(&store).await?;
         Ok(store)
     }
@@ -209,8 +219,13 @@ impl Store {
         &self.name
     }
 
-    /// The store answers.
+    /// The store answers, and its file is where it was.
     pub async fn ping(&self) -> Result<()> {
+        if let Some(path) = &self.path
+            && inode(path) != self.inode
+        {
+            return Err(StoreError::Gone(path.clone()));
+        }
         sqlx::query("SELECT 1").fetch_one(&self.reader).await?;
         Ok(())
     }
@@ -394,6 +409,11 @@ async fn try_sqlite(url: &str, settings: &'static str) -> sqlx::Result<AnyConnec
     connection.execute(settings).await?;
     connection.execute("BEGIN IMMEDIATE; SELECT count(*) FROM sqlite_schema; ROLLBACK").await?;
     Ok(connection)
+}
+
+/// Which file the path leads to.
+fn inode(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().map(|file| file.ino())
 }
 
 /// The address without user name, password and parameters.
