@@ -5,12 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::{Host, Url};
 
-/// IPv4 networks that are not the public internet (IANA special-purpose registry; RFC 6890 and its updates).
+/// IPv4 networks that are not the public internet (IANA special-purpose registry; RFC 6890 and its updates). What the registry
+/// calls globally reachable (192.31.196.0/24, 192.52.193.0/24, 192.175.48.0/24) is public.
 const NOT_PUBLIC_V4: &[(Ipv4Net, &str)] = &[
     (v4([0, 0, 0, 0], 8), "this network"),
     (v4([10, 0, 0, 0], 8), "private network"),
     (v4([100, 64, 0, 0], 10), "shared address space"),
     (v4([127, 0, 0, 0], 8), "loopback"),
+    // The one address that looks public and is not: each machine at Azure gets its own certificates and settings there.
+    (v4([168, 63, 129, 16], 32), "Azure's own services"),
     (v4([169, 254, 0, 0], 16), "link-local"),
     (v4([172, 16, 0, 0], 12), "private network"),
     (v4([192, 0, 0, 0], 24), "protocol assignments"),
@@ -98,6 +101,7 @@ pub fn check_address(address: IpAddr, allow: &[IpNet]) -> Result<(), String> {
     let reason = match plain {
         IpAddr::V4(v4) => NOT_PUBLIC_V4.iter().find(|(network, _)| network.contains(&v4)).map(|(_, reason)| *reason),
         IpAddr::V6(v6) if !PUBLIC_V6.contains(&v6) => Some("not a public network"),
+        IpAddr::V6(v6) if is_isatap(v6) => Some("tunnel within a site"),
         IpAddr::V6(v6) => NOT_PUBLIC_V6.iter().find(|(network, _)| network.contains(&v6)).map(|(_, reason)| *reason),
     };
     match reason {
@@ -106,6 +110,12 @@ pub fn check_address(address: IpAddr, allow: &[IpNet]) -> Result<(), String> {
             "{address} is not a public address ({reason}); fetch.allow can name networks that may be asked"
         )),
     }
+}
+
+/// An address of ISATAP (RFC 5214 section 6.1), which may have any prefix: a system with such a tunnel sends it to the IPv4 address
+/// in its last 32 bits.
+fn is_isatap(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, _, _])
 }
 
 /// May this address be asked, as far as its text tells? A host that is a literal address never reaches the resolver, so it
@@ -121,6 +131,9 @@ pub fn check_url(url: &Url, allow: &[IpNet]) -> Result<(), String> {
         None => Err("the address has no host".to_string()),
     }
 }
+
+#[cfg(test)]
+mod every_address;
 
 #[cfg(test)]
 mod tests {
