@@ -4,6 +4,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::plain;
+
+/// A longer message is cut, and the cut shown.
+const MESSAGE_CHARACTERS_MAX: usize = 2_000;
+
 /// A place in a configuration file; lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -44,9 +49,10 @@ impl fmt::Display for Problem {
 pub struct Problems(RefCell<Vec<Problem>>);
 
 impl Problems {
-    /// Notes one.
+    /// Notes one. Messages quote what the file says, and a profile may come from anybody.
     pub fn add(&self, place: Option<Place>, message: impl Into<String>) {
-        self.0.borrow_mut().push(Problem { place, message: message.into() });
+        let message = plain::line(&message.into(), MESSAGE_CHARACTERS_MAX);
+        self.0.borrow_mut().push(Problem { place, message });
     }
 
     /// All of them by file and line.
@@ -95,5 +101,17 @@ impl File {
         let line_start = self.line_starts[line - 1];
         let before = self.text.get(line_start..at).unwrap_or_default();
         Place { file: self.name.clone(), line, column: before.chars().count() + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_steers_no_terminal() {
+        let problems = Problems::default();
+        problems.add(None, "unknown key `a\u{1b}[2J\u{202e}\nb`");
+        assert_eq!(problems.into_sorted()[0].message, "unknown key `a b`");
     }
 }
