@@ -3,7 +3,7 @@
 /// Characters that steer a terminal, a line reader or the direction of text instead of being text: C0 and C1 controls,
 /// direction overrides and isolates, line and paragraph separators, zero-width characters, the byte order mark, and
 /// the tag characters that hide text.
-fn is_steering(c: char) -> bool {
+pub fn is_steering(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -74,7 +74,8 @@ pub fn text(text: &str, bytes_max: usize) -> String {
             out.push_str(if empty > 0 { "\n\n" } else { "\n" });
         }
         let start = out.len();
-        push_line(&mut out, piece, usize::MAX);
+        // Of a longer line the end would be cut anyway.
+        push_line(&mut out, piece, bytes_max.saturating_add(1));
         if out.len() == start {
             out.truncate(before);
             empty += 1;

@@ -1,6 +1,7 @@
 //! Text that was encoded as UTF-8 twice ("CataluÃ±a", "donâ€™t"), put right where that is certain.
 
 use super::entities::windows_1252;
+use crate::plain;
 
 /// Runs of characters that are the bytes of UTF-8, read as windows-1252, become what the bytes mean. All other text stays: the
 /// bytes of UTF-8 follow rules that words of no language follow by chance.
@@ -56,7 +57,8 @@ fn sequence(text: &str) -> Option<(char, usize)> {
     // "à la Å»" is a capital letter at the end of a quotation.
     let is_quotation =
         count == 2 && matches!(bytes[1], 0xab | 0xbb) && !characters.next().is_some_and(char::is_alphabetic);
-    (!decoded.is_control() && !is_quotation).then_some((decoded, length))
+    // What is put right is not looked at again, so nothing may come of it that steers a terminal.
+    (!plain::is_steering(decoded) && !is_quotation).then_some((decoded, length))
 }
 
 /// The byte of windows-1252 above 127 that is this character.
@@ -82,6 +84,8 @@ mod tests {
             ("ÆGTE »RØDGRØD MED Å«", "ÆGTE »RØDGRØD MED Å«"),
             ("coÃ»ter", "coûter"),
             ("북한 Ã", "북한 Ã"),
+            // U+202E and U+200B would turn the text around and hide what stands in it.
+            ("safeâ€®gpj.exe zeroâ€‹width", "safeâ€®gpj.exe zeroâ€‹width"),
         ] {
             assert_eq!(repair(text.to_string()), expected);
         }
