@@ -18,14 +18,20 @@ pub mod page;
 
 use url::Url;
 
+/// A longer address is none that a server would answer to.
+const ADDRESS_BYTES_MAX: usize = 16 * 1024;
+/// A base is joined to every link of a document.
+const BASE_BYTES_MAX: usize = 2 * 1024;
+
 /// The absolute form of a link found in a document; `None` for links that lead to no document (scripts, data, mail).
 /// Where the base cannot carry a relative link, the link stays as it is written.
 pub fn absolute(base: &Url, link: &str) -> Option<String> {
     let link = link.trim();
-    if link.is_empty() {
+    if link.is_empty() || link.len() > ADDRESS_BYTES_MAX {
         return None;
     }
     match base.join(link) {
+        Ok(url) if url.as_str().len() > ADDRESS_BYTES_MAX => None,
         Ok(url) if matches!(url.scheme(), "javascript" | "vbscript" | "data" | "mailto" | "file" | "about") => None,
         Ok(url) => Some(url.into()),
         // No base to stand on, or not an address at all: only the former is worth keeping.
@@ -37,6 +43,15 @@ pub fn absolute(base: &Url, link: &str) -> Option<String> {
         }
         Err(_) => None,
     }
+}
+
+/// The base that a document names for its links, if it can be one.
+pub fn base(outer: &Url, link: &str) -> Option<Url> {
+    let link = link.trim();
+    if link.len() > BASE_BYTES_MAX {
+        return None;
+    }
+    outer.join(link).ok().filter(|base| base.as_str().len() <= BASE_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -52,6 +67,9 @@ mod tests {
             ("//cdn.example.org/c", Some("https://cdn.example.org/c")),
             ("javascript:alert(1)", None),
             ("http://[bad", None),
+            (&"x".repeat(20_000), None),
+            // Escaping makes three bytes of one.
+            (&"é".repeat(6_000), None),
             ("", None),
         ] {
             assert_eq!(absolute(&base, link).as_deref(), expected, "{link}");

@@ -9,25 +9,33 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 /// A declaration further down than this is none.
 const DECLARATION_BYTES: usize = 1024;
 
+/// Of a document that is not in UTF-8 no more is decoded: three bytes may come of one.
+const OTHER_BYTES_MAX: usize = 8 << 20;
+
+/// A guess needs no more; each byte is looked at for twenty encodings.
+const GUESS_BYTES_MAX: usize = 1 << 20;
+
 /// The text of a document. Bad bytes become U+FFFD; nothing is refused.
 ///
 /// Order: byte order mark; UTF-16 by its zero bytes; valid UTF-8 with multi-byte characters, whatever the labels say (no other
 /// encoding looks like that by chance); the label in Content-Type; the label in the document; UTF-8; a guess.
 pub fn text<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
     let text = decoded(body, content_type);
-    // U+0080 to U+009F in a text are always windows-1252 that somebody took for ISO 8859-1.
-    if text.as_bytes().windows(2).any(|pair| pair[0] == 0xc2 && pair[1] < 0xa0) {
+    // U+0080 to U+009F in a text are always windows-1252 that somebody took for ISO 8859-1. (In long texts they go as what
+    // steers terminals goes.)
+    if text.len() <= OTHER_BYTES_MAX && text.as_bytes().windows(2).any(|pair| pair[0] == 0xc2 && pair[1] < 0xa0) {
         return Cow::Owned(text.chars().map(|c| u8::try_from(c).map_or(c, windows_1252)).collect());
     }
     text
 }
 
 fn decoded<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
-    if let Some((encoding, _)) = Encoding::for_bom(body) {
-        return encoding.decode(body).0;
+    let head = &body[..body.len().min(OTHER_BYTES_MAX)];
+    if let Some((encoding, mark)) = Encoding::for_bom(body) {
+        return if encoding == UTF_8 { utf_8(&body[mark..]) } else { encoding.decode(head).0 };
     }
     if let Some(encoding) = utf_16_without_mark(body) {
-        return encoding.decode_without_bom_handling(body).0;
+        return encoding.decode_without_bom_handling(head).0;
     }
     let label = content_type.and_then(charset).or_else(|| declared(body));
     if let Ok(text) = std::str::from_utf8(body)
@@ -37,20 +45,27 @@ fn decoded<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
         return Cow::Borrowed(text);
     }
     if let Some(label) = label.filter(|label| *label != UTF_8) {
-        let (text, _, errors) = label.decode(body);
+        let (text, _, errors) = label.decode(head);
         // A label that fits wins; one that hardly fits is a mistake.
         if !errors || bad_share(&text) < 0.05 {
             return text;
         }
     }
-    let lossy = String::from_utf8_lossy(body);
+    let lossy = utf_8(body);
     // By chance no more than a few of the bytes above 127 would make characters.
     if bad_share(&lossy) < 0.5 {
         return lossy;
     }
+    drop(lossy);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
-    detector.feed(body, true);
-    detector.guess(None, Utf8Detection::Deny).decode_without_bom_handling(body).0
+    detector.feed(&head[..head.len().min(GUESS_BYTES_MAX)], true);
+    detector.guess(None, Utf8Detection::Deny).decode_without_bom_handling(head).0
+}
+
+/// The text in UTF-8, with U+FFFD for bad bytes.
+fn utf_8(body: &[u8]) -> Cow<'_, str> {
+    let bad: usize = body.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+    String::from_utf8_lossy(if bad > OTHER_BYTES_MAX { &body[..OTHER_BYTES_MAX] } else { body })
 }
 
 /// The part of the characters above ASCII that could not be decoded.
@@ -141,6 +156,18 @@ mod tests {
         let mut bytes = "북한의 자금세탁 방지 기구에 대한 보고서가 나왔다 ".repeat(3).into_bytes();
         bytes.push(0xff);
         assert!(text(&bytes, None).starts_with("북한의 자금세탁"));
+    }
+
+    #[test]
+    fn a_long_document_takes_bounded_memory_in_every_encoding() {
+        let euros = vec![0x80; 10 << 20];
+        for label in ["windows-1252", "utf-8", "gbk", "x-user-defined"] {
+            let text = text(&euros, Some(&format!("text/html; charset={label}")));
+            assert!(text.len() <= 3 * OTHER_BYTES_MAX, "{label}: {} bytes", text.len());
+        }
+        let mut bad = "é".repeat(5 << 20).into_bytes();
+        bad[0] = b'x';
+        assert_eq!(text(&bad, None).len(), bad.len() + 2, "one bad byte cuts nothing");
     }
 
     #[test]

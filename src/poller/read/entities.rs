@@ -9,7 +9,7 @@ pub type Defined = BTreeMap<String, String>;
 const NAME_BYTES_MAX: usize = 32;
 
 /// Bytes by which the document's own references may lengthen one text.
-const EXPANDED_BYTES_MAX: usize = 64 * 1024;
+pub(super) const EXPANDED_BYTES_MAX: usize = 64 * 1024;
 
 /// Decodes every reference in `text` once. What is no known reference stays as it is written.
 pub fn decode(text: &str) -> String {

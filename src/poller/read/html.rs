@@ -68,9 +68,13 @@ const INLINE: &[&str] = &[
     "time", "tt", "u", "var", "wbr",
 ];
 
+/// Text between two tags is decoded in pieces of at least this length, so a reference is hardly ever cut.
+const RUN_BYTES_MIN: usize = 4 * 1024;
+
 /// The text that a reader would see, as lines of plain text of at most `bytes_max` bytes.
 pub fn plain_text(html: &str, bytes_max: usize) -> String {
     if !html.contains(['<', '&']) {
+        let html = &html[..html.floor_char_boundary(bytes_max.saturating_mul(4))];
         return plain::text(&html.replace(['\n', '\r'], " "), bytes_max);
     }
     plain::text(&strip(html, bytes_max.saturating_mul(4)), bytes_max)
@@ -126,6 +130,8 @@ fn strip(html: &str, bytes_max: usize) -> String {
     while !rest.is_empty() && out.len() < bytes_max {
         let end = rest.find('<').unwrap_or(rest.len());
         if end > 0 {
+            // Of a longer run the rest is wanted only if little came of it.
+            let end = rest.floor_char_boundary(end.min(bytes_max.max(RUN_BYTES_MIN)));
             run.clear();
             entities::decode_into(&rest[..end], None, &mut run);
             if preformatted > 0 {

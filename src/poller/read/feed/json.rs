@@ -8,7 +8,7 @@ use url::Url;
 use super::canonical::{Beside, Item};
 use super::rewrite::Rewriter;
 use super::written::Written;
-use super::{LIST_MAX, NAME_CHARACTERS_MAX};
+use super::{FEED_TEXT_BYTES_MAX, LIST_MAX, NAME_CHARACTERS_MAX};
 use crate::model::{Enclosure, Reading};
 use crate::plain;
 use crate::poller::read::{absolute, dates};
@@ -16,7 +16,30 @@ use crate::poller::source::{ReadError, ReadLimits};
 
 type Object = Map<String, Value>;
 
+/// What the values of a document may weigh. An entry of a feed weighs less than 100.
+const WEIGHT_MAX: usize = 600_000;
+
+/// A bound on the memory that the values of a document take besides their text, in units of 32 bytes: one for each value, and
+/// twenty for each object, which is that large with a single key.
+fn weight(text: &str) -> usize {
+    let (mut weight, mut quoted) = (0, false);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' => _ = bytes.next(),
+            b',' | b'[' if !quoted => weight += 1,
+            b'{' if !quoted => weight += 20,
+            _ => {}
+        }
+    }
+    weight
+}
+
 pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading, ReadError> {
+    if weight(text) > WEIGHT_MAX {
+        return Err(ReadError("JSON with too many values for a feed".into()));
+    }
     let value: Value = serde_json::from_str(text.trim())
         .or_else(|error| serde_json::from_str(&without_lone_surrogates(text.trim())).map_err(|_| error))
         .map_err(|error| {
@@ -39,12 +62,16 @@ pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading
     }
     let mut rewriter = Rewriter::new(limits);
     for item in items.iter().filter_map(Value::as_object).take(limits.entries_max) {
-        rewriter.push(entry(item, feed, url));
+        if let Some(problem) = rewriter.full() {
+            problems.push(problem);
+            break;
+        }
+        rewriter.push(entry(item, feed, url, limits.text_bytes_max));
     }
     let head = Item {
-        title: Written::plain(words(feed, "title")),
+        title: Written::plain(words(feed, "title")).shortened(FEED_TEXT_BYTES_MAX),
         url: link(feed, "home_page_url", url),
-        summary: Written::html(words(feed, "description")),
+        summary: Written::html(words(feed, "description")).shortened(FEED_TEXT_BYTES_MAX),
         beside: Beside { language: language(feed), ..Beside::default() },
         ..Item::default()
     };
@@ -84,7 +111,7 @@ fn has_text(item: &Value) -> bool {
     ["content_html", "content_text", "title", "url", "summary"].iter().any(|key| item.get(*key).is_some())
 }
 
-fn entry<'o>(item: &'o Object, feed: &'o Object, base: &Url) -> Item<'o> {
+fn entry<'o>(item: &'o Object, feed: &'o Object, base: &Url, bytes_max: usize) -> Item<'o> {
     let content = match words(item, "content_html") {
         html if !html.trim().is_empty() => Written::html(html),
         _ => Written::plain(words(item, "content_text")),
@@ -104,9 +131,9 @@ fn entry<'o>(item: &'o Object, feed: &'o Object, base: &Url) -> Item<'o> {
     Item {
         guid: words(item, "id").into_owned(),
         url: link(item, "url", base).or_else(|| link(item, "external_url", base)),
-        title: Written::plain(words(item, "title")),
-        summary: Written::plain(words(item, "summary")),
-        content,
+        title: Written::plain(words(item, "title")).shortened(bytes_max),
+        summary: Written::plain(words(item, "summary")).shortened(bytes_max),
+        content: content.shortened(bytes_max),
         published: dates::timestamp(&words(item, "date_published")),
         updated: dates::timestamp(&words(item, "date_modified")),
         authors,

@@ -8,7 +8,7 @@ use std::io::Read;
 use feed_rs::parser;
 
 use super::canonical::{self, Beside, Item};
-use super::mapping;
+use super::{GUID_CHARACTERS_MAX, mapping};
 use crate::model::{Entry, Reading};
 use crate::plain;
 use crate::poller::read::guard::guarded;
@@ -19,9 +19,15 @@ const ENTRIES_MAX: usize = 500;
 /// Bytes of entries after which a document is closed, unless a single one is longer.
 const BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of entries of one reading. Links that stand on a long base, entities and authors of the whole feed make an entry of
+/// a few bytes long.
+const READING_BYTES_MAX: usize = 16 << 20;
+
 /// Takes entries, gives a reading.
 pub(super) struct Rewriter<'l> {
     limits: &'l ReadLimits,
+    /// Bytes of all entries so far.
+    bytes: usize,
     /// The entries of the document that is being written.
     written: String,
     waiting: Vec<Waiting>,
@@ -53,6 +59,7 @@ impl<'l> Rewriter<'l> {
     pub(super) fn new(limits: &'l ReadLimits) -> Rewriter<'l> {
         Rewriter {
             limits,
+            bytes: 0,
             written: String::new(),
             waiting: Vec::new(),
             before: 0,
@@ -66,9 +73,24 @@ impl<'l> Rewriter<'l> {
         self.before + self.waiting.len()
     }
 
+    /// Why no more entries are taken, in words for the operator.
+    pub(super) fn full(&self) -> Option<String> {
+        if self.len() >= self.limits.entries_max {
+            Some(format!("the document has more than {} entries; the rest was not read", self.limits.entries_max))
+        } else if self.bytes >= READING_BYTES_MAX {
+            let mib = READING_BYTES_MAX >> 20;
+            Some(format!("the first {} entries hold {mib} MiB; the rest was not read", self.len()))
+        } else {
+            None
+        }
+    }
+
     pub(super) fn push(&mut self, mut item: Item<'_>) {
         let (start, position) = (self.written.len(), self.len());
+        // Longer ones are cut afterwards, by characters.
+        item.guid.truncate(item.guid.floor_char_boundary(GUID_CHARACTERS_MAX * 4));
         canonical::entry(&mut self.written, position, &item);
+        self.bytes += self.written.len() - start;
         self.waiting.push(Waiting { start, beside: Some(std::mem::take(&mut item.beside)) });
         if self.waiting.len() >= ENTRIES_MAX || self.written.len() >= BYTES_MAX {
             self.parse_document(canonical::BEGIN);

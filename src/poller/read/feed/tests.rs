@@ -186,3 +186,76 @@ fn the_publishers_rhythm_is_read() {
         read_text("<rss><channel><title>F</title><sy:updateFrequency>3</sy:updateFrequency></channel></rss>").unwrap();
     assert_eq!(daily.update_minutes, Some(480));
 }
+
+/// Bytes of the texts, names and addresses of a reading.
+fn bytes(reading: &Reading) -> usize {
+    let of = |e: &Entry| {
+        let names = e.authors.iter().chain(&e.categories).chain(e.enclosures.iter().map(|e| &e.url)).chain(&e.url);
+        [&e.guid, &e.title, &e.summary, &e.content].into_iter().chain(names).map(String::len).sum::<usize>()
+    };
+    reading.entries.iter().map(of).sum()
+}
+
+#[test]
+fn a_small_document_does_not_become_a_large_reading() {
+    let base = format!("<rss xml:base='http://example.org/{}/'>", "a".repeat(1_900));
+    let links: String = (0..100).map(|link| format!("<enclosure url='{link}'/>")).collect();
+    let links = base + &format!("<item><title>x</title>{links}</item>").repeat(120);
+    let entity = format!("<!DOCTYPE r [<!ENTITY a '{}'>]><rss>", "a ".repeat(495));
+    let entity =
+        entity + &format!("<item><title>x</title><description>{}</description></item>", "&a;".repeat(70)).repeat(1_000);
+    let authors: Vec<String> = (0..100).map(|author| format!("{{\"name\":\"{author}{}\"}}", "a".repeat(190))).collect();
+    let authors = format!(
+        "{{\"version\":\"https://jsonfeed.org/version/1\",\"authors\":[{}],\"items\":[{}]}}",
+        authors.join(","),
+        vec!["{\"id\":\"1\",\"title\":\"x\"}"; 2_000].join(",")
+    );
+    for text in [links, entity, authors] {
+        let reading = read_text(&text).unwrap();
+        assert!(text.len() < 1 << 20 && bytes(&reading) < 20 << 20, "{} bytes of {}", bytes(&reading), text.len());
+        assert!(!reading.entries.is_empty());
+        let said = reading.problems.join(" ");
+        assert!(said.contains("hold 16 MiB; the rest was not read"), "{said}");
+    }
+}
+
+#[test]
+fn references_between_sections_lengthen_a_text_no_more_than_others() {
+    let text = format!(
+        "<!DOCTYPE r [<!ENTITY a '{}'>]><rss><item><title>x</title><description>{}</description></item></rss>",
+        "a ".repeat(495),
+        "&a;<![CDATA[]]>".repeat(2_000)
+    );
+    let length = entries(&text)[0].summary.len();
+    assert!((64_000..150_000).contains(&length), "{length}");
+}
+
+#[test]
+fn a_long_text_reads_as_a_short_one() {
+    let paragraph = "&lt;p&gt;AT&amp;amp;T &amp; <![CDATA[<b>bold</b>]]> word";
+    let of = |count: usize| {
+        let text = format!(
+            "<rss><item><title>{0}</title><description>{0}</description></item></rss>",
+            paragraph.repeat(count)
+        );
+        entries(&text).remove(0)
+    };
+    let (short, long) = (of(100), of(40_000));
+    assert!(short.summary.starts_with("AT&T & bold word\nAT&T"), "{}", short.summary);
+    assert!(long.summary.starts_with(&short.summary) && long.summary.len() > 200_000, "{}", long.summary.len());
+    assert_eq!(short.title.get(..900), long.title.get(..900));
+    assert!(long.title.ends_with('…'), "{}", long.title);
+}
+
+#[test]
+fn json_of_nothing_but_values_is_refused() {
+    for value in ["{\"\":0},", "[],", "0,"] {
+        let text = format!("{{\"items\":[{}0]}}", value.repeat(700_000));
+        assert_eq!(read_text(&text).unwrap_err().0, "JSON with too many values for a feed");
+    }
+    let prose = "a, b, {c}, [d] and \\\"e\\\", ".repeat(40_000);
+    let text = format!(
+        "{{\"version\":\"https://jsonfeed.org/version/1\",\"items\":[{{\"id\":\"1\",\"title\":\"{prose}\"}}]}}"
+    );
+    assert_eq!(entries(&text).len(), 1, "commas in a text are no values");
+}

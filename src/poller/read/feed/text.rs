@@ -63,7 +63,11 @@ impl<'a> Captured<'a> {
         let mut out = String::with_capacity(self.raw.len());
         for token in Tokens::new(self.raw) {
             match token {
-                Token::Text(text) => entities::decode_into(text, Some(&tokens.defined), &mut out),
+                Token::Text(text) => {
+                    // Between many sections the references of the document's own would lengthen each piece anew.
+                    let short = out.len() <= self.raw.len() + entities::EXPANDED_BYTES_MAX;
+                    entities::decode_into(text, short.then_some(&tokens.defined), &mut out);
+                }
                 Token::Literal(text) => out.push_str(text),
                 Token::Open(_) | Token::Close(_) => {}
             }
@@ -115,6 +119,10 @@ impl<'a> Captured<'a> {
     /// The text, decoded once, and what it really is written in, whatever is said of it. Of text of which no more than `bytes_max`
     /// bytes are wanted in the end.
     pub(super) fn written(&self, tokens: &Tokens<'_>, bytes_max: usize) -> Written<'a> {
+        self.as_written(tokens, bytes_max).shortened(bytes_max)
+    }
+
+    fn as_written(&self, tokens: &Tokens<'_>, bytes_max: usize) -> Written<'a> {
         let source = match self.kind {
             Kind::Base64 if !self.has_markup => Cow::Owned(base64(self.raw).unwrap_or_else(|| self.decoded(tokens))),
             _ => self.html(tokens),

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 use crate::plain;
 use crate::poller::read::{html, mojibake};
 
+/// A text that is longer than this, and than what is wanted of it, does not travel as it is.
+const LONG_BYTES_MIN: usize = 64 * 1024;
+
 /// A text and what it is written in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written<'a> {
@@ -26,6 +29,15 @@ impl<'a> Written<'a> {
 
     pub(super) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
+    }
+
+    /// Plain at once if it is long: else it would be copied whole a dozen times on its way through the parser.
+    pub(super) fn shortened(self, bytes_max: usize) -> Written<'a> {
+        if self.text.len() <= LONG_BYTES_MIN.max(bytes_max.saturating_mul(4)) {
+            return self;
+        }
+        let plain = if self.is_html { html::plain_text } else { plain::text };
+        Written::plain(plain(&self.text, bytes_max))
     }
 
     /// As one line of plain text.

@@ -12,13 +12,15 @@ use super::tokens::{self, Tag, Token, Tokens};
 use super::{FEED_TEXT_BYTES_MAX, LIST_MAX, NAME_CHARACTERS_MAX};
 use crate::model::{Enclosure, Reading};
 use crate::plain;
-use crate::poller::read::{absolute, dates};
+use crate::poller::read::{self, absolute, dates};
 use crate::poller::source::{ReadError, ReadLimits};
 
 /// How many elements may stand before the feed begins.
 const PREFACE_MAX: usize = 20;
 /// Elements deeper inside one another than this are not followed: each end tag costs a look at them all.
 const INSIDE_MAX: usize = 32;
+/// Prefixes that a document may declare; those of feeds are a dozen.
+const PREFIXES_MAX: usize = 500;
 /// A rank behind all others: the candidate stands inside an element that is not known.
 const NESTED: u8 = 100;
 
@@ -92,7 +94,11 @@ impl<'a> Reader<'a, '_> {
         for (name, value) in tag.attributes() {
             if name.eq_ignore_ascii_case("xmlns") {
                 own = Some(names::family_of_address(value));
-            } else if name.len() > 6 && name.is_char_boundary(6) && name[..6].eq_ignore_ascii_case("xmlns:") {
+            } else if self.prefixes.len() < PREFIXES_MAX
+                && name.len() > 6
+                && name.is_char_boundary(6)
+                && name[..6].eq_ignore_ascii_case("xmlns:")
+            {
                 self.prefixes.insert(name[6..].to_ascii_lowercase(), names::family_of_address(value));
             }
         }
@@ -132,11 +138,7 @@ impl<'a> Reader<'a, '_> {
                         }
                         Some(Frame::Entry) => {
                             self.close_entry();
-                            if self.rewriter.len() >= self.limits.entries_max {
-                                let problem = format!(
-                                    "the document has more than {} entries; the rest was not read",
-                                    self.limits.entries_max
-                                );
+                            if let Some(problem) = self.rewriter.full() {
                                 self.reading.problems.push(problem);
                                 return;
                             }
@@ -177,7 +179,7 @@ impl<'a> Reader<'a, '_> {
     fn open_feed(&mut self, tag: &Tag<'a>, local: &str) {
         self.is_atom |= local == "feed";
         let base = tag.qualified("xml:base").or_else(|| tag.qualified("base"));
-        if let Some(base) = base.and_then(|base| self.feed.base.join(base.trim()).ok()) {
+        if let Some(base) = base.and_then(|base| read::base(&self.feed.base, &base)) {
             self.feed.base = base;
         }
         if let Some(language) = tag.qualified("xml:lang") {
@@ -191,7 +193,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn open_entry(&mut self, tag: &Tag<'a>) {
-        let base = tag.qualified("xml:base").and_then(|base| self.feed.base.join(base.trim()).ok());
+        let base = tag.qualified("xml:base").and_then(|base| read::base(&self.feed.base, &base));
         let mut draft = Draft::new(base.as_ref().unwrap_or(&self.feed.base));
         if let Some(about) =
             tag.attributes().find(|(name, _)| name.to_ascii_lowercase().ends_with(":about")).map(|(_, value)| value)
@@ -234,7 +236,7 @@ impl<'a> Reader<'a, '_> {
         let nested = if self.draft().inside.is_empty() { 0 } else { NESTED };
         let by_default =
             if self.is_atom && matches!(family, Family::Main | Family::Atom) { Kind::Text } else { Kind::Html };
-        let base = tag.qualified("xml:base").and_then(|base| self.draft().base.join(base.trim()).ok());
+        let base = tag.qualified("xml:base").and_then(|base| read::base(&self.draft().base, &base));
         let captured = match field {
             // Containers of other things, read as they come.
             Field::Enclosure => Captured::default(),
@@ -367,9 +369,9 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn enclosure(&mut self, url: Option<String>, tag: &Tag<'a>) {
-        let Some(draft) = &mut self.entry else { return };
+        let Some(draft) = self.entry.as_mut().filter(|draft| draft.enclosures.len() < LIST_MAX) else { return };
         let Some(url) = url.and_then(|url| absolute(&draft.base, &url)) else { return };
-        if draft.enclosures.len() < LIST_MAX && !draft.enclosures.iter().any(|known| known.url == url) {
+        if !draft.enclosures.iter().any(|known| known.url == url) {
             let length = tag
                 .qualified("length")
                 .or_else(|| tag.qualified("filesize"))
