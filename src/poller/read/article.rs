@@ -13,6 +13,13 @@ const PARAGRAPH_CHARACTERS_MIN: usize = 40;
 /// A page with more text than this is no mere gate, whatever its title says.
 const GATE_CHARACTERS_MAX: usize = 1_500;
 
+/// Readability keeps a second tree, to begin again with, and takes about twice of this. Real pages take a tenth.
+const TREE_BYTES_MAX: usize = 22 << 20;
+/// Of a page that is one long text Readability makes seven copies.
+const SOURCE_BYTES_MAX: usize = 3 << 20;
+/// To decode "&&&…" takes Readability the square of its length.
+const REFERENCES_MAX: usize = 50_000;
+
 /// What a page says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Article {
@@ -37,13 +44,15 @@ pub fn article(document: &Document<'_>, limits: &ReadLimits) -> Result<Article, 
     }
     let mut article = match tree(&source)? {
         Some(tree) => guarded("the page", || {
+            let url = attribute(&tree, "link[rel~=canonical]", "href").and_then(|link| absolute(document.url, &link));
+            let language = attribute(&tree, "html[lang]", "lang");
+            // Readability builds a tree of its own, and two at a time would take twice the memory.
+            drop(tree);
             let mut found = readable(&source, document).unwrap_or_default();
             if found.text.trim().is_empty() {
-                found.text = paragraphs(&tree);
+                found.text = paragraphs(&Html::parse_document(&source));
             }
-            found.url = attribute(&tree, "link[rel~=canonical]", "href").and_then(|link| absolute(document.url, &link));
-            found.language = found.language.or_else(|| attribute(&tree, "html[lang]", "lang"));
-            found
+            Article { url, language: found.language.or(language), ..found }
         })?,
         None => Article {
             title: page::title(&source).unwrap_or_default(),
@@ -64,9 +73,13 @@ pub fn article(document: &Document<'_>, limits: &ReadLimits) -> Result<Article, 
     Ok(article)
 }
 
-/// The page as a tree; `None` if it is so deep that walking it could overflow the stack, which nothing catches.
+/// The page as a tree; `None` if it is so deep that walking it could overflow the stack, which nothing catches, or so large
+/// that the tree would take more memory than one page may.
 fn tree(source: &str) -> Result<Option<Html>, ReadError> {
-    if page::is_too_deep(source) {
+    let is_too_large = source.len() > SOURCE_BYTES_MAX
+        || source.bytes().filter(|byte| *byte == b'&').count() > REFERENCES_MAX
+        || page::tree_bytes(source).is_none_or(|bytes| bytes > TREE_BYTES_MAX);
+    if is_too_large || page::is_too_deep(source) {
         return Ok(None);
     }
     let tree = guarded("the page", || Html::parse_document(source))?;
@@ -147,8 +160,9 @@ fn gate(source: &str, article: &Article) -> Option<String> {
         })
     };
     let login_form = || {
-        source.to_ascii_lowercase().contains("type=\"password\"")
-            || source.to_ascii_lowercase().contains("type=password")
+        page::tags(source, &["input"])
+            .filter_map(|tag| tag.attribute("type"))
+            .any(|kind| kind.trim().eq_ignore_ascii_case("password"))
     };
     let by_title = TITLES.iter().find(|(gate, name)| is_title(gate) && (*name != "a login page" || login_form()));
     let name = bot_check.or_else(|| by_title.map(|(_, name)| name.to_string()))?;
@@ -184,6 +198,15 @@ mod tests {
         let deep = format!("<title>Deep</title>{}<p>The words are still there.{}", "<svg><g>".repeat(20_000), "</div>");
         let found = read(&deep).unwrap();
         assert_eq!((found.title.as_str(), found.text.contains("The words are still there.")), ("Deep", true));
+    }
+
+    #[test]
+    fn a_page_too_large_for_parsers_still_gives_its_text() {
+        for rest in ["<p>x".repeat(150_000), "&".repeat(500_000)] {
+            let found = read(&format!("<title>Large</title><p>The first words.{rest}")).unwrap();
+            assert_eq!((found.title.as_str(), found.text.lines().next()), ("Large", Some("Large")));
+            assert!(found.text.contains("The first words."), "{}", &found.text[..100]);
+        }
     }
 
     #[test]

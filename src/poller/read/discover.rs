@@ -30,7 +30,7 @@ pub fn feeds_in_page(document: &Document<'_>) -> Vec<FoundFeed> {
         let Some(href) = tag.attribute("href") else { continue };
         let media_type = tag.attribute("type").unwrap_or_default().trim().to_ascii_lowercase();
         match tag.name {
-            "base" => base = document.url.join(href.trim()).unwrap_or(base),
+            "base" => base = super::base(document.url, &href).unwrap_or(base),
             "link" => {
                 let relation = tag.attribute("rel").unwrap_or_default().to_ascii_lowercase();
                 let is_feed = is_feed_type(&media_type)
@@ -41,7 +41,7 @@ pub fn feeds_in_page(document: &Document<'_>) -> Vec<FoundFeed> {
             }
             _ => {
                 if is_feed_type(&media_type) || looks_like_feed(&base, &href) {
-                    let title = tag.attribute("title").unwrap_or_else(|| html::plain_line(tag.text_behind, 100));
+                    let title = tag.attribute("title").unwrap_or_else(|| html::plain_line(tag.text_behind(), 100));
                     add(&mut linked, &base, &href, &title, media_type);
                 }
             }
@@ -57,7 +57,9 @@ pub fn feeds_in_page(document: &Document<'_>) -> Vec<FoundFeed> {
 }
 
 fn add(list: &mut Vec<FoundFeed>, base: &Url, href: &str, title: &str, media_type: String) {
-    if let Some(url) = absolute(base, href).filter(|url| url.starts_with("http"))
+    // Each newcomer is compared with all, so there must not be many.
+    if list.len() < FEEDS_MAX
+        && let Some(url) = absolute(base, href).filter(|url| url.starts_with("http"))
         && !list.iter().any(|known| known.url == url)
     {
         list.push(FoundFeed { url, title: html::plain_line(title, 200), media_type: plain::line(&media_type, 60) });
@@ -170,6 +172,13 @@ mod tests {
                 ("https://www.example.org/news/sport/feed/", "Sport feed")
             ]
         );
+    }
+
+    #[test]
+    fn of_many_feeds_the_first_are_offered() {
+        let link = |number: usize| format!("<a href='/{number}.rss'>x</a><link rel=feed href='/{number}'>");
+        let feeds = found(&(0..50_000).map(link).collect::<String>());
+        assert_eq!((feeds.len(), feeds[19].url.as_str()), (20, "https://www.example.org/19"));
     }
 
     #[test]

@@ -6,7 +6,17 @@ use super::{entities, html};
 pub const DEPTH_MAX: usize = 256;
 
 /// Elements that a parser may open again behind formatting that was never closed, over a whole page.
-const REOPENED_MAX: usize = 2_000_000;
+const REOPENED_MAX: usize = 50_000;
+
+/// A larger tree is never built.
+const TREE_BYTES_MAX: usize = 40 << 20;
+/// Attributes of one tag.
+const ATTRIBUTES_MAX: usize = 3_000;
+/// Bytes looked at for attributes, over a whole page. Those of real pages are looked at once.
+const STEPS_MAX: usize = 50_000_000;
+
+/// Comparisons of end tags with open elements, over a whole page. Real pages need some for each tag.
+const LOOKS_MAX: usize = 10_000_000;
 
 /// Elements without content, and those that the next of their kind closes: they do not nest.
 const FLAT: &[&str] = &[
@@ -20,11 +30,19 @@ const FORMATTING: &[&str] =
 const FENCES: &[&str] =
     &["table", "template", "object", "marquee", "applet", "caption", "select", "svg", "math", "foreignobject"];
 
+/// An element that was opened.
+struct Open {
+    name: String,
+    formatting: bool,
+    fence: bool,
+    block: bool,
+}
+
 /// How deep a parser would nest the tags, at least nearly. A page can be made so that opened minus closed is always 1 and
 /// the tree is 60,000 deep (`<div></b><div></b>`, `<div/>`), so end tags count only where a parser would heed them.
 pub fn depth(html: &str) -> usize {
-    let mut open: Vec<String> = Vec::new();
-    let (mut most, mut formatting, mut reopened) = (0, 0usize, 0usize);
+    let mut open: Vec<Open> = Vec::new();
+    let (mut most, mut formatting, mut reopened, mut looks) = (0, 0usize, 0usize, 0usize);
     let mut scripts_end = true;
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -35,7 +53,10 @@ pub fn depth(html: &str) -> usize {
         };
         rest = &rest[tag.length..];
         if tag.kind == Kind::Close {
-            close(&mut open, &tag.name, &mut formatting);
+            looks += close(&mut open, &tag.name, &mut formatting);
+            if looks > LOOKS_MAX {
+                return DEPTH_MAX + 1;
+            }
             continue;
         }
         if matches!(tag.name.as_str(), "script" | "style") && scripts_end {
@@ -46,7 +67,7 @@ pub fn depth(html: &str) -> usize {
             continue;
         }
         // "<div/>" opens a <div>; only in drawings and formulas does the slash mean something.
-        let in_drawing = || open.iter().any(|name| matches!(name.as_str(), "svg" | "math"));
+        let in_drawing = || open.iter().any(|open| matches!(open.name.as_str(), "svg" | "math"));
         let is_formatting = FORMATTING.contains(&tag.name.as_str());
         if !is_formatting {
             reopened += formatting;
@@ -58,7 +79,8 @@ pub fn depth(html: &str) -> usize {
             continue;
         }
         formatting += usize::from(is_formatting);
-        open.push(tag.name);
+        let (fence, block) = (FENCES.contains(&tag.name.as_str()), html::is_block(&tag.name));
+        open.push(Open { name: tag.name, formatting: is_formatting, fence, block });
         most = most.max(open.len());
         if most > DEPTH_MAX {
             return DEPTH_MAX + 1;
@@ -67,37 +89,79 @@ pub fn depth(html: &str) -> usize {
     most
 }
 
-/// What an end tag does to the open elements.
-fn close(open: &mut Vec<String>, name: &str, formatting: &mut usize) {
+/// What an end tag does to the open elements. Gives how many of them it was compared with.
+fn close(open: &mut Vec<Open>, name: &str, formatting: &mut usize) -> usize {
     if matches!(name, "html" | "body" | "head") {
-        return;
+        return 0;
     }
     let is_formatting = FORMATTING.contains(&name);
+    // An unknown or inline end tag is not heeded across a block.
+    let stops_at_blocks = !is_formatting && !html::is_block(name) && !FENCES.contains(&name);
     for at in (0..open.len()).rev() {
-        let inner = open[at].as_str();
-        if inner == name {
+        let inner = &open[at];
+        if inner.name == name {
+            let looks = open.len() - at;
             if is_formatting {
                 open.remove(at);
                 *formatting = formatting.saturating_sub(1);
             } else {
-                *formatting -=
-                    open[at..].iter().filter(|name| FORMATTING.contains(&name.as_str())).count().min(*formatting);
+                *formatting -= open[at..].iter().filter(|open| open.formatting).count().min(*formatting);
                 open.truncate(at);
             }
-            return;
+            return looks;
         }
-        // An unknown or inline end tag is not heeded across a block.
-        if FENCES.contains(&inner)
-            || (!is_formatting && !html::is_block(name) && html::is_block(inner) && !FENCES.contains(&name))
-        {
-            return;
+        if inner.fence || (inner.block && stops_at_blocks) {
+            return open.len() - at;
         }
     }
+    open.len()
 }
 
 /// A page too deep for a parser that builds a tree.
 pub fn is_too_deep(html: &str) -> bool {
     depth(html) > DEPTH_MAX
+}
+
+/// About how many bytes a tree of the page takes; `None` for a page that no parser should see at all. Each element and each
+/// attribute takes far more memory than its source: a page of "<p>x" a hundred times as much.
+pub fn tree_bytes(html: &str) -> Option<usize> {
+    const ELEMENT_BYTES: usize = 350;
+    const ATTRIBUTE_BYTES: usize = 45;
+    let bytes = html.as_bytes();
+    // Counted wherever they stand, in text and scripts too: what is inside of a tag, a page can hide from all but parsers.
+    let elements = bytes.iter().filter(|byte| **byte == b'<').count();
+    let attributes = bytes.windows(2).filter(|pair| separates(pair[0]) && !separates(pair[1])).count();
+    let size = bytes.len() + elements * ELEMENT_BYTES + attributes * ATTRIBUTE_BYTES;
+    (size <= TREE_BYTES_MAX && !has_many_attributes(bytes)).then_some(size)
+}
+
+/// The byte may stand between two attributes.
+fn separates(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/' | b'"' | b'\'')
+}
+
+/// A tag may have so many attributes that a parser, which compares each with all before it, would take seconds.
+fn has_many_attributes(bytes: &[u8]) -> bool {
+    let mut steps = 0;
+    for start in bytes.windows(2).enumerate().filter(|(_, pair)| pair[0] == b'<' && pair[1].is_ascii_alphabetic()) {
+        let inside = &bytes[start.0..];
+        let (mut attributes, mut at) = (0, 1);
+        while at < inside.len() && inside[at] != b'>' {
+            if inside[at - 1] == b'=' && matches!(inside[at], b'"' | b'\'') {
+                let value = inside[at + 1..].iter().position(|byte| *byte == inside[at]);
+                let length = value.unwrap_or(inside.len() - at - 1);
+                at += length + 1;
+                steps += length;
+            }
+            attributes += usize::from(at < inside.len() && separates(inside[at]));
+            at += 1;
+            steps += 1;
+            if attributes > ATTRIBUTES_MAX || steps > STEPS_MAX {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// The depth of a tree that was built: the last word on whether a parser that calls itself may walk it.
@@ -164,11 +228,16 @@ pub struct FoundTag<'a> {
     /// Lower case.
     pub name: &'static str,
     inside: &'a str,
-    /// The source up to the next end tag (of whatever).
-    pub text_behind: &'a str,
+    behind: &'a str,
 }
 
-impl FoundTag<'_> {
+impl<'a> FoundTag<'a> {
+    /// The source up to the next end tag of a link.
+    pub fn text_behind(&self) -> &'a str {
+        let behind = &self.behind[..self.behind.floor_char_boundary(500)];
+        &behind[..behind.find("</a").unwrap_or(behind.len())]
+    }
+
     /// The decoded value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<String> {
         super::markup::attributes(self.inside)
@@ -178,25 +247,22 @@ impl FoundTag<'_> {
 }
 
 /// The start tags of these names, in order, found without building a tree.
-pub fn tags<'a>(html: &'a str, names: &'static [&'static str]) -> Vec<FoundTag<'a>> {
-    let mut found = Vec::new();
+pub fn tags<'a>(html: &'a str, names: &'static [&'static str]) -> impl Iterator<Item = FoundTag<'a>> + use<'a> {
     let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        rest = &rest[at..];
-        let Some(tag) = tag(rest) else {
-            rest = &rest[1..];
-            continue;
-        };
-        let name = names.iter().find(|name| **name == tag.name).filter(|_| tag.kind == Kind::Open);
-        if let Some(name) = name {
-            let behind = &rest[tag.length..];
-            let behind = &behind[..behind.floor_char_boundary(500)];
-            let text_behind = &behind[..behind.find("</a").unwrap_or(behind.len())];
-            found.push(FoundTag { name, inside: &rest[1 + name.len()..tag.length - 1], text_behind });
+    std::iter::from_fn(move || {
+        while let Some(at) = rest.find('<') {
+            let whole = &rest[at..];
+            let Some(tag) = tag(whole) else {
+                rest = &whole[1..];
+                continue;
+            };
+            rest = &whole[tag.length..];
+            if let Some(name) = names.iter().find(|name| **name == tag.name).filter(|_| tag.kind == Kind::Open) {
+                return Some(FoundTag { name, inside: &whole[1 + name.len()..tag.length - 1], behind: rest });
+            }
         }
-        rest = &rest[tag.length..];
-    }
-    found
+        None
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -274,6 +340,28 @@ mod tests {
         let icons = "<svg viewBox='0'><title>x</title><path d=''/><g><path/></g></svg>".repeat(1_000);
         assert!(!is_too_deep(&icons), "drawings are not deep");
         assert!(!is_too_deep("<script>if (a<b && c<d) '<div><div>'</script>"));
+    }
+
+    #[test]
+    fn end_tags_that_close_nothing_cost_no_time() {
+        assert!(is_too_deep(&("<y>".repeat(200) + &"</x>".repeat(200_000))));
+        assert!(!is_too_deep(&"<div><b>text</i></b></div>".repeat(20_000)));
+    }
+
+    #[test]
+    fn pages_of_which_a_tree_would_be_too_large_are_known() {
+        for piece in ["<p>", "<p a b>", "<p/a/b>", "<p a=''b=''>", "<svg><g a>", "</p>"] {
+            assert_eq!(tree_bytes(&piece.repeat(130_000)), None, "{piece}");
+        }
+        let attributes: String = (0..10_000).map(|number| format!("/{number}")).collect();
+        for head in ["<p", "<a b=\"><i>\"", "<!--<a b=\"--><p ", "<script>'</script><p", "<p a<b", "<a b=>\"<p"] {
+            assert_eq!(tree_bytes(&format!("{head}{attributes}>")), None, "{head}");
+        }
+        assert_eq!(tree_bytes(&"<a b=\"".repeat(50_000)), None, "each may run to the end of the page");
+        let row = "<tr class='a b'><td><a href=\"https://example.org/a/b/c\">A title of some words</a></td></tr>";
+        assert!(tree_bytes(&row.repeat(10_000)).is_some(), "a list of 10,000 rows is a page like others");
+        let script = "<script>for (i = 0; i<n; i++) { a = b / c; }</script>";
+        assert!(tree_bytes(&script.repeat(10_000)).is_some(), "scripts are no attributes");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use scraper::{ElementRef, Html, Selector};
+use scraper::{ElementRef, Html, Node, Selector};
 use url::Url;
 
 use super::{Document, ReadError, ReadLimits, Source};
@@ -15,6 +15,11 @@ use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html};
 
 /// Characters kept of a title.
 const TITLE_CHARACTERS_MAX: usize = 1_000;
+
+/// Nodes looked at in all items together. Items may stand inside one another, 256 deep; then each text is looked at as often.
+const WORK_MAX: usize = 1_000_000;
+/// Bytes of all entries of one page.
+const ENTRIES_BYTES_MAX: usize = 16 << 20;
 
 /// A list page as configured.
 #[derive(Debug)]
@@ -138,6 +143,9 @@ impl Source for Page {
 
     fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {
         let text = decode::text(document.body, document.content_type);
+        if read::page::tree_bytes(&text).is_none() {
+            return Err(ReadError("the page is too large to look for items in it".into()));
+        }
         if read::page::is_too_deep(&text) {
             return Err(ReadError(format!(
                 "the page nests its elements more than {} deep, which no parser survives",
@@ -157,16 +165,26 @@ impl Page {
             url: Some(url.to_string()),
             ..Reading::default()
         };
-        let mut found = 0;
+        let (mut found, mut work, mut bytes) = (0, 0, 0);
         for item in page.select(&self.item) {
             found += 1;
-            if reading.entries.len() >= limits.entries_max {
-                reading
-                    .problems
-                    .push(format!("the page has more than {} items; the rest was not read", limits.entries_max));
+            work += size(item, WORK_MAX - work);
+            let problem = if reading.entries.len() >= limits.entries_max {
+                Some(format!("the page has more than {} items; the rest was not read", limits.entries_max))
+            } else if work >= WORK_MAX || bytes >= ENTRIES_BYTES_MAX {
+                Some(format!(
+                    "the items hold too much, inside one another; those behind item {} were not read",
+                    found - 1
+                ))
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                reading.problems.push(problem);
                 break;
             }
             let entry = self.entry(item, &base, limits);
+            bytes += entry.title.len() + entry.summary.len() + entry.url.as_ref().map_or(0, String::len);
             if entry.title.is_empty() && entry.summary.is_empty() {
                 reading.problems.push(format!("item {found} has neither title nor text"));
             } else {
@@ -241,11 +259,28 @@ impl Page {
     }
 }
 
+/// How much there is to look at in an item, up to `most`: its nodes, and longer texts and attributes as several.
+fn size(item: ElementRef<'_>, most: usize) -> usize {
+    let mut size = 0;
+    for node in item.descendants() {
+        let bytes = match node.value() {
+            Node::Text(text) => text.len(),
+            Node::Element(element) => element.attrs().map(|(name, value)| name.len() + value.len()).sum(),
+            _ => 0,
+        };
+        size += 1 + bytes / 64;
+        if size >= most {
+            return most;
+        }
+    }
+    size
+}
+
 /// The address that relative links of the page stand on.
 fn base(page: &Html, url: &Url) -> Url {
     first(page, "base[href]")
         .and_then(|element| element.value().attr("href"))
-        .and_then(|href| url.join(href.trim()).ok())
+        .and_then(|href| read::base(url, href))
         .filter(|base| matches!(base.scheme(), "http" | "https"))
         .unwrap_or_else(|| url.clone())
 }
@@ -341,6 +376,16 @@ mod tests {
         );
         assert!(read("may_be_empty = true\n[select]\nitem = 'li.gone'", "<p>").unwrap().entries.is_empty());
         assert!(read("[select]\nitem = 'p'", &"<div>".repeat(5_000)).is_err());
+    }
+
+    #[test]
+    fn items_inside_one_another_are_read_as_far_as_that_is_cheap() {
+        let html = format!("<title>News</title>{}{}", "<ul><li>".repeat(120), "<i>a</i>".repeat(12_000));
+        let reading = read("[select]\nitem = 'li'", &html).unwrap();
+        assert!((10..100).contains(&reading.entries.len()), "{}", reading.entries.len());
+        assert!(reading.problems[0].contains("hold too much"), "{:?}", reading.problems);
+        let error = read("[select]\nitem = 'li'", &"<li>a".repeat(150_000)).unwrap_err();
+        assert_eq!(error.0, "the page is too large to look for items in it");
     }
 
     #[test]
