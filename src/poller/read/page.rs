@@ -10,6 +10,8 @@ const REOPENED_MAX: usize = 50_000;
 
 /// A larger tree is never built.
 const TREE_BYTES_MAX: usize = 40 << 20;
+/// A longer page is none: what has no tags takes a parser time all the same.
+const SOURCE_BYTES_MAX: usize = 8 << 20;
 /// Attributes of one tag.
 const ATTRIBUTES_MAX: usize = 3_000;
 /// Bytes looked at for attributes, over a whole page. Those of real pages are looked at once.
@@ -128,6 +130,9 @@ pub fn tree_bytes(html: &str) -> Option<usize> {
     const ELEMENT_BYTES: usize = 350;
     const ATTRIBUTE_BYTES: usize = 45;
     let bytes = html.as_bytes();
+    if bytes.len() > SOURCE_BYTES_MAX {
+        return None;
+    }
     // Counted wherever they stand, in text and scripts too: what is inside of a tag, a page can hide from all but parsers.
     let elements = bytes.iter().filter(|byte| **byte == b'<').count();
     let attributes = bytes.windows(2).filter(|pair| separates(pair[0]) && !separates(pair[1])).count();
@@ -357,6 +362,7 @@ mod tests {
         for head in ["<p", "<a b=\"><i>\"", "<!--<a b=\"--><p ", "<script>'</script><p", "<p a<b", "<a b=>\"<p"] {
             assert_eq!(tree_bytes(&format!("{head}{attributes}>")), None, "{head}");
         }
+        assert_eq!(tree_bytes(&"&".repeat(9 << 20)), None);
         assert_eq!(tree_bytes(&"<a b=\"".repeat(50_000)), None, "each may run to the end of the page");
         let row = "<tr class='a b'><td><a href=\"https://example.org/a/b/c\">A title of some words</a></td></tr>";
         assert!(tree_bytes(&row.repeat(10_000)).is_some(), "a list of 10,000 rows is a page like others");
