@@ -30,6 +30,11 @@ impl Folded {
         let bytes = original.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
+            // The space behind a no-break space.
+            if bytes[at] == b' ' && folded.text.ends_with(' ') {
+                at += 1;
+                continue;
+            }
             folded.step(at);
             // The common case: ASCII that only changes its case.
             let start = at;
@@ -174,6 +179,7 @@ mod tests {
         let cases = [
             ("North\u{a0}KOREA’s", "korea", "north korea's", "KOREA"),
             ("a  \n\tB", "b", "a b", "B"),
+            ("North\u{a0} Korea", "korea", "north korea", "Korea"),
             ("ob\u{ad}server status", "observer", "observer status", "ob\u{ad}server"),
             ("СЕВЕРНАЯ Корея", "корея", "северная корея", "Корея"),
             ("the ＡＰＧ met", "met", "the apg met", "met"),
