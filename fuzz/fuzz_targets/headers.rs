@@ -15,7 +15,8 @@ fuzz_target!(|data: &[u8]| {
     let number = |at: usize| u64::from(u16::from_le_bytes([numbers[at], numbers[at + 1]]));
     // As the configuration has them: from a second to years, the limits in order.
     let (min, more) = (Duration::from_secs(1 + number(0)), Duration::from_secs(number(2) * 600));
-    let rhythm = Rhythm { interval: Duration::from_secs(1 + number(4) * 60), interval_min: min, interval_max: min + more };
+    let rhythm =
+        Rhythm { interval: Duration::from_secs(1 + number(4) * 60), interval_min: min, interval_max: min + more };
     let now = Timestamp::from_second(1_700_000_000 + i64::from(numbers[6]) * 10_000_000).expect("a time");
     let interval = rhythm.interval.clamp(rhythm.interval_min, rhythm.interval_max);
 

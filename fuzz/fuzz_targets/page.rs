@@ -15,7 +15,8 @@ const SETTINGS: &str = "[select]\nitem = 'li, article, div.n > a, tr:not(:first-
 static LIST: LazyLock<[Arc<dyn Source>; 2]> = LazyLock::new(|| {
     [SETTINGS, "[select]\nitem = 'p, li'\n"].map(|settings| {
         let problems = Problems::default();
-        let source = File::new("source.toml", settings.into()).read(&problems, |mut section| page::settings(&mut section));
+        let source =
+            File::new("source.toml", settings.into()).read(&problems, |mut section| page::settings(&mut section));
         source.expect("settings of a page")
     })
 });

@@ -20,7 +20,8 @@ pub fn check_line(what: &str, text: &str) {
 
 /// Text of several lines that steers no terminal.
 pub fn check_text(what: &str, text: &str) {
-    let steers = |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+    let steers =
+        |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
     assert!(!text.contains(steers), "{what} steers: {text:?}");
 }
 
@@ -50,7 +51,11 @@ pub fn check(reading: &Result<Reading, ReadError>) {
             assert!(text.len() <= LIMITS.text_bytes_max, "{what} of {} bytes", text.len());
         }
         // A title is cut by characters and the cut is shown.
-        assert!(entry.title.len() <= LIMITS.text_bytes_max.max(1_000 * 4 + 3), "a title of {} bytes", entry.title.len());
+        assert!(
+            entry.title.len() <= LIMITS.text_bytes_max.max(1_000 * 4 + 3),
+            "a title of {} bytes",
+            entry.title.len()
+        );
         for name in entry.authors.iter().chain(&entry.categories).chain(&entry.language) {
             check_line("a name", name);
             assert!(name.chars().count() <= 201, "a name of {} bytes", name.len());
