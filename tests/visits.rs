@@ -76,7 +76,7 @@ impl World {
 
     /// All visits that are due now.
     async fn visit(&mut self) {
-        self.clock.advance_to(self.now);
+        self.clock.set(self.now);
         let mut quiet = 0;
         while quiet < 2 {
             let (progress, _) = self.poller.step(self.now).await.unwrap();

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::header::{self, HeaderName, HeaderValue};
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -137,23 +137,7 @@ impl Http {
     async fn ask(&self, request: &Request, wanted: Wanted) -> Result<(Response, Option<Url>), FetchError> {
         let access = request.access.as_deref();
         let proxy = access.and_then(|access| access.proxy.as_ref()).or(self.settings.proxy.as_ref());
-        let mut builder = self.clients.by_proxy(proxy)?.get(request.url.clone()).header(header::ACCEPT, request.accept);
-        // Validators belong to the address that gave them.
-        if let Some(validators) = request.validators.as_ref().filter(|validators| validators.url == request.url) {
-            for (name, value) in
-                [(header::IF_NONE_MATCH, &validators.etag), (header::IF_MODIFIED_SINCE, &validators.last_modified)]
-            {
-                if let Some(value) = value.as_deref().and_then(|bytes| HeaderValue::from_bytes(bytes).ok()) {
-                    builder = builder.header(name, value);
-                }
-            }
-        }
-        for (name, value) in access.map_or(&[][..], |access| access.headers_for(&request.url)) {
-            if let Ok(mut value) = HeaderValue::from_str(value) {
-                value.set_sensitive(true);
-                builder = builder.header(name, value);
-            }
-        }
+        let builder = self.clients.by_proxy(proxy)?.get(request.url.clone()).headers(headers(request));
         let answer = builder.send().await.map_err(|error| explain::explain(&error, &self.settings))?;
         // The backstop: whatever led here, the peer itself must be allowed. (Behind a proxy the proxy is the guard.)
         if let Some(peer) = answer.remote_addr().filter(|_| proxy.is_none())
@@ -243,6 +227,29 @@ impl Http {
         let max = self.settings.body_bytes_max;
         FetchError::new(Fault::TooLarge, format!("the answer is larger than {max} bytes (fetch.body_bytes_max)"))
     }
+}
+
+/// The headers of a request, besides those that are the same for all. Nothing that a feed or a page says ever becomes one.
+pub fn headers(request: &Request) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static(request.accept));
+    // Validators belong to the address that gave them.
+    if let Some(validators) = request.validators.as_ref().filter(|validators| validators.url == request.url) {
+        for (name, value) in
+            [(header::IF_NONE_MATCH, &validators.etag), (header::IF_MODIFIED_SINCE, &validators.last_modified)]
+        {
+            if let Some(value) = value.as_deref().and_then(|bytes| HeaderValue::from_bytes(bytes).ok()) {
+                headers.insert(name, value);
+            }
+        }
+    }
+    for (name, value) in request.access.as_deref().map_or(&[][..], |access| access.headers_for(&request.url)) {
+        if let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+    headers
 }
 
 fn text(answer: &reqwest::Response, name: HeaderName) -> Option<String> {
