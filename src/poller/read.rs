@@ -51,7 +51,8 @@ pub fn base(outer: &Url, link: &str) -> Option<Url> {
     if link.len() > BASE_BYTES_MAX {
         return None;
     }
-    outer.join(link).ok().filter(|base| base.as_str().len() <= BASE_BYTES_MAX)
+    let base = outer.join(link).ok()?;
+    (matches!(base.scheme(), "http" | "https") && base.as_str().len() <= BASE_BYTES_MAX).then_some(base)
 }
 
 #[cfg(test)]
@@ -73,6 +74,15 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(absolute(&base, link).as_deref(), expected, "{link}");
+        }
+        for (link, expected) in [
+            ("/x/", Some("https://example.org/x/")),
+            ("//cdn.example.org", Some("https://cdn.example.org/")),
+            ("mailto:desk@example.org", None),
+            ("file:///", None),
+            (&"x".repeat(5_000), None),
+        ] {
+            assert_eq!(super::base(&base, link).as_ref().map(Url::as_str), expected, "{link}");
         }
         let nothing = Url::parse("about:blank").unwrap();
         assert_eq!(absolute(&nothing, "a/b").as_deref(), Some("a/b"));

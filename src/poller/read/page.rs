@@ -128,15 +128,19 @@ pub fn is_too_deep(html: &str) -> bool {
 /// attribute takes far more memory than its source: a page of "<p>x" a hundred times as much.
 pub fn tree_bytes(html: &str) -> Option<usize> {
     const ELEMENT_BYTES: usize = 350;
+    const END_TAG_BYTES: usize = 100;
     const ATTRIBUTE_BYTES: usize = 45;
     let bytes = html.as_bytes();
     if bytes.len() > SOURCE_BYTES_MAX {
         return None;
     }
     // Counted wherever they stand, in text and scripts too: what is inside of a tag, a page can hide from all but parsers.
-    let elements = bytes.iter().filter(|byte| **byte == b'<').count();
+    let tags = bytes.iter().filter(|byte| **byte == b'<').count();
+    // "</p>" and "</br>" make an element where there is none to end.
+    let is_end = |tag: &&[u8]| tag.starts_with(b"</") && !matches!(tag[2], b'p' | b'P' | b'b' | b'B');
+    let ends = bytes.windows(3).filter(is_end).count();
     let attributes = bytes.windows(2).filter(|pair| separates(pair[0]) && !separates(pair[1])).count();
-    let size = bytes.len() + elements * ELEMENT_BYTES + attributes * ATTRIBUTE_BYTES;
+    let size = bytes.len() + (tags - ends) * ELEMENT_BYTES + ends * END_TAG_BYTES + attributes * ATTRIBUTE_BYTES;
     (size <= TREE_BYTES_MAX && !has_many_attributes(bytes)).then_some(size)
 }
 
@@ -366,6 +370,9 @@ mod tests {
         assert_eq!(tree_bytes(&"<a b=\"".repeat(50_000)), None, "each may run to the end of the page");
         let row = "<tr class='a b'><td><a href=\"https://example.org/a/b/c\">A title of some words</a></td></tr>";
         assert!(tree_bytes(&row.repeat(10_000)).is_some(), "a list of 10,000 rows is a page like others");
+        let item =
+            "<li class='n m'><h2><a href='/n/1'>Entry</a></h2><time datetime='2026-09-26'>x</time><p>Text</p></li>";
+        assert!(tree_bytes(&item.repeat(12_000)).is_some(), "and one of 12,000 items");
         let script = "<script>for (i = 0; i<n; i++) { a = b / c; }</script>";
         assert!(tree_bytes(&script.repeat(10_000)).is_some(), "scripts are no attributes");
     }

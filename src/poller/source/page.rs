@@ -281,7 +281,6 @@ fn base(page: &Html, url: &Url) -> Url {
     first(page, "base[href]")
         .and_then(|element| element.value().attr("href"))
         .and_then(|href| read::base(url, href))
-        .filter(|base| matches!(base.scheme(), "http" | "https"))
         .unwrap_or_else(|| url.clone())
 }
 
