@@ -122,7 +122,7 @@ fn own_rhythm(bounds: &Bounds, pace: &Pace, unconditional: bool) -> (Duration, S
     let low = bounds.interval_min;
     let wait = by_gap.min(by_window).clamp(low, longest.max(low));
     // To the minute: the sum of many small changes is no news to the reader.
-    let wait = if wait > HOUR { Duration::from_secs(wait.as_secs() / 60 * 60) } else { wait };
+    let wait = if wait > HOUR { Duration::from_secs(wait.as_secs() / 60 * 60).max(low) } else { wait };
     let rhythm = show_duration(Duration::from_secs(gap.as_secs().max(1)));
     let whole = if unconditional { " and is sent whole each time (no ETag, no Last-Modified)" } else { "" };
     (wait, format!("every {}: it brings something new about every {rhythm}{whole}", show_duration(wait)))
@@ -316,6 +316,18 @@ mod tests {
         let wait = Duration::try_from(at.duration_since(now())).unwrap();
         assert!(wait >= least && wait <= least + least / 10, "{reason}: {wait:?}");
         assert_eq!(why, reason);
+    }
+
+    #[test]
+    fn rounding_to_the_minute_never_asks_earlier_than_allowed() {
+        let low = Duration::from_secs(11_265);
+        let bounds = Bounds { interval_min: low, interval: low, ..BOUNDS };
+        let pace = Pace { gap_seconds: Some(60), ..Pace::default() };
+        for second in 0..50 {
+            let now = Timestamp::from_second(1_800_000_000 + second).unwrap();
+            let (at, why) = next_visit("wire", GOOD, &bounds, &pace, now);
+            assert!(at.duration_since(now) >= signed(low), "{at}: {why}");
+        }
     }
 
     #[test]
