@@ -1,5 +1,6 @@
 //! The nouns of the program as plain data. Times are UTC; nothing here reads a clock, a file or a socket.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -111,6 +112,19 @@ pub struct Enclosure {
     pub length: Option<u64>,
 }
 
+/// What a source has to remember from one reading to the next besides its items: names and values that only its kind
+/// understands.
+pub type Memory = BTreeMap<String, String>;
+
+/// A further document that belongs to a source: a part of a sitemap index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Absolute address.
+    pub url: String,
+    /// When it was changed last, as its index writes it; empty when the index does not say.
+    pub changed: String,
+}
+
 /// What one reading of a source gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Reading {
@@ -134,6 +148,13 @@ pub struct Reading {
     pub hub: Option<String>,
     /// The document breaks off: it has to be asked for again, without validators.
     pub truncated: bool,
+    /// The document is whole, but has to be read once more even if it stays as it is: what it no longer shows must be
+    /// missing twice.
+    pub unsettled: bool,
+    /// Further documents that belong to the source and are to be read now.
+    pub parts: Vec<Part>,
+    /// Where the list goes on.
+    pub next_page: Option<String>,
     /// The entries that could be read, in the publisher's order.
     pub entries: Vec<Entry>,
     /// What could not be read, one sentence each; the rest is unharmed.

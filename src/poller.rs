@@ -8,10 +8,14 @@
 mod articles;
 mod exchange;
 pub mod fetch;
+mod folder;
+mod follow;
 pub mod guard;
 pub mod http;
 pub mod identity;
 pub mod outcome;
+pub mod parts;
+pub mod pdf;
 pub mod read;
 mod report;
 pub mod robots;

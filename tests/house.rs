@@ -20,6 +20,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "poller/fetch",
             "poller/robots",
             "poller/outcome",
+            "poller/parts",
             "poller/unpack",
             "poller/read",
             "poller/source",

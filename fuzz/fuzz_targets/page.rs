@@ -25,8 +25,8 @@ fuzz_target!(|data: &[u8]| {
     let url = address();
     let document = Document { url: &url, content_type: None, body: data };
     for list in LIST.iter() {
-        let reading = list.read(&document, &LIMITS);
-        assert_eq!(reading, list.read(&document, &LIMITS), "the same page reads the same");
+        let reading = list.read(&document, &LIMITS, &mut Memory::new());
+        assert_eq!(reading, list.read(&document, &LIMITS, &mut Memory::new()), "the same page reads the same");
         check(&reading);
     }
     match article::article(&document, &LIMITS) {

@@ -11,7 +11,7 @@ use comfy_table::presets::NOTHING;
 use super::Global;
 use crate::config::Config;
 use crate::config::section::show_duration;
-use crate::model::{Health, Pace, SourceState, Timestamp};
+use crate::model::{Health, Memory, Pace, SourceState, Timestamp};
 use crate::plain;
 use crate::poller::fetch::{Fetch, Request};
 use crate::poller::http::Http;
@@ -245,7 +245,7 @@ async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
     let limits = ReadLimits { entries_max: config.fetch.entries_max, text_bytes_max: config.fetch.text_bytes_max };
     let document =
         Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-    let reading = source.reader.read(&document, &limits)?;
+    let reading = source.reader.read(&document, &limits, &mut Memory::new())?;
     writeln!(out, "{}: {} items", plain::line(&reading.title, 200), reading.entries.len())?;
     for problem in &reading.problems {
         writeln!(out, "problem: {}", plain::line(problem, 500))?;

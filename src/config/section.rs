@@ -9,12 +9,17 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use regex::{Regex, RegexBuilder};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
 pub use super::duration::{parse_duration, show_duration};
 pub use super::problem::{File, Place, Problem, Problems};
+use crate::plain;
+
+/// Memory of one compiled regular expression.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 impl File {
     /// Parses the text. Syntax errors are noted; what could be read is handed to `read` as the outermost section.
@@ -229,6 +234,22 @@ impl<'a> Section<'a> {
             }
         }
         Some(texts)
+    }
+
+    /// A list of regular expressions; a text alone is a list of one. What is none is reported and left out.
+    pub fn patterns(&mut self, key: &str) -> Vec<Regex> {
+        let texts = self.text_or_texts(key).unwrap_or_default();
+        let mut patterns = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            match RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build() {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => {
+                    let error = plain::line(&error.to_string(), 200);
+                    self.problem_in(key, index, format!("`{key}`: {text:?} is no regular expression: {error}"));
+                }
+            }
+        }
+        patterns
     }
 
     /// A text, or a list of texts.

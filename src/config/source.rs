@@ -13,6 +13,9 @@ use super::{FetchSettings, fetch};
 use crate::poller::fetch::Access;
 use crate::poller::source::{KINDS, Source};
 
+/// How often a folder is looked into.
+const FOLDER_INTERVAL: Duration = Duration::from_secs(60);
+
 /// A source as configured.
 #[derive(Clone, Debug)]
 pub struct SourceConfig {
@@ -155,7 +158,9 @@ fn login(section: &mut Section<'_>, url: Option<&Url>) -> Login {
 pub(super) fn read(mut section: Section<'_>, name: Option<String>, fetch: &FetchSettings) -> Option<SourceConfig> {
     let place = section.place();
     let title = section.text("title").filter(|title| !title.trim().is_empty());
-    let url = section.required_address("url");
+    // A folder has a path instead.
+    let is_folder = section.has("path") && !section.has("url");
+    let url = if is_folder { None } else { section.required_address("url") };
     let enabled = section.boolean("enabled").unwrap_or(true);
     // What the operator asks for by name may be shorter than what newswatch would choose by itself.
     let interval = section.duration("interval", Duration::from_secs(1)..=fetch.interval_max);
@@ -172,6 +177,15 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>, fetch: &Fetch
     let article = section.boolean("article").unwrap_or(false);
     let login = login(&mut section, url.as_ref());
     let reader = super::read_kind(&mut section, KINDS, Some("feed"));
+    let folder = reader.as_ref().and_then(|reader| Url::from_file_path(reader.folder()?).ok());
+    if is_folder && folder.is_none() && reader.is_some() {
+        section.problem("path", "only a source of kind \"folder\" has a `path`; others have a `url`");
+    } else if !is_folder && let (Some(folder), Some(_)) = (&folder, &url) {
+        section.problem("url", format!("a folder has a `path` and no `url`; it would be {}", folder.path()));
+    }
+    // Nobody is bothered by a look into a folder.
+    let interval = interval.or(folder.is_some().then_some(FOLDER_INTERVAL));
+    let url = folder.or(url);
     section.finish();
     let name = name?;
     let title = title.unwrap_or_else(|| name.clone());

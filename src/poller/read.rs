@@ -12,9 +12,13 @@ pub mod entities;
 pub mod feed;
 pub mod guard;
 pub mod html;
+pub mod json;
+pub mod mail;
 mod markup;
 pub mod mojibake;
 pub mod page;
+pub mod pdf;
+pub mod sitemap;
 
 use url::Url;
 

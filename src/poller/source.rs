@@ -1,16 +1,21 @@
 //! What a kind of source can do, and the list of kinds. One kind is one file and one line in [`KINDS`].
 
 pub mod feed;
+pub mod folder;
+pub mod json;
 pub mod page;
+pub mod sitemap;
+pub mod watch;
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 
 use url::Url;
 
 use crate::config::section::Section;
 use crate::fault::Fault;
-use crate::model::Reading;
+use crate::model::{Memory, Part, Reading};
 
 /// Bytes that came from an address, and what is known about them.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +66,52 @@ pub trait Source: Send + Sync + Debug {
         Fault::NotAFeed
     }
 
-    /// Reads a document. One broken entry is a problem in the reading, never an error of the whole.
-    fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError>;
+    /// It drops old entries when new ones come, as feeds and lists do: when everything is new, something may have been missed.
+    fn drops_old_entries(&self) -> bool {
+        true
+    }
+
+    /// It compares with what it saw before, so it needs its memory.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Pages of one list that are read in a visit, as long as everything on them is new.
+    fn pages_max(&self) -> usize {
+        1
+    }
+
+    /// Parts that have to be asked although the document that names them has not changed.
+    fn parts_to_ask_again(&self, _memory: &Memory) -> Vec<Part> {
+        Vec::new()
+    }
+
+    /// The folder that is looked into, for a source that is none of the network.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Reads a document. One broken entry is a problem in the reading, never an error of the whole. What a kind notes in
+    /// its memory is stored together with the entries.
+    fn read(&self, document: &Document<'_>, limits: &ReadLimits, memory: &mut Memory) -> Result<Reading, ReadError>;
+}
+
+/// Notes that a kind of source has no article pages to fetch.
+fn without_articles(section: &mut Section<'_>, reason: &str) {
+    if section.boolean("article") == Some(true) {
+        section.problem("article", format!("`article`: {reason}"));
+    }
 }
 
 /// Reads the settings of a kind from its `[[source]]` table and reports what is wrong there; `None` if it cannot be used.
 pub type ReadSettings = fn(&mut Section<'_>) -> Option<Arc<dyn Source>>;
 
 /// The kinds: name in the configuration, how its settings are read.
-pub const KINDS: &[(&str, ReadSettings)] = &[("feed", feed::settings), ("page", page::settings)];
+pub const KINDS: &[(&str, ReadSettings)] = &[
+    ("feed", feed::settings),
+    ("page", page::settings),
+    ("watch", watch::settings),
+    ("sitemap", sitemap::settings),
+    ("json", json::settings),
+    ("folder", folder::settings),
+];

@@ -2,7 +2,7 @@
 //!
 //! 1. ask with the validators of the last good answer;
 //! 2. unchanged (304, or the same bytes): nothing to read;
-//! 3. read the entries, keep those never seen, notice those that were edited;
+//! 3. read the entries, with the further documents of the source; keep those never seen, notice those that were edited;
 //! 4. fetch the article pages of new items, and of earlier ones that are still unread, where the source asks for it;
 //! 5. decide when to ask next.
 //!
@@ -27,7 +27,7 @@ use super::source::{Document, ReadError, ReadLimits};
 use crate::clock::Clock;
 use crate::config::{FetchSettings, SourceConfig};
 use crate::fault::Fault;
-use crate::model::{ArticleState, Entry, Health, Id, Item, Move, Reading, SourceState};
+use crate::model::{ArticleState, Entry, Health, Id, Item, Memory, Move, Reading, SourceState};
 use crate::plain;
 use crate::store::items::NewItem;
 use crate::store::sources::{Before, Claim, VisitResult};
@@ -42,6 +42,9 @@ const LARGE_READINGS_MAX: usize = 2;
 const FETCH_TIME_MAX: Duration = Duration::from_secs(300);
 /// A longer validator is not kept: no server takes it back.
 const VALIDATOR_BYTES_MAX: usize = 8 * 1024;
+
+/// Article pages fetched of what a first contact shows.
+const BACKLOG_ARTICLES_MAX: usize = 200;
 
 /// What a visit needs besides its source.
 #[derive(Clone)]
@@ -81,21 +84,20 @@ impl Visitor {
     ) -> store::Result<VisitResult> {
         let mut result = nothing(state.clone(), claim);
         let started = Instant::now();
-        let request = request(source, &state);
-        let asked = request.as_ref().map_or_else(|_| source.url.clone(), |request| request.url.clone());
-        let fetched = match request {
-            Ok(request) => self.fetch(request).await,
-            Err(failure) => Err(failure),
-        };
-        // What the publisher says of times counts from its answer, however long we waited for our turn.
-        let now = self.clock.now();
-        let answer = match fetched {
-            Ok(response) => self.read(source, &state, response, now).await,
-            Err(failure) => Err(failure),
+        let remembered = if source.reader.remembers() { self.store.memory(&source.name).await? } else { Memory::new() };
+        let mut memory = remembered.clone();
+        let (asked, now, answer) = match source.reader.folder() {
+            Some(folder) => {
+                let now = self.clock.now();
+                let reading = self.look_into(source, folder, &state, &mut memory).await;
+                (source.url.clone(), now, reading.map(|reading| Answer::of_folder(reading, &source.url)))
+            }
+            None => self.ask(source, &state, &mut memory).await?,
         };
         let visited = match answer {
             Ok(answer) => {
                 self.take(source, &mut state, answer, &asked, &mut result, now).await?;
+                result.memory = (memory != remembered).then_some(memory);
                 let whole = state.etag.is_none() && state.last_modified.is_none();
                 Visited::Good { unconditional: whole && !source.reader.heeds_robots() }
             }
@@ -113,6 +115,35 @@ impl Visitor {
         };
         result.state = state;
         Ok(result)
+    }
+
+    /// Asks and reads, with the further documents of the source. Answers the address that was asked, and when the answer came.
+    async fn ask(
+        &self,
+        source: &SourceConfig,
+        state: &SourceState,
+        memory: &mut Memory,
+    ) -> store::Result<(Url, Timestamp, Result<Answer, Failure>)> {
+        let request = request(source, state);
+        let asked = request.as_ref().map_or_else(|_| source.url.clone(), |request| request.url.clone());
+        let fetched = match request {
+            Ok(request) => self.fetch(request).await,
+            Err(failure) => Err(failure),
+        };
+        // What the publisher says of times counts from its answer, however long we waited for our turn.
+        let now = self.clock.now();
+        let mut answer = match fetched {
+            Ok(response) => self.read(source, state, response, memory, now).await,
+            Err(failure) => Err(failure),
+        };
+        if let Ok(Answer { reading, .. }) = &mut answer {
+            if let Err(failure) = self.read_parts(source, state, reading, memory).await {
+                answer = Err(failure);
+            } else if let Some(reading) = reading {
+                self.read_next_pages(source, state, reading, memory).await?;
+            }
+        }
+        Ok((asked, now, answer))
     }
 
     /// Asks, but not for ever: each hop has its limits, this one is for all of them and for the waiting in between.
@@ -147,12 +178,14 @@ impl Visitor {
         now: Timestamp,
     ) -> store::Result<()> {
         let complete = reading.as_ref().is_none_or(|reading| !reading.truncated);
+        let settled = complete && reading.as_ref().is_none_or(|reading| !reading.unsettled);
         let last_news = state.changed_at;
         match reading {
             Some(mut reading) => {
                 let entries = std::mem::take(&mut reading.entries);
                 let known = self.sort_entries(source, state, &reading, &entries, result, now).await?;
-                if known == 0 && entries.len() >= 3 && state.baseline_at.is_some() && state.items > 0 {
+                let all_new = known == 0 && entries.len() >= 3 && state.baseline_at.is_some() && state.items > 0;
+                if all_new && source.reader.drops_old_entries() {
                     reading.problems.push(
                         "everything it shows is new, so some may have come and gone since the last visit: it should be asked more often (interval)"
                             .to_string(),
@@ -175,7 +208,7 @@ impl Visitor {
         }
         state.moved = outcome::moved(state.moved.take(), &response, asked, &source.url);
         // What breaks off is read as far as it goes, and asked for again whole.
-        if response.status == 200 && complete {
+        if response.status == 200 && settled {
             let kept = |validator: Option<Vec<u8>>| validator.filter(|bytes| bytes.len() <= VALIDATOR_BYTES_MAX);
             state.etag = kept(response.etag);
             state.last_modified = kept(response.last_modified);
@@ -211,6 +244,7 @@ impl Visitor {
         source: &SourceConfig,
         state: &SourceState,
         response: Response,
+        memory: &mut Memory,
         now: Timestamp,
     ) -> Result<Answer, Failure> {
         let fresh_for = schedule::fresh_for(
@@ -231,20 +265,22 @@ impl Visitor {
         if body_hash == state.body_hash && state.baseline_at.is_some() {
             return Ok(Answer { response, reading: None, body_hash, fresh_for });
         }
-        let limits = self.limits();
-        let reader = source.reader.clone();
+        let (reader, limits, mut noted) = (source.reader.clone(), self.limits(), memory.clone());
         let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-            let reading = reader.read(&document, &limits);
+            let reading = reader.read(&document, &limits, &mut noted);
             let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
             // From here on only the head counts; the memory is wanted.
-            (Response { body: Vec::new(), ..response }, reading, bot_check)
+            (Response { body: Vec::new(), ..response }, reading, bot_check, noted)
         });
         match read.await {
-            Ok((response, Ok(reading), _)) => Ok(Answer { response, reading: Some(reading), body_hash, fresh_for }),
-            Ok((response, Err(_), Some(gatekeeper))) => Err(outcome::bot_check_failure(response.status, gatekeeper)),
-            Ok((_, Err(ReadError(reason)), None)) => Err(Failure::new(source.reader.unread(), reason)),
+            Ok((response, Ok(reading), _, noted)) => {
+                *memory = noted;
+                Ok(Answer { response, reading: Some(reading), body_hash, fresh_for })
+            }
+            Ok((response, Err(_), Some(gatekeeper), _)) => Err(outcome::bot_check_failure(response.status, gatekeeper)),
+            Ok((_, Err(ReadError(reason)), None, _)) => Err(Failure::new(source.reader.unread(), reason)),
             Err(fault) => {
                 Err(Failure::new(fault, format!("{}; please report it with the document", reader_in_words(fault))))
             }
@@ -292,6 +328,12 @@ impl Visitor {
                     new.aliases = aliases;
                     result.new_items.push(new);
                 }
+            }
+        }
+        if backlog {
+            // Of what was there before, the pages of the newest are fetched: a site is not copied.
+            for new in result.new_items.iter_mut().skip(BACKLOG_ARTICLES_MAX) {
+                new.item.article_state = ArticleState::NotWanted;
             }
         }
         // Items that share their link within one source are not copies of one story: the link says nothing.
@@ -369,7 +411,7 @@ fn nothing(state: SourceState, claim: Claim) -> VisitResult {
         error: state.error.clone(),
         moved: state.moved.as_ref().is_some_and(Move::is_proven),
     };
-    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], articles: vec![] }
+    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], articles: vec![], memory: None }
 }
 
 /// What to ask the source for. Fails when its secret cannot be read.
@@ -400,6 +442,14 @@ struct Answer {
     reading: Option<Reading>,
     body_hash: i64,
     fresh_for: Option<Duration>,
+}
+
+impl Answer {
+    /// A folder has neither validators nor a word on freshness.
+    fn of_folder(reading: Reading, url: &Url) -> Answer {
+        let response = Response::new(200, url.clone(), Vec::new());
+        Answer { response, reading: Some(reading), body_hash: 0, fresh_for: None }
+    }
 }
 
 /// How often a source may be asked, by its own settings and the general ones.

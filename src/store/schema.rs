@@ -158,6 +158,13 @@ const MIGRATIONS: &[&[&str]] = &[
         "DROP TABLE stories",
         "DROP INDEX items_source",
     ],
+    &[
+        // What a source has to remember between two readings besides its items, as its kind understands it.
+        "CREATE TABLE memories (
+        source TEXT NOT NULL PRIMARY KEY,
+        memory TEXT NOT NULL
+    )",
+    ],
 ];
 
 /// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.

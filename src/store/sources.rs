@@ -8,7 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, NewItem};
 use super::{Result, Store, engine_of, groups, millis, or_never, placeholders, some_time, time};
-use crate::model::{Fault, Health, Item, Move, SourceState};
+use crate::model::{Fault, Health, Item, Memory, Move, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct VisitResult {
     pub edited_items: Vec<NewItem>,
     /// Items seen before whose article page was tried again: read, or not and why.
     pub articles: Vec<Item>,
+    /// What the source has to remember, when that has changed.
+    pub memory: Option<Memory>,
 }
 
 const COLUMNS: &str = "name, url, kind, host, paused, health, etag, last_modified, body_hash, attempted_at, succeeded_at, \
@@ -167,6 +169,10 @@ impl Store {
                             .await?;
                     }
                     if is_other {
+                        sqlx::query("DELETE FROM memories WHERE source = $1")
+                            .bind(&source.name)
+                            .execute(&mut *tx)
+                            .await?;
                         // Another address is another source that goes on under the same name: how the old one failed is past.
                         sqlx::query(
                             "UPDATE sources SET pace = '{}', health = 'new', fault = '', error = '', failures = 0, failing_since = 0, \
@@ -291,12 +297,25 @@ impl Store {
             new_items.extend(visit.new_items.iter());
             edited_items.extend(visit.edited_items.iter());
             articles.extend(visit.articles.iter());
+            if let Some(memory) = &visit.memory {
+                remember(&mut tx, &visit.state.name, memory).await?;
+            }
         }
         let stored = items::insert(&mut tx, &new_items, now).await?;
         items::edit(&mut tx, &edited_items, now).await?;
         items::store_articles(&mut tx, &articles, now).await?;
         tx.commit().await?;
         Ok(stored)
+    }
+
+    /// What a source has to remember between two readings; empty when there is nothing.
+    pub async fn memory(&self, source: &str) -> Result<Memory> {
+        let row = sqlx::query("SELECT memory FROM memories WHERE source = $1")
+            .bind(source)
+            .fetch_optional(&self.reader)
+            .await?;
+        // Written by ourselves; what cannot be read is learned anew.
+        Ok(row.and_then(|row| serde_json::from_str(&row.get::<String, _>(0)).ok()).unwrap_or_default())
     }
 
     /// Pauses a source or lets it run again; false when there is no such source. A retired source that is resumed is asked
@@ -393,6 +412,17 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+async fn remember(tx: &mut Transaction<'static, Any>, source: &str, memory: &Memory) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO memories (source, memory) VALUES ($1, $2) ON CONFLICT (source) DO UPDATE SET memory = excluded.memory",
+    )
+    .bind(source)
+    .bind(serde_json::to_string(memory).unwrap_or_default())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
 
 /// Writes the states after visits and gives up their claims. Answers the name and fence of those whose claim still held.

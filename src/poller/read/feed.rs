@@ -17,7 +17,7 @@ mod mapping;
 mod names;
 mod rewrite;
 mod text;
-mod tokens;
+pub(super) mod tokens;
 mod written;
 mod xml;
 

@@ -241,6 +241,11 @@ pub struct FoundTag<'a> {
 }
 
 impl<'a> FoundTag<'a> {
+    /// All of the source behind the tag.
+    pub fn rest(&self) -> &'a str {
+        self.behind
+    }
+
     /// The source up to the next end tag of a link.
     pub fn text_behind(&self) -> &'a str {
         let behind = &self.behind[..self.behind.floor_char_boundary(500)];

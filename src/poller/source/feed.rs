@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Document, ReadError, ReadLimits, Source};
 use crate::config::section::Section;
-use crate::model::{Entry, Reading};
+use crate::model::{Entry, Memory, Reading};
 use crate::poller::read;
 
 /// A name behind the last " - " of a title that is longer than this is no publisher.
@@ -33,7 +33,7 @@ impl Source for Feed {
          text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"
     }
 
-    fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {
+    fn read(&self, document: &Document<'_>, limits: &ReadLimits, _: &mut Memory) -> Result<Reading, ReadError> {
         let mut reading = read::feed::read(document, limits)?;
         if self.publisher_suffix {
             reading.entries.iter_mut().for_each(cut_publisher);

@@ -9,7 +9,7 @@ use url::Url;
 use super::{Document, ReadError, ReadLimits, Source};
 use crate::config::section::Section;
 use crate::fault::Fault;
-use crate::model::{Entry, Reading, Timestamp};
+use crate::model::{Entry, Memory, Reading, Timestamp};
 use crate::plain;
 use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html};
 
@@ -141,7 +141,7 @@ impl Source for Page {
         Fault::LayoutChanged
     }
 
-    fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError> {
+    fn read(&self, document: &Document<'_>, limits: &ReadLimits, _: &mut Memory) -> Result<Reading, ReadError> {
         let text = decode::text(document.body, document.content_type);
         if read::page::tree_bytes(&text).is_none() {
             return Err(ReadError("the page is too large to look for items in it".into()));
@@ -317,7 +317,7 @@ mod tests {
     fn read(settings: &str, html: &str) -> Result<Reading, ReadError> {
         let url = Url::parse("https://example.org/news/").unwrap();
         let document = Document { url: &url, content_type: Some("text/html"), body: html.as_bytes() };
-        configured(settings).unwrap().read(&document, &ReadLimits::default())
+        configured(settings).unwrap().read(&document, &ReadLimits::default(), &mut Memory::new())
     }
 
     fn rows(reading: &Reading) -> Vec<(String, String, String)> {

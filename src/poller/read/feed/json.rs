@@ -11,40 +11,14 @@ use super::written::Written;
 use super::{FEED_TEXT_BYTES_MAX, LIST_MAX, NAME_CHARACTERS_MAX};
 use crate::model::{Enclosure, Reading};
 use crate::plain;
-use crate::poller::read::{absolute, dates};
+use crate::poller::read::{absolute, dates, json};
 use crate::poller::source::{ReadError, ReadLimits};
 
 type Object = Map<String, Value>;
 
-/// What the values of a document may weigh. An entry of a feed weighs less than 100.
-const WEIGHT_MAX: usize = 600_000;
-
-/// A bound on the memory that the values of a document take besides their text, in units of 32 bytes: one for each value, and
-/// twenty for each object, which is that large with a single key.
-fn weight(text: &str) -> usize {
-    let (mut weight, mut quoted) = (0, false);
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\\' => _ = bytes.next(),
-            b',' | b'[' if !quoted => weight += 1,
-            b'{' if !quoted => weight += 20,
-            _ => {}
-        }
-    }
-    weight
-}
-
 pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading, ReadError> {
-    if weight(text) > WEIGHT_MAX {
-        return Err(ReadError("JSON with too many values for a feed".into()));
-    }
-    let value: Value = serde_json::from_str(text.trim())
-        .or_else(|error| serde_json::from_str(&without_lone_surrogates(text.trim())).map_err(|_| error))
-        .map_err(|error| {
-            ReadError(format!("not a feed: begins like JSON, but is none ({})", plain::line(&error.to_string(), 120)))
-        })?;
+    let value =
+        json::parse(text).map_err(|error| ReadError(format!("not a feed: begins like JSON, but is none ({error})")))?;
     let (Some(feed), Some(items)) = (value.as_object(), value.get("items").and_then(Value::as_array)) else {
         return Err(ReadError("JSON, but no JSON Feed: it has no list of \"items\"".into()));
     };
@@ -79,32 +53,6 @@ pub(super) fn read(text: &str, url: &Url, limits: &ReadLimits) -> Result<Reading
     let mut reading = rewriter.finish(&head, hub.as_deref())?;
     reading.problems.splice(..0, problems);
     Ok(reading)
-}
-
-/// Half a character, written as an escape, which is no text and would cost the whole feed, becomes U+FFFD.
-fn without_lone_surrogates(text: &str) -> String {
-    let surrogate = |at: usize| -> Option<u32> {
-        let digits = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
-        u32::from_str_radix(digits, 16).ok().filter(|unit| (0xd800..0xe000).contains(unit))
-    };
-    let mut out = String::with_capacity(text.len());
-    let mut done = 0;
-    let mut at = 0;
-    while let Some(found) = text[at..].find('\\') {
-        at += found;
-        match (surrogate(at), surrogate(at + 6)) {
-            (None, _) => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
-            (Some(0xd800..0xdc00), Some(0xdc00..)) => at += 12,
-            (Some(_), _) => {
-                out.push_str(&text[done..at]);
-                out.push_str("\\ufffd");
-                at += 6;
-                done = at;
-            }
-        }
-    }
-    out.push_str(&text[done..]);
-    out
 }
 
 fn has_text(item: &Value) -> bool {

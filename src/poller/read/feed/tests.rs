@@ -251,7 +251,7 @@ fn a_long_text_reads_as_a_short_one() {
 fn json_of_nothing_but_values_is_refused() {
     for value in ["{\"\":0},", "[],", "0,"] {
         let text = format!("{{\"items\":[{}0]}}", value.repeat(700_000));
-        assert_eq!(read_text(&text).unwrap_err().0, "JSON with too many values for a feed");
+        assert_eq!(read_text(&text).unwrap_err().0, "not a feed: begins like JSON, but is none (too many values)");
     }
     let prose = "a, b, {c}, [d] and \\\"e\\\", ".repeat(40_000);
     let text = format!(

@@ -9,7 +9,7 @@ const DEFINED_BYTES_MAX: usize = 1_000;
 
 /// A piece of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(in crate::poller::read) enum Token<'a> {
     Open(Tag<'a>),
     /// The name in an end tag.
     Close(&'a str),
@@ -21,17 +21,17 @@ pub(super) enum Token<'a> {
 
 /// A start tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag<'a> {
+pub(in crate::poller::read) struct Tag<'a> {
     /// With its prefix, as written.
-    pub(super) name: &'a str,
+    pub(in crate::poller::read) name: &'a str,
     attributes: &'a str,
     /// `<link/>`
-    pub(super) empty: bool,
+    pub(in crate::poller::read) empty: bool,
 }
 
 impl<'a> Tag<'a> {
     /// The prefix, empty if there is none, and the local name.
-    pub(super) fn split(&self) -> (&'a str, &'a str) {
+    pub(in crate::poller::read) fn split(&self) -> (&'a str, &'a str) {
         self.name.split_once(':').unwrap_or(("", self.name))
     }
 
@@ -54,7 +54,7 @@ impl<'a> Tag<'a> {
 }
 
 /// The tokens of a document. Comments, processing instructions and the DOCTYPE are left out.
-pub(super) struct Tokens<'a> {
+pub(in crate::poller::read) struct Tokens<'a> {
     pub(super) text: &'a str,
     /// Where the next token begins.
     pub(super) at: usize,
@@ -71,7 +71,7 @@ pub(super) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    pub(super) fn new(text: &'a str) -> Tokens<'a> {
+    pub(in crate::poller::read) fn new(text: &'a str) -> Tokens<'a> {
         Tokens {
             text,
             at: 0,

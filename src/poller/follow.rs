@@ -1,0 +1,210 @@
+//! Further documents of a source, read within the same visit: the parts of a sitemap index, the next pages of a list.
+
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::fetch::Request;
+use super::identity;
+use super::outcome::{self, Failure};
+use super::parts;
+use super::read::bot_check;
+use super::source::{Document, ReadError};
+use super::visit::{Visitor, reader_in_words};
+use crate::config::SourceConfig;
+use crate::fault::Fault;
+use crate::model::{Entry, Id, Memory, Part, Reading, SourceState};
+use crate::plain;
+use crate::store;
+
+/// Further documents are read no longer than this in one visit. Well below the lease.
+const FOLLOW_TIME_MAX: Duration = Duration::from_secs(240);
+/// One of them, with its redirects and the wait for its host.
+const DOCUMENT_TIME_MAX: Duration = Duration::from_secs(120);
+/// Entries of all documents of one visit.
+const ENTRIES_MAX: usize = 50_000;
+
+impl Visitor {
+    /// Reads the parts that an index names, or that have to be asked although it has not changed. Fails when none of them
+    /// could be read.
+    pub(super) async fn read_parts(
+        &self,
+        source: &SourceConfig,
+        state: &SourceState,
+        reading: &mut Option<Reading>,
+        memory: &mut Memory,
+    ) -> Result<(), Failure> {
+        let started = Instant::now();
+        let (now, mut later) = match reading {
+            Some(reading) if reading.parts.is_empty() => return Ok(()),
+            Some(reading) => {
+                let plan = parts::plan(std::mem::take(&mut reading.parts), memory, state.baseline_at.is_none());
+                reading.problems.extend(plan.problem);
+                (plan.now, plan.later)
+            }
+            None => (source.reader.parts_to_ask_again(memory), false),
+        };
+        let (wanted, mut problems, mut last_failure) = (now.len(), Vec::new(), None);
+        for part in now {
+            let count = reading.as_ref().map_or(0, |reading| reading.entries.len());
+            if started.elapsed() > FOLLOW_TIME_MAX || count >= ENTRIES_MAX {
+                later = true;
+                break;
+            }
+            match self.read_part(source, &part, memory).await {
+                Ok(Some(more)) => append(reading.get_or_insert_default(), more),
+                Ok(None) => {}
+                Err(failure) => {
+                    let url = plain::line(&part.url, 200);
+                    problems.push(format!("its part {url} cannot be read: {}", failure.reason));
+                    let leave = wants_to_be_left(failure.fault);
+                    last_failure = Some(failure);
+                    if leave {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(failure) = last_failure {
+            if problems.len() == wanted && reading.as_ref().is_none_or(|reading| reading.entries.is_empty()) {
+                let reason = format!("none of its {wanted} parts can be read: {}", failure.reason);
+                return Err(Failure { reason, ..failure });
+            }
+            let reading = reading.get_or_insert_default();
+            reading.problems.extend(problems);
+            reading.truncated = true;
+        }
+        // What is left is asked for at the next visit, so the index must be read again then.
+        if later {
+            reading.get_or_insert_default().truncated = true;
+        }
+        Ok(())
+    }
+
+    /// One part; `None` when it has not changed.
+    async fn read_part(
+        &self,
+        source: &SourceConfig,
+        part: &Part,
+        memory: &mut Memory,
+    ) -> Result<Option<Reading>, Failure> {
+        let mut request = self.further(source, &part.url)?;
+        request.validators = parts::validators(memory, part);
+        let was_conditional = request.validators.is_some();
+        let response = self.fetch_further(request).await?;
+        if response.status == 304 && was_conditional {
+            parts::note(memory, part, &response);
+            return Ok(None);
+        }
+        let (response, reading) = self.read_further(source, response, memory).await?;
+        if !reading.truncated {
+            parts::note(memory, part, &response);
+        }
+        Ok(Some(reading))
+    }
+
+    /// Reads the next pages of a list, as long as everything on the page before was new.
+    pub(super) async fn read_next_pages(
+        &self,
+        source: &SourceConfig,
+        state: &SourceState,
+        reading: &mut Reading,
+        memory: &mut Memory,
+    ) -> store::Result<()> {
+        let started = Instant::now();
+        let mut seen = vec![source.url.to_string()];
+        let mut begin = 0;
+        while let Some(next) = reading.next_page.take() {
+            let is_over = seen.len() >= source.reader.pages_max() || started.elapsed() > FOLLOW_TIME_MAX;
+            let fresh = &reading.entries[begin..];
+            if is_over || seen.contains(&next) || fresh.is_empty() || self.knows_any(source, state, fresh).await? {
+                break;
+            }
+            begin = reading.entries.len();
+            let page = async {
+                let response = self.fetch_further(self.further(source, &next)?).await?;
+                self.read_further(source, response, memory).await
+            };
+            match page.await {
+                Ok((_, more)) => {
+                    reading.next_page = more.next_page.clone();
+                    append(reading, more);
+                }
+                Err(failure) => {
+                    let number = seen.len() + 1;
+                    reading.problems.push(format!("page {number} of the list cannot be read: {}", failure.reason));
+                }
+            }
+            seen.push(next);
+        }
+        Ok(())
+    }
+
+    /// Any of these entries was seen before.
+    async fn knows_any(&self, source: &SourceConfig, state: &SourceState, entries: &[Entry]) -> store::Result<bool> {
+        if state.items == 0 {
+            return Ok(false);
+        }
+        let keys = identity::keys(entries);
+        let ids: Vec<Id> = keys.iter().flat_map(|keys| keys.all().map(|key| Id::of(&[&source.name, key]))).collect();
+        Ok(!self.store.known_items(&ids).await?.is_empty())
+    }
+
+    /// A request for a document that belongs to a source.
+    fn further(&self, source: &SourceConfig, url: &str) -> Result<Request, Failure> {
+        let url = Url::parse(url)
+            .map_err(|error| Failure::new(Fault::Refused, format!("its address cannot be used: {error}")))?;
+        let mut request = Request::get(url, source.reader.accept());
+        request.heeds_robots = source.reader.heeds_robots();
+        request.access = source.access().map_err(|reason| Failure::new(Fault::LoginWanted, reason))?;
+        Ok(request)
+    }
+
+    async fn fetch_further(&self, request: Request) -> Result<super::fetch::Response, Failure> {
+        match tokio::time::timeout(DOCUMENT_TIME_MAX, self.fetch.fetch(request)).await {
+            Ok(fetched) => Ok(fetched?),
+            Err(_) => Err(Failure::new(Fault::Slow, "it took too long")),
+        }
+    }
+
+    async fn read_further(
+        &self,
+        source: &SourceConfig,
+        response: super::fetch::Response,
+        memory: &mut Memory,
+    ) -> Result<(super::fetch::Response, Reading), Failure> {
+        if response.status != 200 {
+            return Err(outcome::refused(response.status, &response, None, self.clock.now()));
+        }
+        let (reader, limits, mut noted) = (source.reader.clone(), self.limits(), memory.clone());
+        let read = self.apart(response, move |response| {
+            let document =
+                Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
+            let reading = reader.read(&document, &limits, &mut noted);
+            let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
+            (super::fetch::Response { body: Vec::new(), ..response }, reading, bot_check, noted)
+        });
+        match read.await {
+            Ok((response, Ok(reading), _, noted)) => {
+                *memory = noted;
+                Ok((response, reading))
+            }
+            Ok((response, Err(_), Some(gatekeeper), _)) => Err(outcome::bot_check_failure(response.status, gatekeeper)),
+            Ok((_, Err(ReadError(reason)), None, _)) => Err(Failure::new(source.reader.unread(), reason)),
+            Err(fault) => Err(Failure::new(fault, reader_in_words(fault))),
+        }
+    }
+}
+
+/// The host has had enough of us for now.
+fn wants_to_be_left(fault: Fault) -> bool {
+    matches!(fault, Fault::SlowDown | Fault::BotCheck | Fault::RobotsUnreachable | Fault::ServerTrouble | Fault::Slow)
+}
+
+fn append(reading: &mut Reading, more: Reading) {
+    reading.entries.extend(more.entries);
+    reading.entries.truncate(ENTRIES_MAX);
+    reading.problems.extend(more.problems);
+    reading.truncated |= more.truncated;
+    reading.language = reading.language.take().or(more.language);
+}
