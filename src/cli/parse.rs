@@ -1,17 +1,17 @@
 //! `newswatch parse`: one document as JSON, or as a short list for people.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
 use url::Url;
 
-use crate::model::{Enclosure, Entry, Id, Reading, Timestamp};
+use crate::model::{Enclosure, Entry, Id, Part, Reading, Timestamp};
 use crate::plain;
-use crate::poller::read;
 use crate::poller::source::{Document, ReadLimits};
+use crate::poller::{pdf, read};
 
 /// Arguments of `newswatch parse`.
 #[derive(Debug, clap::Args)]
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let url = arguments.base_url.as_deref().filter(|url| !url.is_empty()).unwrap_or("about:blank");
     let url = Url::parse(url).with_context(|| format!("--base-url {url:?} is no address"))?;
     let document = Document { url: &url, content_type: arguments.content_type.as_deref(), body: &body };
-    let reading = read::feed::read(&document, &ReadLimits::default())?;
+    let reading = read_any(&document, &arguments.file)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         serde_json::to_writer(&mut out, &parsed(&reading))?;
@@ -79,6 +79,36 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         out.write_all(listing(&reading).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a document of any kind that has items by itself: a feed, a sitemap, a message, a PDF. (Lists and articles on pages need
+/// selectors or a reader for one page: `newswatch probe` shows them.)
+fn read_any(document: &Document<'_>, file: &Path) -> anyhow::Result<Reading> {
+    let limits = ReadLimits::default();
+    if pdf::is_pdf(document.body) {
+        let read = super::block_on(async {
+            pdf::read(document.body, limits.text_bytes_max).await.map_err(|failure| anyhow::anyhow!(failure.reason))
+        })?;
+        let (title, published) = (read.about.title, read.about.date);
+        let entry = Entry { title: title.clone(), published, content: read.text, ..Entry::default() };
+        return Ok(Reading { title, entries: vec![entry], ..Reading::default() });
+    }
+    if file.extension().is_some_and(|extension| extension == "eml") {
+        return Ok(Reading { entries: read::mail::read(document.body, &limits)?, ..Reading::default() });
+    }
+    let refusal = match read::feed::read(document, &limits) {
+        Ok(reading) => return Ok(reading),
+        Err(refusal) => refusal,
+    };
+    match read::sitemap::read(document, &limits) {
+        Ok(mut reading) => {
+            // The parts of an index are what it lists.
+            let entry = |part: Part| Entry { title: part.url.clone(), url: Some(part.url), ..Entry::default() };
+            reading.entries.extend(std::mem::take(&mut reading.parts).into_iter().map(entry));
+            Ok(reading)
+        }
+        Err(_) => Err(refusal.into()),
+    }
 }
 
 fn parsed(reading: &Reading) -> Parsed<'_> {

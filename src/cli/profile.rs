@@ -17,6 +17,7 @@ use crate::matcher::text::Tokenizer;
 use crate::plain;
 use crate::poller::fetch::{Fetch, Request};
 use crate::poller::http::Http;
+use crate::poller::pdf;
 use crate::poller::read::article::article;
 use crate::poller::source::{Document, ReadLimits};
 
@@ -136,8 +137,12 @@ pub fn read_seed(path: &Path, network: &FetchSettings) -> anyhow::Result<Seed> {
     }
     let file = path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    if let Some(kind @ ("pdf" | "doc" | "docx")) = ending.as_deref() {
-        bail!("the seed {shown}: {kind} files cannot be read; save the article as a text, Markdown or HTML file");
+    if let Some(kind @ ("doc" | "docx")) = ending.as_deref() {
+        bail!("the seed {shown}: {kind} files cannot be read; save the article as a PDF, text, Markdown or HTML file");
+    }
+    if ending.as_deref() == Some("pdf") {
+        let body = std::fs::read(path).with_context(|| format!("cannot read the seed {shown}"))?;
+        return pdf_seed(&file, &body).with_context(|| format!("the seed {shown} cannot be read"));
     }
     let size = std::fs::metadata(path).with_context(|| format!("cannot read the seed {shown}"))?.len();
     if size > SEED_BYTES_MAX {
@@ -163,12 +168,23 @@ fn article_seed(name: &str, document: &Document<'_>) -> anyhow::Result<Seed> {
     Ok(Seed { file: name.to_string(), title: plain::line(&article.title, 1_000), text: article.text })
 }
 
+/// The report in a PDF.
+fn pdf_seed(name: &str, body: &[u8]) -> anyhow::Result<Seed> {
+    let most = ReadLimits::default().text_bytes_max;
+    let found =
+        super::block_on(async { pdf::read(body, most).await.map_err(|failure| anyhow::anyhow!(failure.reason)) })?;
+    Ok(Seed { file: name.to_string(), title: found.about.title, text: found.text })
+}
+
 fn fetch_seed(url: Url, network: &FetchSettings) -> anyhow::Result<Seed> {
     let http = Http::new(network)?;
     let name = url.to_string();
     let response = super::block_on(async { Ok(http.fetch(Request::page(url, "text/html, */*;q=0.5")).await?) })?;
     if response.status != 200 {
         bail!("it answers with status {}", response.status);
+    }
+    if pdf::is_pdf(&response.body) {
+        return pdf_seed(&name, &response.body);
     }
     let document =
         Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::fetch::Request;
 use super::outcome::{self, Failure};
+use super::pdf;
 use super::read::article::article;
 use super::source::Document;
 use super::visit::{Visitor, reader_in_words};
@@ -21,7 +22,7 @@ use crate::store::sources::VisitResult;
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
 /// One article page, with its redirects and the wait for its host.
 const ARTICLE_TIME_MAX: Duration = Duration::from_secs(120);
-const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, */*;q=0.5";
+const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, application/pdf;q=0.8, */*;q=0.5";
 
 impl Visitor {
     /// Fetches the article pages of new items, then of those that earlier visits could not read.
@@ -101,6 +102,9 @@ impl Visitor {
             return Err(outcome::refused(response.status, &response, None, self.clock.now()));
         }
         let limits = self.limits();
+        if pdf::is_pdf(&response.body) {
+            return Ok(pdf::read(&response.body, limits.text_bytes_max).await?.text);
+        }
         let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };

@@ -85,11 +85,10 @@ fn ends_short(out: &str) -> bool {
 /// Adds a line to the paragraph that is being put together.
 fn join(out: &mut String, line: &str) {
     let divided = out.ends_with('-') && out.chars().rev().nth(1).is_some_and(char::is_lowercase);
-    if divided && line.starts_with(char::is_lowercase) {
+    let is_between_wide = out.ends_with(is_wide) && line.starts_with(is_wide);
+    if divided && line.starts_with(char::is_lowercase) || out.ends_with('\u{ad}') {
         out.pop();
-    } else if out.ends_with('\u{ad}') {
-        out.pop();
-    } else if !out.is_empty() && !out.ends_with('\n') && !(out.ends_with(is_wide) && line.starts_with(is_wide)) {
+    } else if !(out.is_empty() || out.ends_with('\n') || is_between_wide) {
         out.push(' ');
     }
     out.push_str(line);
