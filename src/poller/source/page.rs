@@ -13,6 +13,9 @@ use crate::model::{Entry, Memory, Reading, Timestamp};
 use crate::plain;
 use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html};
 
+/// Pages read in one visit where the list goes on, unless `pages` says otherwise.
+const PAGES: i64 = 3;
+const PAGES_MAX: i64 = 20;
 /// Characters kept of a title.
 const TITLE_CHARACTERS_MAX: usize = 1_000;
 
@@ -32,6 +35,8 @@ pub struct Page {
     summary: Option<Pick>,
     date_format: Option<String>,
     may_be_empty: bool,
+    next: Option<Pick>,
+    pages: usize,
 }
 
 /// Where in an item something stands: an element, the item itself where no selector is given, and perhaps an attribute.
@@ -84,9 +89,18 @@ impl Pick {
     }
 }
 
-/// Reads the settings: `[source.select]` with `item`, `link`, `title`, `date`, `summary`; `date_format`; `may_be_empty`.
+/// Reads the settings: `[source.select]` with `item`, `link`, `title`, `date`, `summary`; `date_format`; `may_be_empty`; `next`
+/// and `pages` for a list that goes on.
 pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Source>> {
     let may_be_empty = section.boolean("may_be_empty").unwrap_or(false);
+    let next = section.text("next").and_then(|text| match text.parse() {
+        Ok(pick) => Some(pick),
+        Err(error) => {
+            section.problem("next", format!("`next`: {text:?} is no CSS selector: {error}"));
+            None
+        }
+    });
+    let pages = section.integer("pages", 1..=PAGES_MAX).unwrap_or(PAGES) as usize;
     let date_format = section.text("date_format");
     if let Some(format) = &date_format
         && let Err(error) = jiff::fmt::strtime::format(format, &jiff::Zoned::default())
@@ -121,7 +135,8 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Source>> {
     };
     let (link, title, date, summary) = (pick("link"), pick("title"), pick("date"), pick("summary"));
     select.finish();
-    Some(Arc::new(Page { item: item?, item_text: item_text?, link, title, date, summary, date_format, may_be_empty }))
+    let (item, item_text) = (item?, item_text?);
+    Some(Arc::new(Page { item, item_text, link, title, date, summary, date_format, may_be_empty, next, pages }))
 }
 
 impl Source for Page {
@@ -139,6 +154,10 @@ impl Source for Page {
 
     fn unread(&self) -> Fault {
         Fault::LayoutChanged
+    }
+
+    fn pages_max(&self) -> usize {
+        if self.next.is_some() { self.pages } else { 1 }
     }
 
     fn read(&self, document: &Document<'_>, limits: &ReadLimits, _: &mut Memory) -> Result<Reading, ReadError> {
@@ -191,6 +210,9 @@ impl Page {
                 reading.entries.push(entry);
             }
         }
+        let href = |element: ElementRef<'_>| element.value().attr("href").unwrap_or_default().to_string();
+        reading.next_page =
+            self.next.as_ref().and_then(|next| absolute(&base, &next.value(page.root_element(), href)?));
         if reading.entries.is_empty() && !self.may_be_empty {
             let what = if found == 0 { "found nothing" } else { "found only empty items" };
             return Err(ReadError(format!(
