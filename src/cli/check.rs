@@ -13,6 +13,7 @@ use crate::config::route::{RouteConfig, When};
 use crate::config::section::show_duration;
 use crate::config::{Config, SourceConfig};
 use crate::plain;
+use crate::poller::pdf;
 
 /// Lists of names are broken into lines of so many characters.
 const LINE_WIDTH: usize = 110;
@@ -25,7 +26,7 @@ pub struct Arguments {}
 pub fn run(config: Option<&Path>, _arguments: &Arguments, now: Timestamp) -> anyhow::Result<ExitCode> {
     match Config::load(config) {
         Ok(config) => {
-            std::io::stdout().lock().write_all(plan(&config, now).as_bytes())?;
+            std::io::stdout().lock().write_all(plan(&config, pdf::is_installed(), now).as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
@@ -39,15 +40,16 @@ pub fn run(config: Option<&Path>, _arguments: &Arguments, now: Timestamp) -> any
     }
 }
 
-/// What will happen by this configuration, in words: sources, profiles, routes with the next time, limits.
-pub fn plan(config: &Config, now: Timestamp) -> String {
+/// What will happen by this configuration, in words: sources, profiles, routes with the next time, limits. Whether PDFs can be
+/// read depends on the machine.
+pub fn plan(config: &Config, reads_pdf: bool, now: Timestamp) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write_plan(&mut out, config, now);
+    let _ = write_plan(&mut out, config, reads_pdf, now);
     plain_lines(&out)
 }
 
-fn write_plan(out: &mut String, config: &Config, now: Timestamp) -> fmt::Result {
+fn write_plan(out: &mut String, config: &Config, reads_pdf: bool, now: Timestamp) -> fmt::Result {
     let folder = config.folder.display().to_string();
     let folder = if folder.is_empty() { "." } else { &folder };
     writeln!(out, "The configuration in {folder} is right ({}).", counted(config.files, "file"))?;
@@ -55,7 +57,10 @@ fn write_plan(out: &mut String, config: &Config, now: Timestamp) -> fmt::Result 
     write_profiles(out, config)?;
     write_routes(out, config, now)?;
     write_limits(out, config)?;
-    let notes = notes(config);
+    let mut notes = notes(config);
+    if !reads_pdf {
+        notes.push("pdftotext is not installed, so PDFs are not read: install poppler-utils".to_string());
+    }
     if !notes.is_empty() {
         writeln!(out, "\nTo consider")?;
         for note in notes {
@@ -364,7 +369,8 @@ Limits
 To consider
   nobody is told about the profile lonely: no route names it
   the channel spare is used by no route
+  pdftotext is not installed, so PDFs are not read: install poppler-utils
 ";
-        assert_eq!(plan(&config, now), expected);
+        assert_eq!(plan(&config, false, now), expected);
     }
 }

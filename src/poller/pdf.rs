@@ -38,6 +38,12 @@ pub struct Pdf {
     pub text: String,
 }
 
+/// Whether PDFs can be read on this machine.
+pub fn is_installed() -> bool {
+    let tried = std::process::Command::new("pdftotext").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    tried.is_ok()
+}
+
 /// The bytes are a PDF.
 pub fn is_pdf(bytes: &[u8]) -> bool {
     // The mark may stand behind some junk (ISO 32000-1, annex H.3.4.1).
