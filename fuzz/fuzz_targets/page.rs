@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use newswatch::config::section::{File, Problems};
+use newswatch::model::Memory;
 use newswatch::poller::read::{article, discover, html};
 use newswatch::poller::source::{Document, Source, page};
 use newswatch_fuzz::{LIMITS, address, check, check_line, check_text};
