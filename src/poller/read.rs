@@ -49,6 +49,11 @@ pub fn absolute(base: &Url, link: &str) -> Option<String> {
     }
 }
 
+/// As [`absolute`], for links that must lead to a page of the web.
+pub fn web_address(base: &Url, link: &str) -> Option<String> {
+    absolute(base, link).filter(|url| url.starts_with("http://") || url.starts_with("https://"))
+}
+
 /// The base that a document names for its links, if it can be one.
 pub fn base(outer: &Url, link: &str) -> Option<Url> {
     let link = link.trim();
@@ -79,6 +84,8 @@ mod tests {
         ] {
             assert_eq!(absolute(&base, link).as_deref(), expected, "{link}");
         }
+        assert_eq!(web_address(&base, "/b").as_deref(), Some("https://example.org/b"));
+        assert_eq!(web_address(&base, "httpa://example.org/b"), None);
         for (link, expected) in [
             ("/x/", Some("https://example.org/x/")),
             ("//cdn.example.org", Some("https://cdn.example.org/")),

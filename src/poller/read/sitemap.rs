@@ -5,7 +5,7 @@ use url::Url;
 
 use super::feed::tokens::{Token, Tokens};
 use super::guard::guarded;
-use super::{absolute, dates, decode, entities, page};
+use super::{dates, decode, entities, page, web_address};
 use crate::model::{Entry, Part, Reading};
 use crate::plain;
 use crate::poller::source::{Document, ReadError, ReadLimits};
@@ -114,7 +114,7 @@ impl Draft {
 
 /// False when it could not be used.
 fn add(reading: &mut Reading, draft: Draft, is_part: bool, base: &Url) -> bool {
-    let Some(url) = absolute(base, &draft.location).filter(|url| url.starts_with("http")) else { return false };
+    let Some(url) = web_address(base, &draft.location) else { return false };
     if is_part {
         let fits = reading.parts.len() < PARTS_MAX;
         if fits {

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::model::{Entry, Memory, Reading, Timestamp};
 use crate::plain;
 use crate::poller::read::guard::guarded;
-use crate::poller::read::{absolute, dates, decode, html, json, page};
+use crate::poller::read::{dates, decode, html, json, page, web_address};
 
 /// Pages read in one visit where the list goes on, unless `pages` says otherwise.
 const PAGES: i64 = 3;
@@ -227,7 +227,7 @@ impl Json {
             }));
         }
         let next = self.next.as_ref().and_then(|next| value.pointer(next)?.as_str());
-        reading.next_page = next.and_then(|next| absolute(url, next));
+        reading.next_page = next.and_then(|next| web_address(url, next));
         Ok(reading)
     }
 
@@ -244,7 +244,7 @@ impl Json {
         let name = |field: &Option<Field>| plain::line(&value(field).unwrap_or_default(), 200);
         Entry {
             guid: plain::line(&value(&self.id).unwrap_or_default(), 2_000),
-            url: value(&self.link).and_then(|link| absolute(url, &link)).filter(|link| link.starts_with("http")),
+            url: value(&self.link).and_then(|link| web_address(url, &link)),
             title: html::plain_line(&value(&self.title).unwrap_or_default(), TITLE_CHARACTERS_MAX),
             summary: text(&self.summary),
             content: text(&self.content),

@@ -11,7 +11,7 @@ use crate::config::section::Section;
 use crate::fault::Fault;
 use crate::model::{Entry, Memory, Reading, Timestamp};
 use crate::plain;
-use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html};
+use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html, web_address};
 
 /// Pages read in one visit where the list goes on, unless `pages` says otherwise.
 const PAGES: i64 = 3;
@@ -212,7 +212,7 @@ impl Page {
         }
         let href = |element: ElementRef<'_>| element.value().attr("href").unwrap_or_default().to_string();
         reading.next_page =
-            self.next.as_ref().and_then(|next| absolute(&base, &next.value(page.root_element(), href)?));
+            self.next.as_ref().and_then(|next| web_address(&base, &next.value(page.root_element(), href)?));
         if reading.entries.is_empty() && !self.may_be_empty {
             let what = if found == 0 { "found nothing" } else { "found only empty items" };
             return Err(ReadError(format!(
