@@ -146,6 +146,10 @@ pub struct Reading {
     pub skip_days: Vec<u8>,
     /// WebSub hub.
     pub hub: Option<String>,
+    /// The address that the feed calls its own (`atom:link rel=self`).
+    pub self_url: Option<String>,
+    /// The address that the feed says it has moved to (`itunes:new-feed-url`).
+    pub new_url: Option<String>,
     /// The document breaks off: it has to be asked for again, without validators.
     pub truncated: bool,
     /// The document is whole, but has to be read once more even if it stays as it is: what it no longer shows must be

@@ -43,6 +43,8 @@ struct Feed<'a> {
     lang: Option<&'a str>,
     ttl_minutes: Option<u32>,
     hub: Option<&'a str>,
+    self_url: Option<&'a str>,
+    new_url: Option<&'a str>,
     truncated: bool,
     problems: &'a [String],
 }
@@ -120,6 +122,8 @@ fn parsed(reading: &Reading) -> Parsed<'_> {
             lang: reading.language.as_deref(),
             ttl_minutes: reading.ttl_minutes,
             hub: reading.hub.as_deref(),
+            self_url: reading.self_url.as_deref(),
+            new_url: reading.new_url.as_deref(),
             truncated: reading.truncated,
             problems: &reading.problems,
         },

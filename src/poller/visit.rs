@@ -191,6 +191,10 @@ impl Visitor {
                             .to_string(),
                     );
                 }
+                if let Some(new_url) = reading.new_url.as_ref().filter(|url| **url != source.url.as_str()) {
+                    let note = format!("the feed says that it has moved to {new_url}: put that into the configuration");
+                    reading.problems.insert(0, note);
+                }
                 state.error = plain::line(&outcome::problems_in_words(&reading.problems), 500);
                 reading.entries = entries;
                 state.pace = schedule::learn(&state.pace, &reading, result.new_items.len(), last_news, now);

@@ -82,6 +82,8 @@ pub(super) enum Field {
     Enclosure,
     Language(u8),
     Ttl,
+    /// Where the feed has moved to.
+    NewAddress,
     Period,
     Frequency,
     /// An hour or a day within `skipHours` or `skipDays`.
@@ -135,6 +137,7 @@ pub(super) fn field(family: Family, local: &str) -> Option<Field> {
         (Main, "language") => Field::Language(0),
         (DublinCore | Terms, "language") => Field::Language(1),
         (Main, "ttl") => Field::Ttl,
+        (Itunes, "new-feed-url") => Field::NewAddress,
         (Main, "hour") => Field::SkipHour,
         (Main, "day") => Field::SkipDay,
         (Syndication, "updateperiod") => Field::Period,

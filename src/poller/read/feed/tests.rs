@@ -259,3 +259,15 @@ fn json_of_nothing_but_values_is_refused() {
     );
     assert_eq!(entries(&text).len(), 1, "commas in a text are no values");
 }
+
+#[test]
+fn a_feed_names_its_address_and_where_it_moved() {
+    let reading = read_text(
+        "<rss version='2.0' xmlns:atom='http://www.w3.org/2005/Atom' xmlns:itunes='http://www.itunes.com/dtds/podcast-1.0.dtd'>\
+         <channel><title>t</title><atom:link rel='self' href='/own.xml'/><itunes:new-feed-url> https://new.example/f </itunes:new-feed-url>\
+         <item><title>x</title><itunes:new-feed-url>https://wrong.example/</itunes:new-feed-url></item></channel></rss>",
+    )
+    .unwrap();
+    assert_eq!(reading.self_url.as_deref().map(|url| url.ends_with("/own.xml")), Some(true));
+    assert_eq!(reading.new_url.as_deref(), Some("https://new.example/f"));
+}

@@ -12,7 +12,7 @@ use super::tokens::{self, Tag, Token, Tokens};
 use super::{FEED_TEXT_BYTES_MAX, LIST_MAX, NAME_CHARACTERS_MAX};
 use crate::model::{Enclosure, Reading};
 use crate::plain;
-use crate::poller::read::{self, absolute, dates};
+use crate::poller::read::{self, absolute, dates, web_address};
 use crate::poller::source::{ReadError, ReadLimits};
 
 /// How many elements may stand before the feed begins.
@@ -299,6 +299,11 @@ impl<'a> Reader<'a, '_> {
                     self.draft().language.offer(rank, value.trim().to_string());
                 }
             }
+            Field::NewAddress if self.entry.is_none() => {
+                let address = captured.decoded(&self.tokens);
+                self.reading.new_url = web_address(&self.feed.base, &address);
+            }
+            Field::NewAddress => {}
             Field::Ttl => {
                 if let Ok(minutes) = captured.decoded(&self.tokens).trim().parse() {
                     self.reading.ttl_minutes.get_or_insert(minutes);
@@ -350,6 +355,9 @@ impl<'a> Reader<'a, '_> {
             "hub" if self.entry.is_none() => {
                 self.reading.hub.get_or_insert(href);
             }
+            "self" if self.entry.is_none() => {
+                self.reading.self_url.get_or_insert(href);
+            }
             "related" | "via" if self.entry.is_some() => self.draft().link.offer(rank + 8, href),
             _ => {}
         }
@@ -392,6 +400,7 @@ impl<'a> Reader<'a, '_> {
     fn finish(mut self) -> Result<Reading, ReadError> {
         let base = self.feed.base.clone();
         let hub = self.reading.hub.take().and_then(|hub| absolute(&base, &hub));
+        let self_url = self.reading.self_url.take().and_then(|url| web_address(&base, &url));
         let feed = self.feed.into_item(&base, &self.tokens, FEED_TEXT_BYTES_MAX);
         let mut reading = self.rewriter.finish(&feed, hub.as_deref())?;
         reading.problems.splice(..0, self.reading.problems);
@@ -403,6 +412,8 @@ impl<'a> Reader<'a, '_> {
             skip_hours: self.reading.skip_hours,
             skip_days: self.reading.skip_days,
             truncated: self.reading.truncated,
+            self_url,
+            new_url: self.reading.new_url,
             ..reading
         })
     }
