@@ -15,6 +15,7 @@ pub mod html;
 mod markup;
 pub mod mojibake;
 pub mod page;
+pub mod propose;
 
 use url::Url;
 
