@@ -14,6 +14,7 @@ pub mod guard;
 pub mod html;
 mod markup;
 pub mod mojibake;
+pub mod opml;
 pub mod page;
 pub mod propose;
 

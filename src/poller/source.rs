@@ -61,6 +61,11 @@ pub trait Source: Send + Sync + Debug {
         Fault::NotAFeed
     }
 
+    /// The selectors of a list page.
+    fn selectors(&self) -> Option<&page::Select> {
+        None
+    }
+
     /// Reads a document. One broken entry is a problem in the reading, never an error of the whole.
     fn read(&self, document: &Document<'_>, limits: &ReadLimits) -> Result<Reading, ReadError>;
 }

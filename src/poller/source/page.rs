@@ -26,7 +26,8 @@ const ENTRIES_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Page {
     item: Selector,
-    item_text: String,
+    /// As written.
+    select: Select,
     link: Option<Pick>,
     title: Option<Pick>,
     date: Option<Pick>,
@@ -56,7 +57,7 @@ impl Page {
         let pick = |text: &Option<String>| text.as_deref().map(str::parse::<Pick>).transpose();
         Ok(Page {
             item: parse(&select.item)?,
-            item_text: select.item.clone(),
+            select: select.clone(),
             link: pick(&select.link)?,
             title: pick(&select.title)?,
             date: pick(&select.date)?,
@@ -143,24 +144,33 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Source>> {
             None
         }
     });
-    let mut pick = |key: &str| -> Option<Pick> {
+    let mut written = Select { item: item_text.clone().unwrap_or_default(), ..Select::default() };
+    let mut pick = |key: &str, written: &mut Option<String>| -> Option<Pick> {
         let text = select.text(key)?;
         match text.parse() {
-            Ok(pick) => Some(pick),
+            Ok(pick) => {
+                *written = Some(text);
+                Some(pick)
+            }
             Err(error) => {
                 select.problem(key, format!("`{key}`: {text:?} is no CSS selector: {error}"));
                 None
             }
         }
     };
-    let (link, title, date, summary) = (pick("link"), pick("title"), pick("date"), pick("summary"));
+    let (link, title) = (pick("link", &mut written.link), pick("title", &mut written.title));
+    let (date, summary) = (pick("date", &mut written.date), pick("summary", &mut written.summary));
     select.finish();
-    Some(Arc::new(Page { item: item?, item_text: item_text?, link, title, date, summary, date_format, may_be_empty }))
+    Some(Arc::new(Page { item: item?, select: written, link, title, date, summary, date_format, may_be_empty }))
 }
 
 impl Source for Page {
     fn kind(&self) -> &'static str {
         "page"
+    }
+
+    fn selectors(&self) -> Option<&Select> {
+        Some(&self.select)
     }
 
     fn accept(&self) -> &'static str {
@@ -229,7 +239,7 @@ impl Page {
             let what = if found == 0 { "found nothing" } else { "found only empty items" };
             return Err(ReadError(format!(
                 "the selector \"{}\" {what} on the page titled \"{}\": its layout may have changed",
-                plain::line(&self.item_text, 100),
+                plain::line(&self.select.item, 100),
                 plain::line(&reading.title, 80)
             )));
         }

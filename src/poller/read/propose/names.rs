@@ -149,7 +149,7 @@ const ASIDE: &[&str] = &[
 
 /// The class was written by a person for this kind of thing, and will be there tomorrow.
 fn is_stable(class: &str) -> bool {
-    let plain = class.len() >= 2
+    let plain = !class.is_empty()
         && class.len() <= 40
         && class.starts_with(|c: char| c.is_ascii_alphabetic())
         && class.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -192,7 +192,16 @@ pub(super) fn own_selectors(element: ElementRef<'_>) -> Vec<(String, u32)> {
         vec![(name.to_string(), if matches!(name, "article" | "time" | "h1" | "h2" | "h3" | "h4") { 2 } else { 6 })];
     for class in element.value().classes().take(CLASSES_MAX) {
         if is_stable(class) {
-            found.push((format!("{name}.{class}"), if is_layout(class) { 4 } else { 1 }));
+            found.push((
+                format!("{name}.{class}"),
+                if is_layout(class) {
+                    4
+                } else if class.len() == 1 {
+                    3
+                } else {
+                    1
+                },
+            ));
         } else if let Some(written) = written_part(class) {
             found.push((format!("{name}[class*=\"{written}__\"]"), 3));
         }
@@ -299,7 +308,6 @@ mod tests {
             "odd",
             "category-politics",
             "md:flex",
-            "x",
             "_2fK3a",
         ] {
             assert!(!is_stable(class), "{class}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use scraper::{ElementRef, Selector};
 
-use super::block::Block;
+use super::block::{self, Block};
 use super::names;
 use crate::poller::source::page::Select;
 
@@ -22,9 +22,22 @@ pub(super) fn select(item: &str, blocks: &[&Block<'_>]) -> Option<Select> {
     let link = if is_link { None } else { Some(find(&links)?) };
     let titles: Vec<_> =
         blocks.iter().map(|block| (block.element, Some(block.title).filter(|title| *title != block.link))).collect();
-    let title = find(&titles);
+    let title = find(&titles).or_else(|| title_attribute(blocks, link.as_deref()));
     let summaries: Vec<_> = blocks.iter().map(|block| (block.element, block.summary)).collect();
     Some(Select { item: item.to_string(), link, title, date: date(blocks), summary: find(&summaries) })
+}
+
+/// Links that are cut ("Ministers agree on...") often carry the whole headline in `title`.
+fn title_attribute(blocks: &[&Block<'_>], link: Option<&str>) -> Option<String> {
+    let whole = |block: &&&Block<'_>| {
+        let title = block.link.value().attr("title").unwrap_or_default();
+        let text = block::text(block.link);
+        let shown = text.trim_end_matches(['.', '…', ' ']);
+        !shown.is_empty() && title.trim().starts_with(shown)
+    };
+    let is_cut = blocks.iter().any(|block| block::text(block.link).ends_with(['.', '…']));
+    let all = blocks.iter().filter(whole).count() == blocks.len();
+    (is_cut && all).then(|| format!("{}@title", link.unwrap_or_default()))
 }
 
 /// The date, in the attribute or the text that most items have it in.
@@ -91,8 +104,8 @@ fn selectors(item: ElementRef<'_>, target: ElementRef<'_>) -> Vec<(String, u32)>
     // What has no name of its own may stand behind something that has one.
     let before = target.prev_siblings().find_map(ElementRef::wrap);
     if let Some(before) = before {
-        for (scope, _) in names::own_selectors(before) {
-            found.push((format!("{scope} + {}", target.value().name()), 9));
+        for (scope, cost) in names::own_selectors(before) {
+            found.push((format!("{scope} + {}", target.value().name()), 7 + cost));
         }
     }
     // Columns of a table are told by their number alone.
