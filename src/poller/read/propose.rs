@@ -19,7 +19,7 @@ use super::{absolute, decode, page};
 use crate::model::Reading;
 use crate::poller::identity;
 use crate::poller::source::page::{Page, Select, base};
-use crate::poller::source::{Document, ReadError, ReadLimits, Source};
+use crate::poller::source::{Document, ReadError, ReadLimits};
 
 /// Proposals made of one page.
 const PROPOSALS_MAX: usize = 3;
@@ -28,7 +28,9 @@ const LINKS_MAX: usize = 3_000;
 /// Elements round a link, itself included, that may be the block of an item.
 const LEVELS_MAX: usize = 8;
 /// Blocks looked at.
-const BLOCKS_MAX: usize = 6_000;
+const BLOCKS_MAX: usize = 4_000;
+/// What looking at all blocks may cost: nodes times nodes and text, as each node's text is looked at. Real pages need a tenth.
+const WORK_MAX: usize = 30_000_000;
 /// A block with links to more pages than this holds several items.
 const BLOCK_LINKS_MAX: usize = 12;
 /// Fewer are no list.
@@ -109,7 +111,7 @@ fn propose(html: &Html, document: &Document<'_>) -> Vec<Proposal> {
     groups.truncate(READ_MAX);
     let mut read: Vec<Proposal> = groups
         .iter()
-        .filter_map(|group| read_group(group, &blocks, document))
+        .filter_map(|group| read_group(group, &blocks, html, document.url))
         .filter(|p| p.score >= SCORE_MIN)
         .collect();
     read.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -151,10 +153,15 @@ fn blocks<'p>(html: &'p Html, url: &Url) -> Vec<Block<'p>> {
         }
     }
     let links = html.select(&selector).take(LINKS_MAX).count().max(1);
+    let mut work = 0;
     found
         .into_iter()
         .filter(|(_, targets, _)| targets.len() <= BLOCK_LINKS_MAX)
         .filter_map(|(element, _, position)| {
+            work += block::work(element)?;
+            if work > WORK_MAX {
+                return None;
+            }
             let address = |link: ElementRef<'_>| {
                 let target = article_address(&base, link.value().attr("href")?, &own)?;
                 urls.get(&target).copied()
@@ -246,13 +253,13 @@ fn headline(units: f64) -> f64 {
 }
 
 /// Finds the selectors within the items of a group and reads the page with them.
-fn read_group(group: &Group, blocks: &[Block<'_>], document: &Document<'_>) -> Option<Proposal> {
+fn read_group(group: &Group, blocks: &[Block<'_>], html: &Html, url: &Url) -> Option<Proposal> {
     let members: Vec<&Block<'_>> = group.members.iter().map(|member| &blocks[*member]).collect();
     let select = pick::select(&group.selector, &members)?;
     let page = Page::of(&select).ok()?;
     let limits = ReadLimits { entries_max: ITEMS_READ_MAX, ..ReadLimits::default() };
-    let reading = page.read(document, &limits).ok()?;
-    let own = identity::canonical(document.url.as_str());
+    let reading = page.read_tree(html, url, &limits).ok()?;
+    let own = identity::canonical(url.as_str());
     let found = (reading.entries.len() + reading.problems.len()) as f64;
     let mut distinct = HashSet::new();
     let mut good = 0.0;

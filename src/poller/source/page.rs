@@ -201,7 +201,13 @@ impl Source for Page {
 }
 
 impl Page {
-    fn read_tree(&self, page: &Html, url: &Url, limits: &ReadLimits) -> Result<Reading, ReadError> {
+    /// Reads a page that was parsed already.
+    pub(in crate::poller) fn read_tree(
+        &self,
+        page: &Html,
+        url: &Url,
+        limits: &ReadLimits,
+    ) -> Result<Reading, ReadError> {
         let base = base(page, url);
         let mut reading = Reading {
             title: first(page, "title").map(|element| text(element, TITLE_CHARACTERS_MAX)).unwrap_or_default(),

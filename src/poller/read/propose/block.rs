@@ -8,7 +8,13 @@ use super::names;
 use crate::plain;
 
 /// Nodes of a block; a longer one is no item of a list.
-const NODES_MAX: usize = 600;
+const NODES_MAX: usize = 400;
+/// Bytes of a block's text; neither is one with more.
+const TEXT_BYTES_MAX: usize = 20_000;
+/// Places in a block that are looked at for its date.
+const DATES_MAX: usize = 12;
+/// Bytes of an attribute that may be a date.
+const ATTRIBUTE_BYTES_MAX: usize = 100;
 /// A longer text is no date.
 const DATE_CHARACTERS_MAX: usize = 80;
 /// A shorter text is no teaser.
@@ -51,9 +57,6 @@ impl<'p> Block<'p> {
         address: impl Fn(ElementRef<'p>) -> Option<usize>,
         position: f64,
     ) -> Option<Block<'p>> {
-        if element.descendants().nth(NODES_MAX).is_some() {
-            return None;
-        }
         let inside: Vec<ElementRef<'p>> = element.descendants().filter_map(ElementRef::wrap).collect();
         let links: Vec<(ElementRef<'p>, usize, f64)> = inside
             .iter()
@@ -111,6 +114,19 @@ impl<'p> Block<'p> {
     }
 }
 
+/// What looking at a block costs; `None` for one that is too large for an item.
+pub(super) fn work(element: ElementRef<'_>) -> Option<usize> {
+    let (mut nodes, mut bytes) = (0, 0);
+    for node in element.descendants() {
+        nodes += 1;
+        bytes += node.value().as_text().map_or(0, |text| text.len());
+        if nodes > NODES_MAX || bytes > TEXT_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(nodes * (nodes + bytes / 16))
+}
+
 /// The text of an element as one line.
 pub(super) fn text(element: ElementRef<'_>) -> String {
     plain::line(&element.text().collect::<Vec<_>>().join(" "), 2_000)
@@ -157,16 +173,17 @@ fn is_plausible(date: Timestamp) -> bool {
 
 fn date<'p>(block: ElementRef<'p>, inside: &[ElementRef<'p>], title: ElementRef<'p>) -> Option<DateAt<'p>> {
     let parses = |value: &str| dates::timestamp(value).is_some_and(is_plausible);
-    let by_time = inside
-        .iter()
-        .find(|element| element.value().name() == "time" && element.value().attr("datetime").is_some_and(parses));
+    let by_time = inside.iter().find(|element| {
+        element.value().name() == "time"
+            && element.value().attr("datetime").is_some_and(|value| value.len() <= ATTRIBUTE_BYTES_MAX && parses(value))
+    });
     if let Some(element) = by_time {
         return Some(DateAt { element: *element, attribute: Some("datetime".into()) });
     }
     for element in inside {
         let named = element.value().attrs().find(|(name, value)| {
             let says_so = ["date", "time", "-ts", "publish"].iter().any(|word| name.contains(word));
-            says_so && value.len() >= 8 && parses(value)
+            says_so && (8..=ATTRIBUTE_BYTES_MAX).contains(&value.len()) && parses(value)
         });
         if let Some((name, _)) = named {
             return Some(DateAt { element: *element, attribute: Some(name.to_string()) });
@@ -180,6 +197,7 @@ fn date<'p>(block: ElementRef<'p>, inside: &[ElementRef<'p>], title: ElementRef<
         .iter()
         .filter(|element| **element != block && !contains(title, **element) && !contains(**element, title))
         .filter(|element| says_date(element))
+        .take(DATES_MAX)
         .copied()
         .collect();
     let innermost = dated.iter().find(|outer| !dated.iter().any(|inner| inner != *outer && contains(**outer, *inner)));

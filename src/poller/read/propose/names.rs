@@ -2,6 +2,8 @@
 
 use scraper::ElementRef;
 
+/// Bytes of an element's name or class.
+const NAME_BYTES_MAX: usize = 40;
 /// Classes of one element that are looked at.
 const CLASSES_MAX: usize = 6;
 /// Elements round an item that its selector may begin with.
@@ -150,7 +152,7 @@ const ASIDE: &[&str] = &[
 /// The class was written by a person for this kind of thing, and will be there tomorrow.
 fn is_stable(class: &str) -> bool {
     let plain = !class.is_empty()
-        && class.len() <= 40
+        && class.len() <= NAME_BYTES_MAX
         && class.starts_with(|c: char| c.is_ascii_alphabetic())
         && class.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let lower = class.to_ascii_lowercase();
@@ -188,6 +190,10 @@ fn is_layout(class: &str) -> bool {
 /// Ways to name an element by itself, with what each costs in length and certainty.
 pub(super) fn own_selectors(element: ElementRef<'_>) -> Vec<(String, u32)> {
     let name = element.value().name();
+    // A name that only the page knows may be of any length, and hold what no selector can.
+    if name.len() > NAME_BYTES_MAX || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Vec::new();
+    }
     let mut found =
         vec![(name.to_string(), if matches!(name, "article" | "time" | "h1" | "h2" | "h3" | "h4") { 2 } else { 6 })];
     for class in element.value().classes().take(CLASSES_MAX) {

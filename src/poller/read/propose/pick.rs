@@ -9,9 +9,9 @@ use super::names;
 use crate::poller::source::page::Select;
 
 /// Items that a selector is tried on.
-const TRIED_MAX: usize = 40;
+const TRIED_MAX: usize = 24;
 /// Items that selectors are made from.
-const MODELS_MAX: usize = 12;
+const MODELS_MAX: usize = 6;
 /// What fewer of the items have is not worth a selector.
 const SHARE_MIN: f64 = 0.5;
 
