@@ -80,7 +80,7 @@ fn source(outline: &Outline, names: &mut Names, known: &mut HashMap<String, Stri
         }
     };
     let select = outline.select.as_ref().filter(|_| kind == "page");
-    if kind == "page" && !select.is_some_and(|select| Page::of(select).is_ok()) {
+    if kind == "page" && select.is_none_or(|select| Page::of(select).is_err()) {
         return Err(format!("\"{title}\" is a page without usable selectors; `newswatch probe {url}` proposes some"));
     }
     let key = identity::canonical(url.as_str());
