@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod secret;
 pub mod section;
 mod source;
+pub mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

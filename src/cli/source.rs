@@ -1,6 +1,9 @@
-//! `newswatch source`: list, show, test, pause, resume.
+//! `newswatch source`: list, show, test, pause, resume, import, export.
+
+mod opml;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +11,23 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
+use url::Url;
+
 use super::Global;
 use crate::config::Config;
 use crate::config::section::show_duration;
 use crate::model::{Health, Memory, Pace, SourceState, Timestamp};
 use crate::plain;
+use crate::poller::ACCEPT_ARTICLE;
 use crate::poller::fetch::{Fetch, Request};
 use crate::poller::http::Http;
+use crate::poller::read::article::{self, Article};
 use crate::poller::source::{Document, ReadLimits};
+
+/// Characters shown of an item's text.
+const FIRST_CHARACTERS: usize = 160;
+/// Characters shown of an article.
+const ARTICLE_CHARACTERS: usize = 300;
 
 /// Arguments of `newswatch source`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +57,13 @@ enum Command {
         /// Name of the source
         name: String,
     },
+    /// The sources of an OPML file, as configuration to paste into sources.d; groups are kept
+    Import {
+        /// The OPML file
+        file: PathBuf,
+    },
+    /// All configured sources as OPML 2.0: name, title, address, group, language and selectors
+    Export,
     /// Do not ask a source until it is resumed
     Pause {
         /// Name of the source
@@ -59,9 +78,15 @@ enum Command {
 
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    // A list is where a configuration may begin.
+    if let Command::Import { file } = &arguments.command {
+        return opml::import(global, file);
+    }
     let config = super::load_config(global)?;
     super::block_on(async move {
         match &arguments.command {
+            Command::Import { file } => opml::import(global, file),
+            Command::Export => opml::export(&config),
             Command::List { failing, json } => list(&config, *failing, *json).await,
             Command::Show { name } => show(&config, name).await,
             Command::Test { name } => test(&config, name).await,
@@ -255,8 +280,45 @@ async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
         if let Some(url) = &entry.url {
             writeln!(out, "  {}", plain::line(url, 500))?;
         }
+        let words = [&entry.summary, &entry.content].into_iter().find(|text| !text.is_empty());
+        if let Some(words) = words {
+            writeln!(out, "  {}", plain::line(words, FIRST_CHARACTERS))?;
+        }
+    }
+    if source.article
+        && let Some(url) = reading.entries.iter().find_map(|entry| Url::parse(entry.url.as_deref()?).ok())
+    {
+        writeln!(out, "\nThe article page of the first item, {}:", plain::line(url.as_str(), 500))?;
+        match first_article(source, &http, url, &limits).await {
+            Ok(article) => {
+                writeln!(out, "  title     {}", plain::line(&article.title, 200))?;
+                let language = article.language.as_deref().unwrap_or("not said");
+                writeln!(out, "  language  {}", plain::line(language, 40))?;
+                let text = plain::line(&article.text, ARTICLE_CHARACTERS);
+                writeln!(out, "  text      {} characters: {text}", article.text.chars().count())?;
+            }
+            Err(why) => writeln!(out, "  not read: {}", plain::line(&why, 500))?,
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The article page of an item, as a visit would read it.
+async fn first_article(
+    source: &crate::config::SourceConfig,
+    fetch: &dyn Fetch,
+    url: Url,
+    limits: &ReadLimits,
+) -> Result<Article, String> {
+    let mut request = Request::page(url, ACCEPT_ARTICLE);
+    request.access = source.access()?;
+    let response = fetch.fetch(request).await.map_err(|error| error.text)?;
+    if response.status != 200 {
+        return Err(format!("status {}", response.status));
+    }
+    let document =
+        Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
+    article::article(&document, limits).map_err(|error| error.0)
 }
 
 async fn pause(config: &Config, name: &str, paused: bool) -> anyhow::Result<ExitCode> {

@@ -10,6 +10,7 @@ use url::Url;
 use super::secret::Secret;
 use super::section::{Place, Section};
 use super::{FetchSettings, fetch};
+use crate::plain;
 use crate::poller::fetch::Access;
 use crate::poller::source::{KINDS, Source};
 
@@ -39,6 +40,8 @@ pub struct SourceConfig {
     pub article: bool,
     /// What it needs to be let in, and its own way out.
     pub login: Login,
+    /// Where it stands in lists for people, its levels parted by "/"; empty for none.
+    pub group: String,
     /// Where it is configured.
     pub place: Place,
 }
@@ -175,6 +178,7 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>, fetch: &Fetch
     }
     let weight = section.integer("weight", 1..=5).unwrap_or(3);
     let article = section.boolean("article").unwrap_or(false);
+    let group = group(&mut section);
     let login = login(&mut section, url.as_ref());
     let reader = super::read_kind(&mut section, KINDS, Some("feed"));
     let folder = reader.as_ref().and_then(|reader| Url::from_file_path(reader.folder()?).ok());
@@ -199,13 +203,33 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>, fetch: &Fetch
         weight,
         article,
         login,
+        group,
         place,
         name,
     })
 }
 
+/// `group`: "Think tanks/Korea".
+fn group(section: &mut Section<'_>) -> String {
+    const LEVELS_MAX: usize = 8;
+    const BYTES_MAX: usize = 300;
+    let Some(text) = section.text("group") else { return String::new() };
+    let levels: Vec<&str> = text.split('/').map(str::trim).collect();
+    let is_right = text.len() <= BYTES_MAX
+        && levels.len() <= LEVELS_MAX
+        && levels.iter().all(|level| !level.is_empty() && *level == plain::line(level, BYTES_MAX));
+    if !text.trim().is_empty() && !is_right {
+        section.problem(
+            "group",
+            format!("`group` is one to {LEVELS_MAX} names with \"/\" between them, such as \"Think tanks/Korea\""),
+        );
+        return String::new();
+    }
+    if text.trim().is_empty() { String::new() } else { levels.join("/") }
+}
+
 /// Two or three letters, then parts of two to eight letters and digits (the common part of BCP 47).
-fn is_language_tag(tag: &str) -> bool {
+pub(super) fn is_language_tag(tag: &str) -> bool {
     let mut parts = tag.split('-');
     let language = parts.next().unwrap_or_default();
     (2..=3).contains(&language.len())

@@ -22,7 +22,7 @@ use crate::store::sources::VisitResult;
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
 /// One article page, with its redirects and the wait for its host.
 const ARTICLE_TIME_MAX: Duration = Duration::from_secs(120);
-const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, application/pdf;q=0.8, */*;q=0.5";
+pub(crate) const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, application/pdf;q=0.8, */*;q=0.5";
 
 impl Visitor {
     /// Fetches the article pages of new items, then of those that earlier visits could not read.

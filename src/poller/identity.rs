@@ -183,17 +183,31 @@ pub fn canonical(link: &str) -> String {
     if url.fragment().is_some_and(|fragment| !fragment.starts_with(['!', '/'])) {
         url.set_fragment(None);
     }
-    if let Some(query) = url.query() {
-        let kept: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !is_tracking(pair)).collect();
-        let kept = kept.join("&");
-        url.set_query(Some(kept.as_str()).filter(|query| !query.is_empty()));
-    }
+    drop_tracking(&mut url);
     let path = url.path();
     if path.len() > 1 && path.ends_with('/') {
         let path = path.trim_end_matches('/').to_string();
         url.set_path(&path);
     }
     url.into()
+}
+
+/// The link as it is, only without the parameters that say how a reader came to it. Its [`canonical`] form stays the same.
+pub fn without_tracking(link: &str) -> String {
+    let Ok(mut url) = Url::parse(link) else { return link.to_string() };
+    if !url.query().is_some_and(|query| query.split('&').any(is_tracking)) {
+        return link.to_string();
+    }
+    drop_tracking(&mut url);
+    url.into()
+}
+
+fn drop_tracking(url: &mut Url) {
+    if let Some(query) = url.query() {
+        let kept: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !is_tracking(pair)).collect();
+        let kept = kept.join("&");
+        url.set_query(Some(kept.as_str()).filter(|query| !query.is_empty()));
+    }
 }
 
 /// The identity of a link, whatever spelling of it is at hand.
@@ -298,6 +312,7 @@ mod tests {
             ("not an address", "not an address"),
         ] {
             assert_eq!(canonical(link), expected);
+            assert_eq!(canonical(&without_tracking(link)), expected, "a clean link means the same");
         }
     }
 }

@@ -16,8 +16,10 @@ pub mod json;
 pub mod mail;
 mod markup;
 pub mod mojibake;
+pub mod opml;
 pub mod page;
 pub mod pdf;
+pub mod propose;
 pub mod sitemap;
 
 use url::Url;

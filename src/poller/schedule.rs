@@ -106,6 +106,13 @@ fn after_good(bounds: &Bounds, pace: &Pace, unconditional: bool) -> (Duration, S
     }
 }
 
+/// How often a source with this rhythm would be asked, to the hour; `None` while it shows no rhythm.
+pub fn fitting_interval(bounds: &Bounds, pace: &Pace) -> Option<Duration> {
+    pace.gap_seconds?;
+    let (wait, _) = after_good(bounds, pace, false);
+    Some(if wait > HOUR { Duration::from_secs(wait.as_secs() / 3600 * 3600) } else { wait })
+}
+
 /// How often the source is worth asking, by what it showed so far.
 fn own_rhythm(bounds: &Bounds, pace: &Pace, unconditional: bool) -> (Duration, String) {
     if let Some(interval) = bounds.own_interval {

@@ -91,6 +91,11 @@ pub trait Source: Send + Sync + Debug {
         None
     }
 
+    /// The selectors of a list page.
+    fn selectors(&self) -> Option<&page::Select> {
+        None
+    }
+
     /// Reads a document. One broken entry is a problem in the reading, never an error of the whole. What a kind notes in
     /// its memory is stored together with the entries.
     fn read(&self, document: &Document<'_>, limits: &ReadLimits, memory: &mut Memory) -> Result<Reading, ReadError>;

@@ -98,8 +98,15 @@ fn east_asian(tokens: &[Token], at: usize) -> Option<(Date, usize)> {
         }
         Some(value)
     };
-    let found = date(part(["년", "年"])?, part(["월", "月"])?, part(["일", "日"])?)?;
-    Some((found, next))
+    let (year, month, day) = (part(["년", "年"])?, part(["월", "月"])?, part(["일", "日"])?);
+    // Japanese offices count the years of an emperor. Any other year before 1900 is a misunderstanding.
+    let era = match &tokens[..at] {
+        [.., Word(era)] | [.., Word(era), Space] if era == "令和" => 2018,
+        [.., Word(era)] | [.., Word(era), Space] if era == "平成" => 1988,
+        _ => 0,
+    };
+    let year = Some(year + era).filter(|year| *year >= 1900)?;
+    Some((date(year, month, day)?, next))
 }
 
 /// 26 September 2026, 26. Sept. 2026, 26-Sep-26, 26th of September, 2026, 26 de septiembre de 2026
@@ -412,6 +419,7 @@ mod tests {
             "2026. 9. 26.",
             "2026년 9월 26일",
             "2026年9月26日（土）",
+            "令和8年9月26日",
             "２０２６年９月２６日",
             "26 de septiembre de 2026",
             "26. September 2026",
@@ -430,6 +438,7 @@ mod tests {
             "Resolution 2397 (2017)",
             "page 3 of 26",
             "1-800-555-0199",
+            "第8年9月26日",
         ] {
             assert_eq!(find(text), None, "{text}");
         }

@@ -104,48 +104,81 @@ fn looks_like_feed(base: &Url, href: &str) -> bool {
         })
 }
 
-/// Feeds as `[[source]]` tables, ready to paste into a configuration.
-pub fn as_toml(feeds: &[FoundFeed]) -> String {
-    let mut out = String::new();
-    let mut names: Vec<String> = Vec::new();
-    for feed in feeds {
-        let host = Url::parse(&feed.url).ok().and_then(|url| url.host_str().map(str::to_string)).unwrap_or_default();
-        let host = host.strip_prefix("www.").unwrap_or(&host).to_string();
-        let mut name = slug(&host, &feed.title);
-        let first = name.clone();
-        for number in 2.. {
-            if !names.contains(&name) {
+/// Addresses at which sites keep a feed without saying so, the commonest first. Relative to the page where they have no "/"
+/// at their head.
+const COMMON_FEEDS: &[&str] =
+    &["feed/", "/feed/", "/rss.xml", "/feed.xml", "/atom.xml", "/rss", "/index.xml", "/feed.json", "/?feed=rss2"];
+
+/// Where a feed may be although the page names none, in the order in which to ask.
+pub fn common_feeds(url: &Url) -> Vec<Url> {
+    let mut folder = url.clone();
+    folder.set_query(None);
+    folder.set_fragment(None);
+    // A list at /news has its feed at /news/feed/; a file has none behind it.
+    let path = folder.path().trim_end_matches('/').to_string();
+    let is_file = path.rsplit('/').next().is_some_and(|last| last.contains('.'));
+    folder.set_path(&if is_file { "/".to_string() } else { path + "/" });
+    let mut found: Vec<Url> = Vec::new();
+    for url in COMMON_FEEDS.iter().filter_map(|place| folder.join(place).ok()) {
+        if !found.contains(&url) {
+            found.push(url);
+        }
+    }
+    found
+}
+
+/// Pages that may list the site's feeds: links called "RSS" or the like that are no feeds by their looks.
+pub fn feed_pages(document: &Document<'_>) -> Vec<String> {
+    const PAGES_MAX: usize = 2;
+    let text = decode::text(document.body, document.content_type);
+    let mut found: Vec<String> = Vec::new();
+    for tag in page::tags(&text, &["a"]) {
+        let Some(href) = tag.attribute("href") else { continue };
+        let words =
+            format!("{} {}", html::plain_line(tag.text_behind(), 60), tag.attribute("title").unwrap_or_default());
+        let names_feed = words
+            .to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|word| matches!(word, "rss" | "feed" | "feeds" | "atom"));
+        let is_same = |url: &String| url.split('#').next() == document.url.as_str().split('#').next();
+        if names_feed
+            && !looks_like_feed(document.url, &href)
+            && let Some(url) = absolute(document.url, &href).filter(|url| url.starts_with("http") && !is_same(url))
+            && !found.contains(&url)
+        {
+            found.push(url);
+            if found.len() == PAGES_MAX {
                 break;
             }
-            name = format!("{first}-{number}");
         }
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        if !feed.title.is_empty() {
-            out.push_str(&format!("# {}\n", plain::line(&feed.title, 200)));
-        }
-        out.push_str(&format!("[[source]]\nname = {}\nkind = \"feed\"\nurl = {}\n", quoted(&name), quoted(&feed.url)));
-        names.push(name);
     }
-    out
+    found
 }
 
-/// A name for a source: the host, and the title's words where there are any.
-fn slug(host: &str, title: &str) -> String {
-    let words: Vec<String> = format!("{host} {title}")
-        .to_lowercase()
-        .split(|c: char| !c.is_alphanumeric() && c != '.')
-        .filter(|word| !word.is_empty())
-        .take(5)
-        .map(str::to_string)
-        .collect();
-    words.join("-")
+/// The sitemaps that a robots.txt names.
+pub fn sitemaps(robots: &str) -> Vec<String> {
+    const SITEMAPS_MAX: usize = 10;
+    robots
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(key, _)| key.trim().eq_ignore_ascii_case("sitemap"))
+        .filter_map(|(_, url)| Url::parse(url.trim()).ok())
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.as_str().len() < 2_000)
+        .map(String::from)
+        .take(SITEMAPS_MAX)
+        .collect()
 }
 
-/// A TOML text.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_string()).to_string()
+/// What a sitemap says of itself: its kind and how many addresses it holds; `None` for other documents.
+pub fn sitemap(document: &Document<'_>) -> Option<String> {
+    let text = decode::text(document.body, document.content_type);
+    let count = |name: &'static [&'static str]| page::tags(&text, name).take(100_000).count();
+    let head = text.get(..text.floor_char_boundary(4_000)).unwrap_or_default();
+    if head.contains("<sitemapindex") {
+        return Some(format!("an index of {} sitemaps", count(&["sitemap"])));
+    }
+    let kind = if head.contains("sitemap-news") { "a news sitemap" } else { "a sitemap" };
+    head.contains("<urlset").then(|| format!("{kind} with {} addresses", count(&["url"])))
 }
 
 #[cfg(test)]
@@ -182,18 +215,26 @@ mod tests {
     }
 
     #[test]
-    fn the_proposal_is_valid_configuration() {
-        let feed =
-            |url: &str, title: &str| FoundFeed { url: url.into(), title: title.into(), media_type: String::new() };
-        let text = as_toml(&[
-            feed("https://www.example.org/a.rss", "News\n\"x\""),
-            feed("https://example.org/b", "News \"x\""),
-        ]);
-        assert_eq!(
-            text,
-            "# News \"x\"\n[[source]]\nname = \"example.org-news-x\"\nkind = \"feed\"\nurl = \"https://www.example.org/a.rss\"\n\n\
-             # News \"x\"\n[[source]]\nname = \"example.org-news-x-2\"\nkind = \"feed\"\nurl = \"https://example.org/b\"\n"
-        );
-        assert!(text.parse::<toml::Table>().is_ok());
+    fn common_places_are_asked_in_order() {
+        let places = |url: &str| -> Vec<String> {
+            common_feeds(&Url::parse(url).unwrap()).into_iter().take(2).map(String::from).collect()
+        };
+        assert_eq!(places("https://e.org/news?x=1"), ["https://e.org/news/feed/", "https://e.org/feed/"]);
+        assert_eq!(places("https://e.org/"), ["https://e.org/feed/", "https://e.org/rss.xml"]);
+        assert_eq!(places("https://e.org/a/list.html")[0], "https://e.org/feed/");
+    }
+
+    #[test]
+    fn pages_about_feeds_and_sitemaps_are_found() {
+        let url = Url::parse("https://www.example.org/news/").unwrap();
+        let html = "<a href='/about-rss'>RSS</a> <a href='/all.rss'>RSS</a> <a href='/about'>Feeding birds</a>";
+        let pages = feed_pages(&Document { url: &url, content_type: None, body: html.as_bytes() });
+        assert_eq!(pages, ["https://www.example.org/about-rss"]);
+        let robots =
+            "User-agent: *\nDisallow: /x\nSitemap: https://e.org/a.xml\nsitemap:https://e.org/b.xml\nSitemap: /c";
+        assert_eq!(sitemaps(robots), ["https://e.org/a.xml", "https://e.org/b.xml"]);
+        let map = |body: &str| sitemap(&Document { url: &url, content_type: None, body: body.as_bytes() });
+        assert_eq!(map("<urlset><url><loc>x</loc></url></urlset>").as_deref(), Some("a sitemap with 1 addresses"));
+        assert_eq!(map("<html>"), None);
     }
 }

@@ -11,6 +11,7 @@ use crate::config::section::Section;
 use crate::fault::Fault;
 use crate::model::{Entry, Memory, Reading, Timestamp};
 use crate::plain;
+use crate::poller::identity;
 use crate::poller::read::{self, absolute, dates, decode, guard::guarded, html, web_address};
 
 /// Pages read in one visit where the list goes on, unless `pages` says otherwise.
@@ -28,7 +29,8 @@ const ENTRIES_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Page {
     item: Selector,
-    item_text: String,
+    /// As written.
+    select: Select,
     link: Option<Pick>,
     title: Option<Pick>,
     date: Option<Pick>,
@@ -37,6 +39,40 @@ pub struct Page {
     may_be_empty: bool,
     next: Option<Pick>,
     pages: usize,
+}
+
+/// The selectors of a list page, as they are written in `[source.select]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Select {
+    /// The block that is one item.
+    pub item: String,
+    /// The rest stands within it.
+    pub link: Option<String>,
+    /// The headline.
+    pub title: Option<String>,
+    /// The day.
+    pub date: Option<String>,
+    /// The teaser.
+    pub summary: Option<String>,
+}
+
+impl Page {
+    /// A page that is read with these selectors; the error says which of them is none.
+    pub fn of(select: &Select) -> Result<Page, String> {
+        let pick = |text: &Option<String>| text.as_deref().map(str::parse::<Pick>).transpose();
+        Ok(Page {
+            item: parse(&select.item)?,
+            select: select.clone(),
+            link: pick(&select.link)?,
+            title: pick(&select.title)?,
+            date: pick(&select.date)?,
+            summary: pick(&select.summary)?,
+            date_format: None,
+            may_be_empty: false,
+            next: None,
+            pages: 1,
+        })
+    }
 }
 
 /// Where in an item something stands: an element, the item itself where no selector is given, and perhaps an attribute.
@@ -49,7 +85,7 @@ struct Pick {
 impl FromStr for Pick {
     type Err = String;
 
-    /// `selector`, `selector@attribute` or `@attribute`.
+    /// `selector`, `selector@attribute` or `@attribute`; `:scope` is the item itself.
     fn from_str(text: &str) -> Result<Pick, String> {
         // An "@" inside brackets or quotes belongs to the selector.
         let (selector, attribute) = match text.rsplit_once('@') {
@@ -61,7 +97,8 @@ impl FromStr for Pick {
         if attribute.is_some_and(|name| name.is_empty() || name.contains(char::is_whitespace)) {
             return Err("behind \"@\" stands the name of one attribute".into());
         }
-        let selector = if selector.is_empty() && attribute.is_some() { None } else { Some(parse(selector)?) };
+        let is_item = selector == ":scope" || selector.is_empty() && attribute.is_some();
+        let selector = if is_item { None } else { Some(parse(selector)?) };
         Ok(Pick { selector, attribute: attribute.map(str::to_string) })
     }
 }
@@ -123,25 +160,34 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Source>> {
             None
         }
     });
-    let mut pick = |key: &str| -> Option<Pick> {
+    let mut written = Select { item: item_text.clone().unwrap_or_default(), ..Select::default() };
+    let mut pick = |key: &str, written: &mut Option<String>| -> Option<Pick> {
         let text = select.text(key)?;
         match text.parse() {
-            Ok(pick) => Some(pick),
+            Ok(pick) => {
+                *written = Some(text);
+                Some(pick)
+            }
             Err(error) => {
                 select.problem(key, format!("`{key}`: {text:?} is no CSS selector: {error}"));
                 None
             }
         }
     };
-    let (link, title, date, summary) = (pick("link"), pick("title"), pick("date"), pick("summary"));
+    let (link, title) = (pick("link", &mut written.link), pick("title", &mut written.title));
+    let (date, summary) = (pick("date", &mut written.date), pick("summary", &mut written.summary));
     select.finish();
-    let (item, item_text) = (item?, item_text?);
-    Some(Arc::new(Page { item, item_text, link, title, date, summary, date_format, may_be_empty, next, pages }))
+    let item = item?;
+    Some(Arc::new(Page { item, select: written, link, title, date, summary, date_format, may_be_empty, next, pages }))
 }
 
 impl Source for Page {
     fn kind(&self) -> &'static str {
         "page"
+    }
+
+    fn selectors(&self) -> Option<&Select> {
+        Some(&self.select)
     }
 
     fn accept(&self) -> &'static str {
@@ -176,7 +222,13 @@ impl Source for Page {
 }
 
 impl Page {
-    fn read_tree(&self, page: &Html, url: &Url, limits: &ReadLimits) -> Result<Reading, ReadError> {
+    /// Reads a page that was parsed already.
+    pub(in crate::poller) fn read_tree(
+        &self,
+        page: &Html,
+        url: &Url,
+        limits: &ReadLimits,
+    ) -> Result<Reading, ReadError> {
         let base = base(page, url);
         let mut reading = Reading {
             title: first(page, "title").map(|element| text(element, TITLE_CHARACTERS_MAX)).unwrap_or_default(),
@@ -217,7 +269,7 @@ impl Page {
             let what = if found == 0 { "found nothing" } else { "found only empty items" };
             return Err(ReadError(format!(
                 "the selector \"{}\" {what} on the page titled \"{}\": its layout may have changed",
-                plain::line(&self.item_text, 100),
+                plain::line(&self.select.item, 100),
                 plain::line(&reading.title, 80)
             )));
         }
@@ -253,7 +305,8 @@ impl Page {
         let summary = self.summary.as_ref().and_then(|pick| {
             pick.value(item, |element| html::plain_text(&element.inner_html(), limits.text_bytes_max))
         });
-        let url = href.and_then(|href| absolute(base, &href));
+        // How a reader came to an article is nobody's business; what tells items apart leaves it out anyway.
+        let url = href.and_then(|href| absolute(base, &href)).map(|url| identity::without_tracking(&url));
         let title = plain::line(&title.unwrap_or_default(), TITLE_CHARACTERS_MAX);
         let summary = summary.map(|text| plain::text(&text, limits.text_bytes_max)).unwrap_or_default();
         Entry {
@@ -299,7 +352,7 @@ fn size(item: ElementRef<'_>, most: usize) -> usize {
 }
 
 /// The address that relative links of the page stand on.
-fn base(page: &Html, url: &Url) -> Url {
+pub(in crate::poller) fn base(page: &Html, url: &Url) -> Url {
     first(page, "base[href]")
         .and_then(|element| element.value().attr("href"))
         .and_then(|href| read::base(url, href))
@@ -369,6 +422,43 @@ mod tests {
         let reading = read(settings, html).unwrap();
         assert_eq!(rows(&reading), [("One".into(), "https://example.org/a".into(), "2026-09-26".into())]);
         assert_eq!(reading.entries[0].summary, "Teaser & more");
+    }
+
+    #[test]
+    fn links_are_clean_and_the_item_itself_may_be_selected() {
+        let html = "<li>26 Sep 2026 - <a href='/1?utm_source=list&id=5&fbclid=x#top'>One</a></li>";
+        let reading = read("[select]\nitem = 'li'\ndate = ':scope'", html).unwrap();
+        assert_eq!(rows(&reading), [("One".into(), "https://example.org/1?id=5#top".into(), "2026-09-26".into())]);
+    }
+
+    #[test]
+    fn dates_are_guessed_in_many_languages_or_left_out() {
+        for (text, expected) in [
+            ("26 September 2026", "2026-09-26"),
+            ("Sep 26, 2026", "2026-09-26"),
+            ("등록일 : 2026-09-26", "2026-09-26"),
+            ("2026년 9월 26일 (토)", "2026-09-26"),
+            ("2026.09.26. 14:30", "2026-09-26"),
+            ("26 сентября 2026 г., 14:30", "2026-09-26"),
+            ("26 вересня 2026 року", "2026-09-26"),
+            ("2026年9月26日", "2026-09-26"),
+            ("令和8年9月26日", "2026-09-26"),
+            ("[2026-09-26]", "2026-09-26"),
+            ("2 days ago", ""),
+            ("2 hours ago", ""),
+            ("3일 전", ""),
+            ("3 дня назад", ""),
+            ("2天前", ""),
+            ("yesterday, 14:30", ""),
+            ("26 September", ""),
+            ("14:30", ""),
+            ("Updated 5 minutes ago", ""),
+            ("page 3 of 26", ""),
+        ] {
+            let html = format!("<li><i>{text}</i> <a href=x>One</a></li>");
+            let reading = read("[select]\nitem = 'li'\ndate = 'i'", &html).unwrap();
+            assert_eq!(rows(&reading)[0].2, expected, "{text}");
+        }
     }
 
     #[test]

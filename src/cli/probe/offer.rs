@@ -1,0 +1,207 @@
+//! What a probe found, as comments and configuration.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use url::Url;
+
+use crate::cli::counted;
+use crate::config::FetchSettings;
+use crate::config::section::show_duration;
+use crate::config::written::{Names, Written};
+use crate::model::{Pace, Reading};
+use crate::plain;
+use crate::poller::read::article::Article;
+use crate::poller::read::propose::Proposal;
+use crate::poller::schedule::{self, Bounds};
+
+/// Items shown of a list.
+const SHOWN_MAX: usize = 8;
+/// Characters shown of an article.
+const ARTICLE_CHARACTERS: usize = 300;
+/// Where no address is known.
+const UNKNOWN: &str = "https://example.org/put-the-address-of-the-page-here";
+
+/// The report under way.
+pub(super) struct Report<'a> {
+    settings: &'a FetchSettings,
+    now: Timestamp,
+    names: Names,
+    text: String,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(settings: &'a FetchSettings, now: Timestamp) -> Report<'a> {
+        Report { settings, now, names: Names::default(), text: String::new() }
+    }
+
+    /// The whole.
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+
+    /// A comment.
+    pub(super) fn say(&mut self, words: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "# {}", plain::line(words, 500));
+    }
+
+    /// A comment that stands further in.
+    fn detail(&mut self, words: &str) {
+        let _ = writeln!(self.text, "#   {}", plain::line(words, 500));
+    }
+
+    fn gap(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    fn name(&mut self, url: &str, title: &str) -> String {
+        let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_string)).unwrap_or_default();
+        self.names.unique(&format!("{} {title}", host.strip_prefix("www.").unwrap_or(&host)))
+    }
+
+    /// A feed, and what it gives now.
+    pub(super) fn feed(&mut self, url: &str, called: &str, reading: Option<&Reading>) {
+        self.gap();
+        let title = reading.map_or(called, |reading| if reading.title.is_empty() { called } else { &reading.title });
+        self.say(&format!("Feed: {}", if title.is_empty() { "without a title" } else { title }));
+        let mut interval = None;
+        if let Some(reading) = reading {
+            let (rhythm, fitting) = self.rhythm(reading);
+            interval = fitting;
+            let newest = reading.entries.iter().filter_map(|entry| entry.published.or(entry.updated)).max();
+            let newest =
+                newest.map_or(String::new(), |at| format!(", the newest of {}", crate::cli::show_time(Some(at))));
+            let entries = if reading.entries.len() == 1 {
+                "1 entry".into()
+            } else {
+                format!("{} entries", reading.entries.len())
+            };
+            let language = reading.language.as_deref().map_or(String::new(), |tag| format!("; language {tag}"));
+            self.say(&format!("{entries}{newest}{language}{rhythm}"));
+            if let Some(first) = reading.entries.first() {
+                self.say(&format!("first: {}", plain::line(&first.title, 120)));
+            }
+        }
+        let name = self.name(url, title);
+        let url = if url.starts_with("http") { url } else { UNKNOWN };
+        let written = Written {
+            name,
+            title: title.to_string(),
+            url: url.to_string(),
+            interval,
+            language: reading.and_then(|reading| reading.language.clone()),
+            ..Written::default()
+        };
+        self.text.push_str(&written.toml());
+    }
+
+    /// Something that was linked as a feed and is none.
+    pub(super) fn no_feed(&mut self, url: &str, why: &str) {
+        self.say(&format!("Not a feed: {}: {}", plain::line(url, 200), plain::line(why, 200)));
+    }
+
+    /// A sitemap.
+    pub(super) fn sitemap(&mut self, url: &str, kind: &str) {
+        self.gap();
+        self.say(&format!("Sitemap: {} ({kind})", plain::line(url, 300)));
+    }
+
+    /// What is read of an article page.
+    pub(super) fn article(&mut self, head: &str, article: Result<&Article, &str>) {
+        self.say(head);
+        match article {
+            Ok(article) => {
+                self.say(&format!("title: {}", plain::line(&article.title, 200)));
+                if let Some(language) = &article.language {
+                    self.say(&format!("language: {language}"));
+                }
+                self.say(&format!(
+                    "text, {} characters: {}",
+                    article.text.chars().count(),
+                    plain::line(&article.text, ARTICLE_CHARACTERS)
+                ));
+            }
+            Err(why) => self.say(&format!("nothing: {why}")),
+        }
+    }
+
+    /// A list on the page. The best is configuration, the others are comments; one that a feed gives, too, is switched off.
+    pub(super) fn list(
+        &mut self,
+        url: &Url,
+        proposal: &Proposal,
+        language: Option<&str>,
+        rank: usize,
+        in_feed: bool,
+        example: Option<Result<Article, String>>,
+    ) {
+        self.gap();
+        let reading = &proposal.reading;
+        let dated = reading.entries.iter().filter(|entry| entry.published.is_some()).count();
+        let which = if rank == 0 { "List on the page" } else { "Another list on the page" };
+        let (rhythm, interval) = self.rhythm(reading);
+        self.say(&format!(
+            "{which}: {}, {dated} of them dated{rhythm}. It gives now:",
+            counted(reading.entries.len(), "item")
+        ));
+        for entry in reading.entries.iter().take(SHOWN_MAX) {
+            let date = entry.published.map_or("no date".to_string(), |at| at.strftime("%Y-%m-%d").to_string());
+            self.say(&format!("{date} {}", plain::line(&entry.title, 110)));
+            self.detail(entry.url.as_deref().unwrap_or_default());
+        }
+        if reading.entries.len() > SHOWN_MAX {
+            self.say(&format!("... and {} more", reading.entries.len() - SHOWN_MAX));
+        }
+        let mut article = true;
+        if let Some(example) = &example {
+            article = example.is_ok();
+            self.article("The page of its first item:", example.as_ref().map_err(String::as_str));
+        }
+        if in_feed && rank == 0 {
+            self.say("A feed above gives the same, so this one is switched off.");
+        }
+        let name = self.name(url.as_str(), &format!("{} page", reading.title));
+        let written = Written {
+            name,
+            title: reading.title.clone(),
+            kind: "page",
+            url: if url.scheme().starts_with("http") { url.to_string() } else { UNKNOWN.to_string() },
+            interval,
+            language: language.map(|tag| tag.replace('_', "-")),
+            article,
+            disabled: in_feed,
+            select: Some(proposal.select.clone()),
+            ..Written::default()
+        };
+        for line in written.toml().lines() {
+            let _ = writeln!(self.text, "{}{line}", if rank == 0 { "" } else { "# " });
+        }
+    }
+
+    /// How often something is published, in words, and how often to ask.
+    fn rhythm(&self, reading: &Reading) -> (String, Option<Duration>) {
+        let pace = schedule::learn(&Pace::default(), reading, 0, None, self.now);
+        let Some(gap) = pace.gap_seconds else { return (String::new(), None) };
+        let bounds = Bounds {
+            own_interval: None,
+            interval: self.settings.interval,
+            interval_min: self.settings.interval_min,
+            interval_quiet: self.settings.interval_quiet,
+            interval_max: self.settings.interval_max,
+            retry_after_max: self.settings.retry_after_max,
+        };
+        let unit = if gap >= 86_400 {
+            86_400
+        } else if gap >= 3_600 {
+            3_600
+        } else {
+            60
+        };
+        let about = show_duration(Duration::from_secs((gap / unit * unit).max(60)));
+        (format!("; something new about every {about}"), schedule::fitting_interval(&bounds, &pace))
+    }
+}
