@@ -233,6 +233,9 @@ fn prune(tree: &mut Html) {
         let mut inside = node.first_child();
         if let Some(element) = ElementRef::wrap(node)
             && !FRAMES.contains(&element.value().name())
+            // Readability finds the title by these.
+            && element.value().name() != "h1"
+            && element.value().attr("type") != Some("application/ld+json")
         {
             let share = prose.within(node.id()) as f64 / all;
             if DROPPED.contains(&element.value().name())
