@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use dom_smoothie::{Config, Readability};
+use ego_tree::iter::Edge;
 use ego_tree::{NodeId, NodeRef};
 use scraper::node::Element;
 use scraper::{ElementRef, Html, Node};
@@ -120,8 +121,9 @@ pub(super) fn find(
     descriptions: &[String],
     bytes_max: usize,
 ) -> Found {
-    let before = Prose::of(&tree).all(&tree);
-    prune(&mut tree);
+    let prose = Prose::of(&tree);
+    let before = prose.all(&tree);
+    prune(&mut tree, &prose);
     let prose = Prose::of(&tree);
     let core = prose.core(&tree).map(|element| element.html()).unwrap_or_default();
     let left = prose.all(&tree);
@@ -184,13 +186,25 @@ struct Prose(HashMap<NodeId, usize>);
 impl Prose {
     fn of(tree: &Html) -> Prose {
         let mut prose = HashMap::new();
-        for node in tree.tree.nodes() {
-            let Some(text) = node.value().as_text() else { continue };
-            // What was taken away is still there, without a way to the root.
-            let is_aside = |node: NodeRef<'_, Node>| name(node).is_some_and(|name| ASIDE.contains(&name));
-            let letters = letters(text);
-            if letters >= PROSE_MIN && !node.ancestors().any(is_aside) {
-                node.ancestors().for_each(|ancestor| *prose.entry(ancestor.id()).or_insert(0) += letters);
+        let is_aside = |node: NodeRef<'_, Node>| name(node).is_some_and(|name| ASIDE.contains(&name));
+        // What was found so far within each node that is still open.
+        let mut open = vec![0];
+        let mut aside = 0usize;
+        for edge in tree.tree.root().traverse() {
+            match edge {
+                Edge::Open(node) => {
+                    aside += usize::from(is_aside(node));
+                    let text = node.value().as_text().filter(|_| aside == 0);
+                    open.push(text.map(|text| letters(text)).filter(|letters| *letters >= PROSE_MIN).unwrap_or(0));
+                }
+                Edge::Close(node) => {
+                    aside -= usize::from(is_aside(node));
+                    let within = open.pop().unwrap_or(0);
+                    if within > 0 {
+                        prose.insert(node.id(), within);
+                        open.last_mut().into_iter().for_each(|outer| *outer += within);
+                    }
+                }
             }
         }
         Prose(prose)
@@ -223,8 +237,7 @@ fn name(node: NodeRef<'_, Node>) -> Option<&str> {
 }
 
 /// Takes away what stands around an article.
-fn prune(tree: &mut Html) {
-    let prose = Prose::of(tree);
+fn prune(tree: &mut Html, prose: &Prose) {
     let all = prose.all(tree).max(1) as f64;
     let mut dropped = Vec::new();
     let (mut references, mut references_letters) = (Vec::new(), 0);
