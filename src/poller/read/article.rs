@@ -190,6 +190,13 @@ mod tests {
     }
 
     #[test]
+    fn a_single_line_is_an_article() {
+        let found =
+            read("<title>Notice</title><main><div><div>The ferry does not sail on Sunday.</div></div></main>").unwrap();
+        assert_eq!(found.text, "The ferry does not sail on Sunday.");
+    }
+
+    #[test]
     fn a_page_says_when_it_was_published() {
         for head in [
             "<meta property='article:published_time' content='2026-09-26T10:11:12Z'>",

@@ -222,9 +222,11 @@ impl Prose {
     fn core<'t>(&self, tree: &'t Html) -> Option<ElementRef<'t>> {
         let all = self.all(tree);
         let mut node = tree.tree.root();
+        let is_core = |child: &NodeRef<'_, Node>| {
+            child.value().is_element() && self.within(child.id()) as f64 >= CORE_SHARE_MIN * all as f64
+        };
         while all > 0
-            && let Some(child) =
-                node.children().find(|child| self.within(child.id()) as f64 >= CORE_SHARE_MIN * all as f64)
+            && let Some(child) = node.children().find(is_core)
         {
             node = child;
         }
