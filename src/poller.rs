@@ -24,7 +24,6 @@ pub mod source;
 pub mod unpack;
 pub mod visit;
 
-pub(crate) use articles::ACCEPT_ARTICLE;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 

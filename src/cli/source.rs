@@ -1,6 +1,7 @@
 //! `newswatch source`: list, show, test, pause, resume, import, export.
 
 mod opml;
+mod test;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,23 +12,11 @@ use std::time::Duration;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use url::Url;
-
 use super::Global;
 use crate::config::Config;
 use crate::config::section::show_duration;
-use crate::model::{Health, Memory, Pace, SourceState, Timestamp};
+use crate::model::{Health, Pace, SourceState, Timestamp};
 use crate::plain;
-use crate::poller::ACCEPT_ARTICLE;
-use crate::poller::fetch::{Fetch, Request};
-use crate::poller::http::Http;
-use crate::poller::read::article::{self, Article};
-use crate::poller::source::{Document, ReadLimits};
-
-/// Characters shown of an item's text.
-const FIRST_CHARACTERS: usize = 160;
-/// Characters shown of an article.
-const ARTICLE_CHARACTERS: usize = 300;
 
 /// Arguments of `newswatch source`.
 #[derive(Debug, clap::Args)]
@@ -89,7 +78,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Command::Export => opml::export(&config),
             Command::List { failing, json } => list(&config, *failing, *json).await,
             Command::Show { name } => show(&config, name).await,
-            Command::Test { name } => test(&config, name).await,
+            Command::Test { name } => test::test(&config, name).await,
             Command::Pause { name } => pause(&config, name, true).await,
             Command::Resume { name } => pause(&config, name, false).await,
         }
@@ -246,79 +235,6 @@ fn find<'c>(config: &'c Config, name: &str) -> anyhow::Result<&'c Arc<crate::con
         let advice = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
         anyhow::anyhow!("there is no source {}{advice}", plain::line(name, 100))
     })
-}
-
-async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
-    let source = find(config, name)?;
-    let http = Http::new(&config.fetch)?;
-    let mut request = Request::get(source.url.clone(), source.reader.accept());
-    request.heeds_robots = source.reader.heeds_robots();
-    request.access = source.access().map_err(anyhow::Error::msg)?;
-    let response = http.fetch(request).await?;
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "status {} from {}, {} bytes, {}",
-        response.status,
-        response.url,
-        response.body.len(),
-        plain::line(response.content_type.as_deref().unwrap_or("no content type"), 100)
-    )?;
-    if response.status != 200 {
-        return Ok(ExitCode::FAILURE);
-    }
-    let limits = ReadLimits { entries_max: config.fetch.entries_max, text_bytes_max: config.fetch.text_bytes_max };
-    let document =
-        Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-    let reading = source.reader.read(&document, &limits, &mut Memory::new())?;
-    writeln!(out, "{}: {} items", plain::line(&reading.title, 200), reading.entries.len())?;
-    for problem in &reading.problems {
-        writeln!(out, "problem: {}", plain::line(problem, 500))?;
-    }
-    for entry in &reading.entries {
-        writeln!(out, "- {}  {}", super::show_time(entry.published.or(entry.updated)), plain::line(&entry.title, 200))?;
-        if let Some(url) = &entry.url {
-            writeln!(out, "  {}", plain::line(url, 500))?;
-        }
-        let words = [&entry.summary, &entry.content].into_iter().find(|text| !text.is_empty());
-        if let Some(words) = words {
-            writeln!(out, "  {}", plain::line(words, FIRST_CHARACTERS))?;
-        }
-    }
-    if source.article
-        && let Some(url) = reading.entries.iter().find_map(|entry| Url::parse(entry.url.as_deref()?).ok())
-    {
-        writeln!(out, "\nThe article page of the first item, {}:", plain::line(url.as_str(), 500))?;
-        match first_article(source, &http, url, &limits).await {
-            Ok(article) => {
-                writeln!(out, "  title     {}", plain::line(&article.title, 200))?;
-                let language = article.language.as_deref().unwrap_or("not said");
-                writeln!(out, "  language  {}", plain::line(language, 40))?;
-                let text = plain::line(&article.text, ARTICLE_CHARACTERS);
-                writeln!(out, "  text      {} characters: {text}", article.text.chars().count())?;
-            }
-            Err(why) => writeln!(out, "  not read: {}", plain::line(&why, 500))?,
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The article page of an item, as a visit would read it.
-async fn first_article(
-    source: &crate::config::SourceConfig,
-    fetch: &dyn Fetch,
-    url: Url,
-    limits: &ReadLimits,
-) -> Result<Article, String> {
-    let mut request = Request::page(url, ACCEPT_ARTICLE);
-    request.access = source.access()?;
-    let response = fetch.fetch(request).await.map_err(|error| error.text)?;
-    if response.status != 200 {
-        return Err(format!("status {}", response.status));
-    }
-    let document =
-        Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-    article::article(&document, limits).map_err(|error| error.0)
 }
 
 async fn pause(config: &Config, name: &str, paused: bool) -> anyhow::Result<ExitCode> {

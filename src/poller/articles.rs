@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::fetch::Request;
 use super::outcome::{self, Failure};
 use super::pdf;
-use super::read::article::article;
+use super::read::article::{self, Article};
+use super::read::sitemap;
 use super::source::Document;
 use super::visit::{Visitor, reader_in_words};
 use crate::config::SourceConfig;
@@ -22,7 +24,7 @@ use crate::store::sources::VisitResult;
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
 /// One article page, with its redirects and the wait for its host.
 const ARTICLE_TIME_MAX: Duration = Duration::from_secs(120);
-pub(crate) const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, application/pdf;q=0.8, */*;q=0.5";
+const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, application/pdf;q=0.8, */*;q=0.5";
 
 impl Visitor {
     /// Fetches the article pages of new items, then of those that earlier visits could not read.
@@ -68,13 +70,11 @@ impl Visitor {
 
     /// Fills in the article's text, or the reason why there is none; false when its host is to be left alone for now.
     async fn read_article(&self, source: &SourceConfig, item: &mut Item) -> bool {
-        let reading = self.article_text(source, item.url.as_deref().unwrap_or_default());
+        let reading = self.article(source, item.url.as_deref().unwrap_or_default());
         let read = tokio::time::timeout(ARTICLE_TIME_MAX, reading).await;
         match read.unwrap_or_else(|_| Err(Failure::new(Fault::Slow, "it took too long"))) {
-            Ok(text) => {
-                item.article = plain::text(&text, self.settings.text_bytes_max);
-                item.article_state = ArticleState::Read;
-                item.article_problem = String::new();
+            Ok(article) => {
+                take(item, article, self.settings.text_bytes_max, self.clock.now());
                 true
             }
             Err(failure) => {
@@ -92,7 +92,7 @@ impl Visitor {
         }
     }
 
-    async fn article_text(&self, source: &SourceConfig, url: &str) -> Result<String, Failure> {
+    async fn article(&self, source: &SourceConfig, url: &str) -> Result<Article, Failure> {
         let url = Url::parse(url)
             .map_err(|error| Failure::new(Fault::Refused, format!("its address cannot be used: {error}")))?;
         let mut request = Request::page(url, ACCEPT_ARTICLE);
@@ -103,12 +103,14 @@ impl Visitor {
         }
         let limits = self.limits();
         if pdf::is_pdf(&response.body) {
-            return Ok(pdf::read(&response.body, limits.text_bytes_max).await?.text);
+            let report = pdf::read(&response.body, limits.text_bytes_max).await?;
+            let (title, published) = (report.about.title, report.about.date);
+            return Ok(Article { title, published, text: report.text, ..Article::default() });
         }
         let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-            article(&document, &limits).map(|article| article.text)
+            article::article(&document, &limits)
         });
         match read.await {
             Ok(read) => read.map_err(|error| Failure::new(Fault::NotAFeed, error.0)),
@@ -117,8 +119,86 @@ impl Visitor {
     }
 }
 
+/// Puts what the page says into the item. What the source itself said stays: it knows its items, and a page may be dated by its
+/// last change.
+fn take(item: &mut Item, article: Article, text_bytes_max: usize, now: Timestamp) {
+    item.article = plain::text(&article.text, text_bytes_max);
+    item.article_state = ArticleState::Read;
+    item.article_problem = String::new();
+    // A sitemap without titles gives what its addresses say.
+    let is_made_up = item.url.as_deref().is_some_and(|url| sitemap::title_of(url) == item.title);
+    if item.title.is_empty() || is_made_up && !article.title.is_empty() {
+        item.title = plain::line(&article.title, 1_000);
+    }
+    if item.language.is_empty() {
+        item.language = plain::line(article.language.as_deref().unwrap_or_default(), 20);
+    }
+    // A date to come is that of an event, or a mistake.
+    let is_past = |published: &Timestamp| *published <= now + SignedDuration::from_hours(24);
+    item.published_at = item.published_at.or(article.published.filter(is_past));
+}
+
 /// The host that an item's article is at.
 fn host(item: &Item) -> String {
     let url = item.url.as_deref().and_then(|url| Url::parse(url).ok());
     url.and_then(|url| url.host_str().map(str::to_string)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Id;
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(text.parse().unwrap())
+    }
+
+    fn item() -> Item {
+        Item {
+            id: Id(1),
+            source: "harbour".into(),
+            key: "1".into(),
+            url: None,
+            title: String::new(),
+            summary: String::new(),
+            content: String::new(),
+            article: String::new(),
+            article_state: ArticleState::Unread,
+            article_problem: "it took too long".into(),
+            publisher: String::new(),
+            language: String::new(),
+            published_at: None,
+            first_seen_at: "2026-09-27T00:00:00Z".parse().unwrap(),
+            backlog: false,
+        }
+    }
+
+    fn page(published: &str) -> Article {
+        Article {
+            title: "Strike ends".into(),
+            text: "After nine days.".into(),
+            language: Some("en-GB".into()),
+            published: at(published),
+            ..Article::default()
+        }
+    }
+
+    #[test]
+    fn an_article_fills_in_what_its_source_left_out() {
+        let now = "2026-09-27T00:00:00Z".parse().unwrap();
+        let mut bare = item();
+        take(&mut bare, page("2026-09-26T10:11:12Z"), 1_000, now);
+        assert_eq!((bare.title.as_str(), bare.language.as_str()), ("Strike ends", "en-GB"));
+        assert_eq!((bare.published_at, bare.article_problem.as_str()), (at("2026-09-26T10:11:12Z"), ""));
+
+        let said =
+            Item { title: "Harbour".into(), language: "fr".into(), published_at: at("2026-09-20T00:00:00Z"), ..item() };
+        let mut full = said.clone();
+        take(&mut full, page("2026-09-26T10:11:12Z"), 1_000, now);
+        assert_eq!((&full.title, &full.language, full.published_at), (&said.title, &said.language, said.published_at));
+
+        let mut early = item();
+        take(&mut early, page("2031-01-01T00:00:00Z"), 1_000, now);
+        assert_eq!(early.published_at, None, "a date to come is none");
+    }
 }

@@ -163,18 +163,22 @@ pub(super) async fn edit(tx: &mut Transaction<'static, Any>, items: &[&NewItem],
     queue(tx, &ids, now).await
 }
 
-/// Stores article texts and queues their items again: an item can come on topic by its article. An attempt in vain is
+/// Stores article texts, with what they say of items that lacked it, and queues the items again: an item can come on topic by
+/// its article. An attempt in vain is
 /// counted with its reason; after the last one the item is let be.
 pub(super) async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[&Item], now: Timestamp) -> Result<()> {
     let mut read = Vec::new();
     for item in items {
         sqlx::query(
-            "UPDATE items SET article = $1, article_state = $2, article_problem = $3, \
-             article_attempts = article_attempts + 1 WHERE id = $4",
+            "UPDATE items SET article = $1, article_state = $2, article_problem = $3, title = $4, language = $5, \
+             published_at = $6, article_attempts = article_attempts + 1 WHERE id = $7",
         )
         .bind(&item.article)
         .bind(item.article_state.as_str())
         .bind(&item.article_problem)
+        .bind(&item.title)
+        .bind(&item.language)
+        .bind(or_never(item.published_at))
         .bind(item.id.0)
         .execute(&mut **tx)
         .await?;

@@ -1,17 +1,20 @@
-//! The article on a page: its text without navigation, advertisements and comments.
+//! The article on a page: its text without navigation, advertisements and comments, and what the page says of it.
 
-use dom_smoothie::{Config, Readability, TextMode};
+mod content;
+mod gate;
+mod metadata;
+
+use jiff::Timestamp;
 use scraper::{Html, Selector};
 
 use super::guard::guarded;
-use super::{absolute, bot_check, decode, html, page};
+use super::{absolute, decode, html, page};
 use crate::plain;
 use crate::poller::source::{Document, ReadError, ReadLimits};
 
 /// Paragraphs shorter than this are captions and buttons.
 const PARAGRAPH_CHARACTERS_MIN: usize = 40;
-/// A page with more text than this is no mere gate, whatever its title says.
-const GATE_CHARACTERS_MAX: usize = 1_500;
+const TITLE_CHARACTERS_MAX: usize = 1_000;
 
 /// Readability keeps a second tree, to begin again with, and takes about twice of this. Real pages take a tenth.
 const TREE_BYTES_MAX: usize = 22 << 20;
@@ -27,6 +30,10 @@ pub struct Article {
     pub title: String,
     /// Its text, one paragraph a line.
     pub text: String,
+    /// Names of its authors.
+    pub authors: Vec<String>,
+    /// When its publisher says it was published.
+    pub published: Option<Timestamp>,
     /// Language tag.
     pub language: Option<String>,
     /// The address that the page itself calls its own.
@@ -42,35 +49,43 @@ pub fn article(document: &Document<'_>, limits: &ReadLimits) -> Result<Article, 
     if source.trim().is_empty() {
         return Err(ReadError("an empty page".into()));
     }
-    let mut article = match tree(&source)? {
-        Some(tree) => guarded("the page", || {
-            let url = attribute(&tree, "link[rel~=canonical]", "href").and_then(|link| absolute(document.url, &link));
-            let language = attribute(&tree, "html[lang]", "lang");
-            // Readability builds a tree of its own, and two at a time would take twice the memory.
-            drop(tree);
-            let mut found = readable(&source, document).unwrap_or_default();
-            if found.text.trim().is_empty() {
-                found.text = paragraphs(&Html::parse_document(&source));
-            }
-            Article { url, language: found.language.or(language), ..found }
-        })?,
-        None => Article {
-            title: page::title(&source).unwrap_or_default(),
-            text: html::plain_text(&source, limits.text_bytes_max),
-            ..Article::default()
-        },
+    let (mut article, is_locked) = match tree(&source)? {
+        Some(tree) => guarded("the page", || of_tree(tree, &source, document, limits))?,
+        None => {
+            let title = page::title(&source).unwrap_or_default();
+            let text = html::plain_text(&source, limits.text_bytes_max);
+            (Article { title, text, ..Article::default() }, false)
+        }
     };
-    article.title = plain::line(&article.title, 1_000);
+    article.title = plain::line(&article.title, TITLE_CHARACTERS_MAX);
     article.text = plain::text(&article.text, limits.text_bytes_max);
     article.language =
         article.language.map(|language| plain::line(&language, 40)).filter(|language| !language.is_empty());
-    if let Some(gate) = gate(&source, &article) {
+    if let Some(gate) = gate::gate(document, &source, &article, is_locked) {
         return Err(ReadError(gate));
     }
     if article.text.is_empty() {
         return Err(ReadError("the page has no text; it may need JavaScript".into()));
     }
     Ok(article)
+}
+
+/// The article, and whether the page says that it is locked.
+fn of_tree(tree: Html, source: &str, document: &Document<'_>, limits: &ReadLimits) -> (Article, bool) {
+    let said = metadata::metadata(&tree);
+    let url = Some(document.url.as_str()).filter(|url| url.starts_with("http"));
+    let found = content::find(tree, source, url, &said.descriptions, limits.text_bytes_max);
+    let mut text = found.text;
+    if text.trim().is_empty() {
+        text = paragraphs(&Html::parse_document(source));
+    }
+    if let Some(body) = &said.body {
+        text = content::fuller(text, body, limits.text_bytes_max);
+    }
+    let title = Some(found.title).filter(|title| !title.trim().is_empty()).or(said.title).unwrap_or_default();
+    let url = said.url.and_then(|link| absolute(document.url, &link));
+    let language = said.language.or(found.language);
+    (Article { title, text, authors: said.authors, published: said.published, language, url }, said.is_locked)
 }
 
 /// The page as a tree; `None` if it is so deep that walking it could overflow the stack, which nothing catches, or so large
@@ -111,65 +126,12 @@ fn other_kind(document: &Document<'_>) -> Option<String> {
     (binary && !is_page).then(|| format!("a document of type {}", plain::line(&kind, 60)))
 }
 
-fn readable(source: &str, document: &Document<'_>) -> Option<Article> {
-    let config = Config { text_mode: TextMode::Formatted, ..Config::default() };
-    let url = Some(document.url.as_str()).filter(|url| url.starts_with("http"));
-    let article = Readability::new(source, url, Some(config)).ok()?.parse().ok()?;
-    Some(Article { title: article.title, text: article.text_content.to_string(), language: article.lang, url: None })
-}
-
 /// All paragraphs of some length, for pages in which Readability finds nothing.
 fn paragraphs(tree: &Html) -> String {
     let Ok(selector) = Selector::parse("p") else { return String::new() };
     let texts = tree.select(&selector).map(|paragraph| plain::line(&paragraph.text().collect::<String>(), 20_000));
     let long: Vec<String> = texts.filter(|text| text.chars().count() >= PARAGRAPH_CHARACTERS_MIN).collect();
     long.join("\n")
-}
-
-fn attribute(tree: &Html, selector: &str, name: &str) -> Option<String> {
-    let selector = Selector::parse(selector).ok()?;
-    tree.select(&selector).next()?.value().attr(name).map(str::to_string)
-}
-
-/// Pages that stand before the one that was asked for. Only what is certain: the mark of a known gatekeeper, or the title
-/// of a gate on a page without any text of length.
-fn gate(source: &str, article: &Article) -> Option<String> {
-    const TITLES: &[(&str, &str)] = &[
-        ("access denied", "a page that denies access"),
-        ("403 forbidden", "a page that denies access"),
-        ("log in", "a login page"),
-        ("login", "a login page"),
-        ("sign in", "a login page"),
-        ("anmelden", "a login page"),
-        ("before you continue", "a consent page"),
-        ("cookie consent", "a consent page"),
-        ("privacy settings", "a consent page"),
-    ];
-    if article.text.chars().count() > GATE_CHARACTERS_MAX {
-        return None;
-    }
-    let title = page::title(source).unwrap_or_default().to_lowercase();
-    let by_mark = bot_check::mark(source).filter(|_| article.text.chars().count() < 400);
-    let bot_check = by_mark
-        .map(|name| format!("a bot challenge ({name})"))
-        .or_else(|| bot_check::is_title(&title).then(|| "a bot challenge".to_string()));
-    // "Login" may begin a headline; as the whole title, or before a separator, it does not.
-    let is_title = |gate: &str| {
-        title.strip_prefix(gate).is_some_and(|rest| {
-            rest.is_empty() || rest.starts_with([' ', '|', '-', '.', '…', '!', '?', ':']) && rest.len() < 40
-        })
-    };
-    let login_form = || {
-        page::tags(source, &["input"])
-            .filter_map(|tag| tag.attribute("type"))
-            .any(|kind| kind.trim().eq_ignore_ascii_case("password"))
-    };
-    let by_title = TITLES.iter().find(|(gate, name)| is_title(gate) && (*name != "a login page" || login_form()));
-    let name = bot_check.or_else(|| by_title.map(|(_, name)| name.to_string()))?;
-    Some(format!(
-        "{name} instead of the article, titled \"{}\"",
-        plain::line(&page::title(source).unwrap_or_default(), 80)
-    ))
 }
 
 #[cfg(test)]
@@ -191,6 +153,96 @@ mod tests {
         assert!(!found.text.contains("Ten soups"), "{}", found.text);
         assert_eq!(found.language.as_deref(), Some("en"));
         assert_eq!(found.url.as_deref(), Some("https://example.org/harbour/strike-ends"));
+    }
+
+    #[test]
+    fn what_surrounds_an_article_is_left_out() {
+        let found = read(include_str!("../../../tests/data/reading/article-surrounded.html")).unwrap();
+        assert_eq!(found.title, "Harbour workers end their strike");
+        assert_eq!(found.authors, ["Ana Writer", "Ben Reporter"]);
+        assert_eq!(found.published, Some("2026-09-26T08:11:12Z".parse().unwrap()));
+        assert_eq!(found.language.as_deref(), Some("en-GB"));
+        let beginnings: Vec<&str> = found.text.lines().filter_map(|line| line.get(..20)).collect();
+        assert_eq!(
+            beginnings,
+            [
+                "Ships sail again fro",
+                "After nine days with",
+                "The ferry company ag",
+                "Merchants along the ",
+                "The arbitrator, who "
+            ],
+            "{}",
+            found.text
+        );
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_read() {
+        for (page, first, last, around) in [
+            (include_str!("../../../tests/data/reading/article-ko.html"), "항만 노동자들이", "말했다", "겨울에"),
+            (include_str!("../../../tests/data/reading/article-ja.html"), "港で働く人々は", "話している", "冬のスープ"),
+            (include_str!("../../../tests/data/reading/article-zh.html"), "港口工人结束了", "才能完成", "冬天"),
+        ] {
+            let text = read(page).unwrap().text;
+            assert!(text.contains(first) && text.contains(last) && !text.contains(around), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_single_line_is_an_article() {
+        let found =
+            read("<title>Notice</title><main><div><div>The ferry does not sail on Sunday.</div></div></main>").unwrap();
+        assert_eq!(found.text, "The ferry does not sail on Sunday.");
+    }
+
+    #[test]
+    fn a_page_says_when_it_was_published() {
+        for head in [
+            "<meta property='article:published_time' content='2026-09-26T10:11:12Z'>",
+            "<meta name='date' content='1970-01-01'><meta name='pubdate' content='2026-09-26 10:11:12'>",
+            "<script type='application/ld+json'>[{\"@type\":[\"Report\",\"NewsArticle\"],\"datePublished\":\"2026-09-26T10:11:12Z\"}]</script>",
+            "<script type='application/ld+json'>{broken</script><meta itemprop='datePublished' content='2026-09-26T12:11:12+02:00'>",
+            "<article><time datetime='2026-09-26T10:11:12Z'>yesterday</time></article><time datetime='2026-01-01'></time>",
+        ] {
+            let found = read(&format!("<title>t</title>{head}<p>{}</p>", "The port strike ended. ".repeat(9))).unwrap();
+            assert_eq!(found.published, Some("2026-09-26T10:11:12Z".parse().unwrap()), "{head}");
+        }
+    }
+
+    #[test]
+    fn the_publishers_own_text_completes_a_page_that_needs_scripts() {
+        let body = "The merchants along the quay wait for their fruit. ".repeat(40);
+        let page = format!(
+            "<title>t</title><script type='application/ld+json'>{{\"@type\":\"NewsArticle\",\"articleBody\":\"{body}\"}}</script><p>Loading …"
+        );
+        assert!(read(&page).unwrap().text.starts_with("The merchants along the quay"));
+    }
+
+    #[test]
+    fn paywalls_are_named_and_articles_about_them_are_not() {
+        let opening =
+            "<p>After nine days without a single ship leaving the harbour, the port strike ended on Tuesday.</p>";
+        let locked =
+            "<script type='application/ld+json'>{\"@type\":\"NewsArticle\",\"isAccessibleForFree\":\"False\"}</script>";
+        for rest in [
+            locked,
+            "<meta property='article:content_tier' content='locked'>",
+            "<div class='offer'><h3>Subscribe to continue reading</h3></div>",
+            "<p>Jetzt abonnieren und weiterlesen</p>",
+            "<p>이 기사는 유료회원 전용입니다</p>",
+        ] {
+            let error = read(&format!("<title>Strike</title><article>{opening}{rest}</article>")).unwrap_err();
+            assert_eq!(error.0, "a paywall instead of the article, titled \"Strike\"", "{rest}");
+        }
+        let whole = opening.repeat(15);
+        for free in [
+            format!("{locked}{whole}"),
+            format!("{whole}<p>Subscribe to continue reading</p>"),
+            format!("<p>Subscribe to our letter!</p>{opening}<p>Subscribe to our letter!</p>"),
+        ] {
+            assert!(read(&format!("<title>Strike</title><article>{free}</article>")).is_ok(), "{free}");
+        }
     }
 
     #[test]
@@ -217,6 +269,8 @@ mod tests {
                 "a bot challenge (Cloudflare)",
             ),
             ("<title>Login | Example</title><form><input type=\"password\"></form><p>Please log in", "a login page"),
+            ("<title>Вход</title><form><input type='password'></form>", "a login page"),
+            ("<title>Datenschutzeinstellungen</title><p>Wir und unsere Partner", "a consent page"),
             ("<title>Before you continue to Example</title><p>We use cookies", "a consent page"),
         ] {
             let error = read(html).unwrap_err();

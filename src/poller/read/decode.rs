@@ -51,21 +51,58 @@ fn decoded<'a>(body: &'a [u8], content_type: Option<&str>) -> Cow<'a, str> {
             return text;
         }
     }
-    let lossy = utf_8(body);
     // By chance no more than a few of the bytes above 127 would make characters.
-    if bad_share(&lossy) < 0.5 {
-        return lossy;
+    if is_mostly_utf_8(body) {
+        return utf_8(body);
     }
-    drop(lossy);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(&head[..head.len().min(GUESS_BYTES_MAX)], true);
     detector.guess(None, Utf8Detection::Deny).decode_without_bom_handling(head).0
 }
 
-/// The text in UTF-8, with U+FFFD for bad bytes.
+/// The text in UTF-8, with U+FFFD for bad bytes. A single bad byte beside a letter is what somebody pasted from windows-1252.
 fn utf_8(body: &[u8]) -> Cow<'_, str> {
     let bad: usize = body.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
-    String::from_utf8_lossy(if bad > OTHER_BYTES_MAX { &body[..OTHER_BYTES_MAX] } else { body })
+    let body = if bad > OTHER_BYTES_MAX { &body[..OTHER_BYTES_MAX] } else { body };
+    if bad == 0 {
+        return String::from_utf8_lossy(body);
+    }
+    let mut out = String::with_capacity(body.len() + 2 * bad.min(body.len()));
+    let mut at = 0;
+    for chunk in body.utf8_chunks() {
+        out.push_str(chunk.valid());
+        at += chunk.valid().len() + chunk.invalid().len();
+        match chunk.invalid() {
+            [] => {}
+            [byte] if is_pasted(*byte, chunk.valid().bytes().next_back(), body.get(at)) => {
+                out.push(windows_1252(*byte))
+            }
+            _ => out.push('\u{fffd}'),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The bad byte is a letter or a quotation mark of windows-1252, and not what is left of a character that was cut.
+fn is_pasted(byte: u8, before: Option<u8>, behind: Option<&u8>) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphabetic();
+    // The first bytes of Latin letters in UTF-8.
+    let is_cut = matches!(byte, 0xc2..=0xc5);
+    !is_cut
+        && before.is_none_or(|byte| byte.is_ascii())
+        && behind.is_none_or(|byte| byte.is_ascii())
+        && (before.is_some_and(is_letter) || behind.copied().is_some_and(is_letter))
+}
+
+/// Most of what is above ASCII makes characters of UTF-8.
+fn is_mostly_utf_8(body: &[u8]) -> bool {
+    let (mut bad, mut high) = (0u64, 0u64);
+    for chunk in body.utf8_chunks() {
+        // The bytes that begin a character.
+        high += chunk.valid().bytes().filter(|byte| *byte >= 0xc0).count() as u64;
+        bad += u64::from(!chunk.invalid().is_empty());
+    }
+    bad <= high
 }
 
 /// The part of the characters above ASCII that could not be decoded.
@@ -156,6 +193,17 @@ mod tests {
         let mut bytes = "북한의 자금세탁 방지 기구에 대한 보고서가 나왔다 ".repeat(3).into_bytes();
         bytes.push(0xff);
         assert!(text(&bytes, None).starts_with("북한의 자금세탁"));
+    }
+
+    #[test]
+    fn letters_pasted_from_elsewhere_are_read() {
+        let text = |parts: &[&[u8]]| text(&parts.concat(), Some("text/xml; charset=utf-8")).into_owned();
+        let good = "Ærø ñ é ü ".as_bytes();
+        assert_eq!(text(&[good, b"Espa\xf1a don\x92t caf\xe9, \xe0 la"]), "Ærø ñ é ü España don’t café, \u{fffd} la");
+        // What is left of a character that was cut is no letter.
+        assert_eq!(text(&[good, b"caf\xc3..."]), "Ærø ñ é ü caf\u{fffd}...");
+        assert_eq!(text(&["북한".as_bytes(), b"\xeb</title>"]), "북한\u{fffd}</title>");
+        assert_eq!(text(&["북한 자금".as_bytes(), b"\xeb\xb0 x"]), "북한 자금\u{fffd} x");
     }
 
     #[test]

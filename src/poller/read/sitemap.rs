@@ -174,7 +174,7 @@ fn refusal(text: &str) -> ReadError {
 }
 
 /// What the last part of an address says, for sitemaps that give no titles: ".../dprk-loses-seat.html" is "dprk loses seat".
-fn title_of(url: &str) -> String {
+pub fn title_of(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return String::new() };
     let words = |segment: &str| -> String {
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();

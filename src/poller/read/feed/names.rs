@@ -20,9 +20,11 @@ pub(super) enum Family {
 /// The family of a namespace address, whatever its version, case and last character.
 pub(super) fn family_of_address(address: &str) -> Family {
     const ADDRESSES: &[(&str, Family)] = &[
-        ("rss/1.0/modules/content", Family::Content),
-        ("rss/1.0/modules/syndication", Family::Syndication),
+        // Found with "1.0/modules", "1.0.modules" and a "www." before it.
+        ("modules/content", Family::Content),
+        ("modules/syndication", Family::Syndication),
         ("rss/1.0/modules/", Family::Other),
+        ("rss/1.0.modules/", Family::Other),
         ("purl.org/dc/elements", Family::DublinCore),
         ("purl.org/dc/terms", Family::Terms),
         ("purl.org/atom/", Family::Atom),

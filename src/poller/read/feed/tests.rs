@@ -197,6 +197,12 @@ fn bytes(reading: &Reading) -> usize {
 }
 
 #[test]
+fn a_namespace_nearly_right_is_meant() {
+    let text = "<rss xmlns:c='http://purl.org/rss/1.0.modules/content/'><item><c:encoded>&lt;p>whole&lt;/p></c:encoded></item></rss>";
+    assert_eq!(entries(text)[0].content, "whole");
+}
+
+#[test]
 fn a_small_document_does_not_become_a_large_reading() {
     let base = format!("<rss xml:base='http://example.org/{}/'>", "a".repeat(1_900));
     let links: String = (0..100).map(|link| format!("<enclosure url='{link}'/>")).collect();
