@@ -5,7 +5,7 @@
 //! a slow host holds one place and nothing else, and visits go on while a commit is pushed to the disk. All visits that finish
 //! during one exchange are committed together in the next.
 
-mod articles;
+pub mod articles;
 mod exchange;
 pub mod fetch;
 mod folder;
@@ -28,14 +28,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::config::SourceConfig;
-use crate::model::Id;
-use crate::model::SourceState;
+use crate::model::{ArticleState, Health, Id, Item, SourceState};
 use crate::store;
 use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
-use exchange::{Exchange, Exchanged, Waiting, or_nothing};
+use articles::ArticleResult;
+use exchange::{Articles, Exchange, Exchanged, Waiting, or_nothing};
 use report::{Outage, report};
 use visit::Visitor;
 
@@ -58,10 +59,13 @@ pub struct Poller {
     owner: String,
     waiting: VecDeque<Waiting>,
     busy_hosts: BTreeSet<String>,
-    visits: JoinSet<store::Result<VisitResult>>,
+    /// Each hands over its result, then article by article; it ends when its host is free again.
+    visits: JoinSet<store::Result<()>>,
+    results: (UnboundedSender<Handed>, UnboundedReceiver<Handed>),
     /// What a visit began with: needed when it panicked.
     visiting: HashMap<tokio::task::Id, (SourceState, Claim)>,
     finished: Vec<VisitResult>,
+    articles: Articles,
     /// The running exchange with the store: one at a time, and it ends with the poller.
     exchange: JoinSet<Exchanged>,
     /// What the last exchange gave, for the next step.
@@ -72,6 +76,13 @@ pub struct Poller {
     outage: Outage,
     /// The network is there again, which was down since then.
     network_is_back: Option<Timestamp>,
+}
+
+/// What a visit hands over.
+#[derive(Debug)]
+enum Handed {
+    Visit(Box<VisitResult>),
+    Article(ArticleResult),
 }
 
 /// What a step did.
@@ -94,8 +105,10 @@ impl Poller {
             waiting: VecDeque::new(),
             busy_hosts: BTreeSet::new(),
             visits: JoinSet::new(),
+            results: unbounded_channel(),
             visiting: HashMap::new(),
             finished: Vec::new(),
+            articles: Articles::default(),
             exchange: JoinSet::new(),
             exchanged: None,
             in_trouble: false,
@@ -136,7 +149,8 @@ impl Poller {
     /// No visit is running or waiting to be committed, and the store is asked nothing.
     pub fn is_idle(&self) -> bool {
         let at_store = !self.exchange.is_empty() || self.exchanged.is_some();
-        self.visits.is_empty() && self.finished.is_empty() && self.waiting.is_empty() && !at_store
+        let handed = !self.finished.is_empty() || !self.articles.is_empty() || !self.results.1.is_empty();
+        self.visits.is_empty() && !handed && self.waiting.is_empty() && !at_store
     }
 
     /// Every place is taken: only the end of a visit makes room.
@@ -146,10 +160,12 @@ impl Poller {
 
     /// Waits until a visit has finished or the store has answered; for ever when there is nothing to wait for.
     pub async fn visit_finished(&mut self) {
-        if self.exchanged.is_some() || !self.finished.is_empty() && self.exchange.is_empty() {
+        let handed = !self.finished.is_empty() || !self.articles.is_empty();
+        if self.exchanged.is_some() || handed && self.exchange.is_empty() {
             return;
         }
         tokio::select! {
+            Some(handed) = self.results.1.recv() => self.take_in(handed),
             Some(joined) = self.visits.join_next_with_id() => self.collect(joined),
             Some(joined) = self.exchange.join_next() => self.exchanged = Some(or_nothing(joined)),
             else => std::future::pending().await,
@@ -183,12 +199,23 @@ impl Poller {
     }
 
     fn collect_finished(&mut self) {
+        while let Ok(handed) = self.results.1.try_recv() {
+            self.take_in(handed);
+        }
         while let Some(joined) = self.visits.try_join_next_with_id() {
             self.collect(joined);
         }
     }
 
-    fn collect(&mut self, joined: Result<(tokio::task::Id, store::Result<VisitResult>), tokio::task::JoinError>) {
+    fn take_in(&mut self, handed: Handed) {
+        match handed {
+            Handed::Visit(result) => self.finished.push(*result),
+            Handed::Article(ArticleResult::Tried(item)) => self.articles.tried.push(*item),
+            Handed::Article(ArticleResult::Left(id)) => self.articles.left.push(id),
+        }
+    }
+
+    fn collect(&mut self, joined: Result<(tokio::task::Id, store::Result<()>), tokio::task::JoinError>) {
         let id = match &joined {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
@@ -197,7 +224,7 @@ impl Poller {
         self.busy_hosts.remove(&state.host);
         let name = state.name.clone();
         match joined {
-            Ok((_, Ok(result))) => self.finished.push(result),
+            Ok((_, Ok(()))) => {}
             // The claim runs out and the source is asked again: a failing store costs one visit.
             Ok((_, Err(error))) => tracing::error!(source = name, "visit of {name} could not be finished: {error}"),
             Err(error) if error.is_panic() => {
@@ -213,7 +240,7 @@ impl Poller {
     /// Asks the store to commit and to claim, if there is anything and it is not at work yet.
     fn begin_exchange(&mut self, now: Timestamp) {
         let claims = self.waiting.len() < self.in_flight_max * AHEAD_MAX / 2 && now >= self.claim_at;
-        if self.finished.is_empty() && !claims && self.network_is_back.is_none()
+        if self.finished.is_empty() && self.articles.is_empty() && !claims && self.network_is_back.is_none()
             || !self.exchange.is_empty()
             || self.exchanged.is_some()
         {
@@ -222,6 +249,7 @@ impl Poller {
         let exchange = Exchange {
             store: self.visitor.store.clone(),
             finished: std::mem::take(&mut self.finished),
+            articles: std::mem::take(&mut self.articles),
             claim: claims.then(|| (self.owner.clone(), self.in_flight_max * AHEAD_MAX / 2)),
             network_is_back: self.network_is_back.take(),
             interval: self.visitor.settings.interval,
@@ -245,6 +273,7 @@ impl Poller {
         let joined = self.exchange.try_join_next().map(or_nothing);
         let Some(exchanged) = self.exchanged.take().or(joined) else { return Ok(Progress::default()) };
         self.finished.extend(exchanged.uncommitted);
+        self.articles.extend(exchanged.uncommitted_articles);
         self.waiting.extend(exchanged.claimed);
         // Whoever wants a claim sooner meanwhile gets it.
         self.claim_at = self.claim_at.min(exchanged.claim_at);
@@ -279,11 +308,32 @@ impl Poller {
             self.busy_hosts.insert(waiting.state.host.clone());
             let visitor = self.visitor.clone();
             let began_with = (waiting.state.clone(), waiting.claim.clone());
-            let task = self.visits.spawn(async move { visitor.visit(&source, waiting.state, waiting.claim).await });
+            let results = self.results.0.clone();
+            let task = self.visits.spawn(visit(visitor, source, waiting, results));
             self.visiting.insert(task.id(), began_with);
         }
         self.waiting = kept;
     }
+}
+
+/// One visit: its result is handed over at once, so that it can be stored; the articles follow.
+async fn visit(
+    visitor: Visitor,
+    source: Arc<SourceConfig>,
+    waiting: Waiting,
+    results: UnboundedSender<Handed>,
+) -> store::Result<()> {
+    let result = visitor.visit(&source, waiting.state, waiting.claim).await?;
+    // With the source itself out of reach the network may be down: no attempt on an article shall count for that.
+    let reads_articles = source.article && result.state.health == Health::Fine;
+    let unread = result.new_items.iter().map(|new| &new.item).filter(|item| item.article_state == ArticleState::Unread);
+    let unread: Vec<Item> = if reads_articles { unread.cloned().collect() } else { Vec::new() };
+    // The poller outlives its visits.
+    _ = results.send(Handed::Visit(Box::new(result)));
+    if reads_articles {
+        visitor.read_articles(&source, unread, |article| _ = results.send(Handed::Article(article))).await?;
+    }
+    Ok(())
 }
 
 fn by_name(sources: &[Arc<SourceConfig>]) -> BTreeMap<String, Arc<SourceConfig>> {

@@ -393,7 +393,8 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
         .map_err(|_| unusable(format!("it did not become ready within {} s", OPEN_MAX.as_secs())))?;
     let (writer, reader) = pools.map_err(|error| unusable(in_words(&error)))?;
     let _ = first.close().await;
-    if is_new {
+    // One that is thrown away is always new.
+    if is_new && durability == Durability::Full {
         tracing::warn!(
             "made a new store at {}: nothing is known yet, and what sources show first is not told to anybody; if there should \
              be a store already, check store.url and STATE_DIRECTORY",

@@ -1,4 +1,4 @@
-//! The article pages of a source's items: fetched within a visit, as far as its time goes.
+//! The article pages of a source's items: fetched behind a visit, as far as its time goes.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,10 +15,9 @@ use super::source::Document;
 use super::visit::{Visitor, reader_in_words};
 use crate::config::SourceConfig;
 use crate::fault::Fault;
-use crate::model::{ArticleState, Item};
+use crate::model::{ArticleState, Id, Item};
 use crate::plain;
 use crate::store;
-use crate::store::sources::VisitResult;
 
 /// Article pages are fetched no longer than this in one visit; the rest waits for the next one. Well below the lease.
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
@@ -26,32 +25,48 @@ const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
 const ARTICLE_TIME_MAX: Duration = Duration::from_secs(120);
 const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, application/pdf;q=0.8, */*;q=0.5";
 
+/// What came of an item's article page.
+#[derive(Debug)]
+pub enum ArticleResult {
+    /// It was fetched: the item has its article, or the reason why there is none.
+    Tried(Box<Item>),
+    /// Its turn has not come.
+    Left(Id),
+}
+
 impl Visitor {
-    /// Fetches the article pages of new items, then of those that earlier visits could not read.
-    pub(super) async fn read_articles(
+    /// Fetches the article pages of new items, then of those that earlier visits could not read. Each item is handed to `done`
+    /// as soon as its page was tried; those whose turn has not come are handed over as left.
+    pub async fn read_articles(
         &self,
         source: &SourceConfig,
-        result: &mut VisitResult,
-        started: Instant,
+        new: Vec<Item>,
+        done: impl Fn(ArticleResult),
     ) -> store::Result<()> {
+        let started = Instant::now();
         let limit = self.settings.articles_per_visit_max;
         let in_time = || started.elapsed() < ARTICLES_TIME_MAX;
+        let just_seen: BTreeSet<Id> = new.iter().map(|item| item.id).collect();
         // Hosts that want to be left alone: the rest of their pages waits for a later visit.
         let mut resting = BTreeSet::new();
         let mut fetched = 0;
-        for new in &mut result.new_items {
-            if fetched == limit || !in_time() {
-                break;
+        for mut item in new {
+            if fetched == limit || !in_time() || resting.contains(&host(&item)) {
+                done(ArticleResult::Left(item.id));
+                continue;
             }
-            if new.item.article_state == ArticleState::Unread && !resting.contains(&host(&new.item)) {
-                fetched += 1;
-                if !self.read_article(source, &mut new.item).await {
-                    resting.insert(host(&new.item));
-                }
+            fetched += 1;
+            if !self.read_article(source, &mut item).await {
+                resting.insert(host(&item));
             }
+            done(ArticleResult::Tried(Box::new(item)));
         }
-        let earlier = self.store.unread_articles(&source.name, limit - fetched).await?;
-        for mut item in earlier {
+        if fetched == limit {
+            return Ok(());
+        }
+        let earlier = self.store.unread_articles(&source.name, limit - fetched + just_seen.len()).await?;
+        let earlier = earlier.into_iter().filter(|item| !just_seen.contains(&item.id));
+        for mut item in earlier.take(limit - fetched) {
             if !in_time() {
                 break;
             }
@@ -59,7 +74,7 @@ impl Visitor {
                 continue;
             }
             if self.read_article(source, &mut item).await {
-                result.articles.push(item);
+                done(ArticleResult::Tried(Box::new(item)));
             } else {
                 // No attempt: the page may well be readable when its site wants to see us again.
                 resting.insert(host(&item));
@@ -147,7 +162,6 @@ fn host(item: &Item) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Id;
 
     fn at(text: &str) -> Option<Timestamp> {
         Some(text.parse().unwrap())

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::schedule;
 use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
 use crate::fault::Fault;
-use crate::model::SourceState;
+use crate::model::{Id, Item, SourceState};
 use crate::store;
 use crate::store::sources::{Claim, VisitResult};
 
@@ -20,12 +20,32 @@ pub(super) struct Waiting {
 pub(super) struct Exchange {
     pub(super) store: store::Store,
     pub(super) finished: Vec<VisitResult>,
+    /// Items whose article page was tried, and those whose turn has not come.
+    pub(super) articles: Articles,
     /// For whom sources are to be claimed, and how many.
     pub(super) claim: Option<(String, usize)>,
     /// Sources that could not be reached since then are asked soon: the network is there again.
     pub(super) network_is_back: Option<Timestamp>,
     pub(super) interval: std::time::Duration,
     pub(super) now: Timestamp,
+}
+
+/// What came of fetching article pages.
+#[derive(Default)]
+pub(super) struct Articles {
+    pub(super) tried: Vec<Item>,
+    pub(super) left: Vec<Id>,
+}
+
+impl Articles {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tried.is_empty() && self.left.is_empty()
+    }
+
+    pub(super) fn extend(&mut self, more: Articles) {
+        self.tried.extend(more.tried);
+        self.left.extend(more.left);
+    }
 }
 
 /// What came of an exchange.
@@ -35,6 +55,7 @@ pub(super) struct Exchanged {
     pub(super) committed: Vec<VisitResult>,
     /// What could not be committed.
     pub(super) uncommitted: Vec<VisitResult>,
+    pub(super) uncommitted_articles: Articles,
     pub(super) claimed: Vec<Waiting>,
     /// When to claim again.
     pub(super) claim_at: Timestamp,
@@ -57,6 +78,7 @@ impl Default for Exchanged {
             items: 0,
             committed: vec![],
             uncommitted: vec![],
+            uncommitted_articles: Articles::default(),
             claimed: vec![],
             claim_at: Timestamp::MIN,
             network_is_back: None,
@@ -72,6 +94,7 @@ impl Exchange {
         exchanged.network_is_back = self.network_is_back.filter(|_| result.is_err());
         exchanged.failed = result.err();
         exchanged.uncommitted = self.finished;
+        exchanged.uncommitted_articles = self.articles;
         exchanged
     }
 
@@ -79,6 +102,11 @@ impl Exchange {
         if !self.finished.is_empty() {
             exchanged.items = self.commit().await?;
             exchanged.committed = std::mem::take(&mut self.finished);
+        }
+        // After their items.
+        if !self.articles.is_empty() {
+            self.store.commit_articles(&self.articles.tried, &self.articles.left, self.now).await?;
+            self.articles = Articles::default();
         }
         if let Some(since) = self.network_is_back {
             self.after_outage(since).await?;

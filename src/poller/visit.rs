@@ -3,15 +3,16 @@
 //! 1. ask with the validators of the last good answer;
 //! 2. unchanged (304, or the same bytes): nothing to read;
 //! 3. read the entries, with the further documents of the source; keep those never seen, notice those that were edited;
-//! 4. fetch the article pages of new items, and of earlier ones that are still unread, where the source asks for it;
-//! 5. decide when to ask next.
+//! 4. decide when to ask next.
 //!
-//! Nothing is stored here: the result is committed as one by the poller. The first good visit is the baseline: its items are
+//! Nothing is stored here: the result is committed as one by the poller. Where the source asks for it, the article pages of new
+//! items, and of earlier ones that are still unread, follow one by one ([`super::articles`]): they can take minutes, and what
+//! the source showed must not wait for them. The first good visit is the baseline: its items are
 //! kept and scored, but marked as backlog, and nobody is told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -83,7 +84,6 @@ impl Visitor {
         claim: Claim,
     ) -> store::Result<VisitResult> {
         let mut result = nothing(state.clone(), claim);
-        let started = Instant::now();
         let remembered = if source.reader.remembers() { self.store.memory(&source.name).await? } else { Memory::new() };
         let mut memory = remembered.clone();
         let (asked, now, answer) = match source.reader.folder() {
@@ -104,10 +104,6 @@ impl Visitor {
             Err(failure) => outcome::fail(&mut state, failure, asked != source.url, now),
         };
         state.attempted_at = Some(now);
-        // With the source itself out of reach the network may be down: no attempt on an article shall count for that.
-        if source.article && state.health == Health::Fine {
-            self.read_articles(source, &mut result, started).await?;
-        }
         (state.next_at, state.next_reason) = if state.health == Health::Retired {
             (Timestamp::MAX, "never: its publisher says it is gone; newswatch source resume asks it again".to_string())
         } else {
@@ -415,7 +411,7 @@ fn nothing(state: SourceState, claim: Claim) -> VisitResult {
         error: state.error.clone(),
         moved: state.moved.as_ref().is_some_and(Move::is_proven),
     };
-    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], articles: vec![], memory: None }
+    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], memory: None }
 }
 
 /// What to ask the source for. Fails when its secret cannot be read.

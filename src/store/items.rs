@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
@@ -27,6 +27,11 @@ pub struct NewItem {
     /// Other identities under which the same item may come again.
     pub aliases: Vec<Id>,
 }
+
+/// Who holds items that wait for their article.
+const ARTICLES: &str = "articles";
+/// How long they wait at most: longer than the pages of one visit are fetched.
+const ARTICLE_WAIT_MAX: SignedDuration = SignedDuration::from_mins(6);
 
 /// What is known of an item that is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,9 +106,12 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
     )
     .await?;
     remember_aliases(tx, items).await?;
-    let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
+    // Whose article page is about to be fetched waits for it, but not for ever.
+    let (unread, complete): (Vec<&&NewItem>, Vec<&&NewItem>) =
+        items.iter().partition(|new| new.item.article_state == ArticleState::Unread);
+    let ids: Vec<Id> = complete.iter().map(|new| new.item.id).collect();
     queue(tx, &ids, now).await?;
-    let unread: Vec<&&NewItem> = items.iter().filter(|new| new.item.article_state == ArticleState::Unread).collect();
+    hold(tx, &unread, now).await?;
     write_rows(
         tx,
         "INSERT INTO unread_articles (item_id, source)",
@@ -143,6 +151,21 @@ async fn queue(tx: &mut Transaction<'static, Any>, items: &[Id], now: Timestamp)
     Ok(())
 }
 
+/// Puts items into the matcher's queue that are to be scored when their article has been read, or after a while.
+async fn hold(tx: &mut Transaction<'static, Any>, items: &[&&NewItem], now: Timestamp) -> Result<()> {
+    let until = millis(now + ARTICLE_WAIT_MAX);
+    write_rows(
+        tx,
+        "INSERT INTO unscored (item_id, queued_at, lease_owner, lease_until, fence)",
+        "ON CONFLICT (item_id) DO NOTHING",
+        5,
+        items,
+        |query, new| query.bind(new.item.id.0).bind(millis(now)).bind(ARTICLES).bind(until).bind(0i64),
+    )
+    .await?;
+    Ok(())
+}
+
 /// Stores the new words of known items and queues them again: an item can come on topic by an edit.
 pub(super) async fn edit(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
     for new in items {
@@ -164,9 +187,8 @@ pub(super) async fn edit(tx: &mut Transaction<'static, Any>, items: &[&NewItem],
 }
 
 /// Stores article texts, with what they say of items that lacked it, and queues the items again: an item can come on topic by
-/// its article. An attempt in vain is
-/// counted with its reason; after the last one the item is let be.
-pub(super) async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[&Item], now: Timestamp) -> Result<()> {
+/// its article. An attempt in vain is counted with its reason; after the last one the item is let be.
+async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[Item], now: Timestamp) -> Result<()> {
     let mut read = Vec::new();
     for item in items {
         sqlx::query(
@@ -197,7 +219,31 @@ pub(super) async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[
     queue(tx, &read, now).await
 }
 
+/// Items that wait for their article wait no longer.
+async fn release(tx: &mut Transaction<'static, Any>, items: &[Id]) -> Result<()> {
+    for id in items {
+        sqlx::query("UPDATE unscored SET lease_until = 0 WHERE item_id = $1 AND lease_owner = $2")
+            .bind(id.0)
+            .bind(ARTICLES)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
 impl Store {
+    /// Commits what came of fetching article pages: the items that were tried, with their article or the reason why there is
+    /// none, and those whose turn has not come. All of them are scored now.
+    pub async fn commit_articles(&self, tried: &[Item], left: &[Id], now: Timestamp) -> Result<()> {
+        let mut tx = self.begin().await?;
+        store_articles(&mut tx, tried, now).await?;
+        let in_vain = tried.iter().filter(|item| item.article_state != ArticleState::Read).map(|item| item.id);
+        let waiting: Vec<Id> = in_vain.chain(left.iter().copied()).collect();
+        release(&mut tx, &waiting).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Which of these identities belong to stored items, as the item's own or as an alias.
     pub async fn known_items(&self, ids: &[Id]) -> Result<BTreeMap<Id, KnownItem>> {
         let keys: Vec<i64> = ids.iter().map(|id| id.0).collect();

@@ -8,7 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, NewItem};
 use super::{Result, Store, engine_of, groups, millis, or_never, placeholders, some_time, time};
-use crate::model::{Fault, Health, Item, Memory, Move, SourceState};
+use crate::model::{Fault, Health, Memory, Move, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,6 @@ pub struct VisitResult {
     pub new_items: Vec<NewItem>,
     /// Items seen before that the source now shows with other words.
     pub edited_items: Vec<NewItem>,
-    /// Items seen before whose article page was tried again: read, or not and why.
-    pub articles: Vec<Item>,
     /// What the source has to remember, when that has changed.
     pub memory: Option<Memory>,
 }
@@ -291,19 +289,16 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut new_items = Vec::new();
         let mut edited_items = Vec::new();
-        let mut articles = Vec::new();
         let held = finish(&mut tx, visits).await?;
         for visit in visits.iter().filter(|visit| held.contains(&(visit.state.name.clone(), visit.claim.fence))) {
             new_items.extend(visit.new_items.iter());
             edited_items.extend(visit.edited_items.iter());
-            articles.extend(visit.articles.iter());
             if let Some(memory) = &visit.memory {
                 remember(&mut tx, &visit.state.name, memory).await?;
             }
         }
         let stored = items::insert(&mut tx, &new_items, now).await?;
         items::edit(&mut tx, &edited_items, now).await?;
-        items::store_articles(&mut tx, &articles, now).await?;
         tx.commit().await?;
         Ok(stored)
     }

@@ -75,15 +75,8 @@ async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestam
     state.next_at = now + SignedDuration::from_mins(30);
     state.next_reason = "every 30 min".into();
     state.succeeded_at = Some(now);
-    let result = VisitResult {
-        claim,
-        state,
-        before: Default::default(),
-        new_items,
-        edited_items: vec![],
-        articles: vec![],
-        memory: None,
-    };
+    let result =
+        VisitResult { claim, state, before: Default::default(), new_items, edited_items: vec![], memory: None };
     store.commit_visits(&[result], now).await.unwrap()
 }
 
@@ -180,7 +173,6 @@ async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
             before: Default::default(),
             new_items: vec![new_item(&state.name, "late")],
             edited_items: vec![],
-            articles: vec![],
             memory: None,
         };
         assert_eq!(store.commit_visits(&[late], at(11)).await.unwrap(), 0);
@@ -231,7 +223,6 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
             before: Default::default(),
             new_items: vec![],
             edited_items: vec![changed],
-            articles: vec![],
             memory: None,
         };
         store.commit_visits(&[edit], at(41)).await.unwrap();

@@ -1,5 +1,6 @@
 //! `newswatch source test`: one visit as it would be made now, with a store that is thrown away.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,9 +13,10 @@ use crate::clock::Clock;
 use crate::config::{Config, FetchSettings};
 use crate::model::{ArticleState, Health, Item};
 use crate::plain;
+use crate::poller;
+use crate::poller::articles::ArticleResult;
 use crate::poller::http::Http;
 use crate::poller::visit::Visitor;
-use crate::poller::{self};
 use crate::store::sources::{Claim, VisitResult};
 use crate::store::{Durability, Store};
 
@@ -34,7 +36,22 @@ pub(super) async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode
     let state = store.sources().await?.pop().with_context(|| format!("{name} is disabled"))?;
     let http = Arc::new(Http::new(&settings)?);
     let visitor = Visitor::new(http, store, Arc::new(settings), true, clock);
-    let result = visitor.visit(source, state, Claim { owner: "source test".into(), fence: 0 }).await?;
+    let mut result = visitor.visit(source, state, Claim { owner: "source test".into(), fence: 0 }).await?;
+    if source.article && result.state.health == Health::Fine {
+        let unread = result.new_items.iter().map(|new| new.item.clone()).collect();
+        let tried = RefCell::new(Vec::new());
+        let keep = |article| {
+            if let ArticleResult::Tried(item) = article {
+                tried.borrow_mut().push(*item);
+            }
+        };
+        visitor.read_articles(source, unread, keep).await?;
+        for item in tried.into_inner() {
+            if let Some(new) = result.new_items.iter_mut().find(|new| new.item.id == item.id) {
+                new.item = item;
+            }
+        }
+    }
     drop(visitor);
     write(&mut std::io::stdout().lock(), &result)?;
     Ok(if result.state.health == Health::Fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
