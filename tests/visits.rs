@@ -20,7 +20,7 @@ use url::Url;
 
 type Answer = Result<Response, FetchError>;
 
-/// Answers of each host in turn; the last one again and again.
+/// Answers of each host in turn; the last one again and again. A host without any never answers.
 #[derive(Default)]
 struct Script {
     answers: Mutex<BTreeMap<String, VecDeque<Answer>>>,
@@ -30,7 +30,10 @@ struct Script {
 impl Fetch for Script {
     fn fetch(&self, request: Request) -> BoxFuture<'_, Answer> {
         let mut answers = self.answers.lock().unwrap();
-        let turn = answers.get_mut(request.url.host_str().unwrap()).unwrap();
+        let Some(turn) = answers.get_mut(request.url.host_str().unwrap()) else {
+            self.asked.lock().unwrap().push(request);
+            return Box::pin(std::future::pending());
+        };
         let answer = if turn.len() > 1 { turn.pop_front().unwrap() } else { turn[0].clone() };
         self.asked.lock().unwrap().push(request);
         Box::pin(async move { answer })
@@ -49,10 +52,15 @@ struct World {
 
 impl World {
     async fn new(hosts: &[&str]) -> World {
+        World::with(hosts, "").await
+    }
+
+    /// Each source has these settings, too.
+    async fn with(hosts: &[&str], more: &str) -> World {
         let folder = tempfile::tempdir().unwrap();
         let sources: String = hosts
             .iter()
-            .map(|host| format!("[[source]]\nname = \"{host}\"\nurl = \"http://{host}.example/feed\"\n"))
+            .map(|host| format!("[[source]]\nname = \"{host}\"\nurl = \"http://{host}.example/feed\"\n{more}\n"))
             .collect();
         std::fs::write(folder.path().join("newswatch.toml"), sources).unwrap();
         std::fs::create_dir(folder.path().join("profiles.d")).unwrap();
@@ -300,4 +308,39 @@ async fn after_an_outage_of_the_network_everybody_is_asked_soon() {
     for host in hosts {
         assert_eq!(world.source(host).await.health, Health::Fine, "{host}");
     }
+}
+
+#[tokio::test]
+async fn what_a_source_shows_does_not_wait_for_its_articles() {
+    let mut world = World::with(&["a"], "article = true").await;
+    let item = |host: &str, n: u32| {
+        format!("<item><title>Report {n}</title><link>http://{host}.example/{n}</link><guid>{n}</guid></item>")
+    };
+    let feed = |items: String| {
+        let body = format!("<rss version='2.0'><channel><title>t</title>{items}</channel></rss>");
+        Ok(Response::new(200, url("http://a.example/feed"), body.into_bytes()))
+    };
+    let page = "<title>Report</title><article><p>The port strike is over, and the ferries sail again as they did.</p></article>";
+    world.answers("quick", [Ok(Response::new(200, url("http://quick.example/1"), page.into()))]);
+    // The second article's host never answers.
+    world.answers("a", [feed(item("quick", 1) + &item("silent", 2))]);
+    world.clock.set(world.now);
+    while world.store.item_counts(Timestamp::UNIX_EPOCH).await.unwrap().0 < 2 || world.asked().is_empty() {
+        world.poller.step(world.now).await.unwrap();
+        world.poller.visit_finished().await;
+    }
+    // Both are stored; the one with its article can be scored, the other waits for it, but not for ever.
+    let mut claimed = Vec::new();
+    while claimed.is_empty() {
+        world.poller.step(world.now).await.unwrap();
+        tokio::task::yield_now().await;
+        claimed =
+            world.store.claim_unscored("m", world.now, world.now + SignedDuration::from_hours(1), 10).await.unwrap();
+    }
+    assert_eq!(claimed.len(), 1);
+    assert!(world.store.item(claimed[0].0).await.unwrap().unwrap().article.contains("The port strike is over"));
+    let later = world.now + SignedDuration::from_mins(6);
+    let rest = world.store.claim_unscored("m", later, later + SignedDuration::from_hours(1), 10).await.unwrap();
+    assert_eq!(rest.len(), 1);
+    assert_eq!(world.store.item(rest[0].0).await.unwrap().unwrap().title, "Report 2");
 }
