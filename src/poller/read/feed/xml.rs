@@ -342,7 +342,7 @@ impl<'a> Reader<'a, '_> {
         if href.trim().is_empty() {
             return;
         }
-        let rank = rank + u8::from(tag.qualified("href").is_some());
+        let rank = rank + u8::from(tag.qualified("href").is_none());
         let href = resolved(href.trim(), base);
         let media_type = tag.qualified("type").unwrap_or_default();
         match kind.rsplit('/').next().unwrap_or_default() {
