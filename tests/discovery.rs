@@ -64,7 +64,7 @@ fn a_feed_that_gives_the_list_switches_the_list_off() {
     let probed = folder.run(&["probe", &format!("{}/news", web.base)]).ok();
     probed
         .says("# 3 entries, the newest of 2026-11-19 10:00:00Z; language en")
-        .says("/map.xml (a sitemap, named by robots.txt)")
+        .says("/map.xml (named by robots.txt)")
         .says("enabled = false");
     assert!(web.requests("/feed.xml").is_empty(), "no guessing where a feed is named");
     folder.write("sources.d/probed.toml", &probed.out);

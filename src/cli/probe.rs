@@ -120,7 +120,7 @@ impl Probe<'_> {
         };
         let text = decode::text(&response.body, response.content_type.as_deref()).into_owned();
         if let Some(kind) = discover::sitemap(&document(&response)) {
-            self.report.sitemap(response.url.as_str(), &kind);
+            self.report.sitemap(response.url.as_str(), &kind, false);
             return self.report.finish();
         }
         if !page::is_page(&text) && page::tags(&text, &["a", "link"]).next().is_none() {
@@ -218,11 +218,11 @@ impl Probe<'_> {
             && answer.status == 200
             && let Some(kind) = discover::sitemap(&document(&answer))
         {
-            self.report.sitemap(answer.url.as_str(), &kind);
+            self.report.sitemap(answer.url.as_str(), &kind, true);
             return;
         }
         for url in found {
-            self.report.sitemap(&url, "a sitemap, named by robots.txt");
+            self.report.sitemap(&url, "named by robots.txt", true);
         }
     }
 
@@ -241,6 +241,9 @@ impl Probe<'_> {
         } else if proposals.is_empty() {
             self.report.say("No list of articles was found on the page; a script may fill it in.");
             self.report.article("What is read of it as an article:", own.as_ref().map_err(|error| error.0.as_str()));
+            if feeds.is_empty() && own.is_ok() {
+                self.report.watch(&response.url, &page::title(text).unwrap_or_default(), language.as_deref());
+            }
         }
         for (number, proposal) in proposals.iter().enumerate() {
             let same = feeds.iter().any(|feed| shares_links(feed, &proposal.reading));

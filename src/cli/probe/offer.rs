@@ -104,10 +104,34 @@ impl<'a> Report<'a> {
         self.say(&format!("Not a feed: {}: {}", plain::line(url, 200), plain::line(why, 200)));
     }
 
-    /// A sitemap.
-    pub(super) fn sitemap(&mut self, url: &str, kind: &str) {
+    /// A sitemap. Beside a feed or a list it is switched off: they tell the same, and sooner.
+    pub(super) fn sitemap(&mut self, url: &str, kind: &str, disabled: bool) {
         self.gap();
         self.say(&format!("Sitemap: {} ({kind})", plain::line(url, 300)));
+        if disabled {
+            self.say(
+                "Switched off: a feed or a list tells the same, and sooner. Where there is neither, switch it on.",
+            );
+        }
+        let name = self.name(url, "sitemap");
+        let (url, kind) = (url.to_string(), "sitemap");
+        let written = Written { name, kind, url, article: true, disabled, ..Written::default() };
+        self.text.push_str(&written.toml());
+    }
+
+    /// A page without a list: its text can be watched.
+    pub(super) fn watch(&mut self, url: &Url, title: &str, language: Option<&str>) {
+        self.gap();
+        self.say("The text of the page can be watched: passages that are added become items. `part`, a CSS selector, narrows it.");
+        let written = Written {
+            name: self.name(url.as_str(), &format!("{title} watch")),
+            title: title.to_string(),
+            kind: "watch",
+            url: if url.scheme().starts_with("http") { url.to_string() } else { UNKNOWN.to_string() },
+            language: language.map(|tag| tag.replace('_', "-")),
+            ..Written::default()
+        };
+        self.text.push_str(&written.toml());
     }
 
     /// What is read of an article page.
