@@ -112,6 +112,8 @@ pub(super) fn export(config: &Config) -> anyhow::Result<ExitCode> {
     let outlines: Vec<Outline> = config
         .sources
         .iter()
+        // A folder is a place of this machine only.
+        .filter(|source| source.reader.folder().is_none())
         .map(|source| Outline {
             name: source.name.clone(),
             kind: Some(source.reader.kind()).filter(|kind| *kind != "feed").unwrap_or_default().to_string(),
