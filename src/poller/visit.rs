@@ -36,9 +36,10 @@ use crate::store::{self, Store};
 
 /// Reading one document. A parser cannot be stopped, but nobody has to wait for it.
 const READ_TIME_MAX: Duration = Duration::from_secs(10);
-/// Documents above this size are read no more than [`LARGE_READINGS_MAX`] at a time.
-const LARGE_BYTES: usize = 128 * 1024;
-const LARGE_READINGS_MAX: usize = 2;
+/// Reading takes many times the memory of its document. So much of documents is read at the same time, counted in units; a
+/// document below one unit does not count, and one above the sum is read alone.
+const READING_UNIT_BYTES: usize = 64 * 1024;
+const READING_UNITS_MAX: usize = 64;
 /// A whole fetch, with its redirects, robots.txt and the waiting for turns.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(300);
 /// A longer validator is not kept: no server takes it back.
@@ -58,7 +59,7 @@ pub struct Visitor {
     pub settings: Arc<FetchSettings>,
     /// Alert also what a first contact shows (`run --backlog`).
     pub alert_backlog: bool,
-    /// Places for reading large documents: a tree can take many times the memory of its page.
+    /// Units of documents that may be read at the same time.
     reading: Arc<Semaphore>,
     pub(super) clock: Clock,
 }
@@ -72,7 +73,7 @@ impl Visitor {
         alert_backlog: bool,
         clock: Clock,
     ) -> Visitor {
-        let reading = Arc::new(Semaphore::new(LARGE_READINGS_MAX));
+        let reading = Arc::new(Semaphore::new(READING_UNITS_MAX));
         Visitor { fetch, store, settings, alert_backlog, reading, clock }
     }
 
@@ -474,7 +475,8 @@ impl Visitor {
     ) -> Result<T, Fault> {
         // Given back here and not by the thread: one that never ends must not hold up all others.
         let _room = std::mem::take(&mut response.room);
-        let _place = if response.body.len() > LARGE_BYTES { self.reading.acquire().await.ok() } else { None };
+        let units = (response.body.len() / READING_UNIT_BYTES).min(READING_UNITS_MAX) as u32;
+        let _place = if units > 0 { self.reading.acquire_many(units).await.ok() } else { None };
         match tokio::time::timeout(READ_TIME_MAX, tokio::task::spawn_blocking(move || read(response))).await {
             Ok(Ok(read)) => Ok(read),
             Ok(Err(_)) => Err(Fault::ReaderFailed),
