@@ -355,6 +355,7 @@ pub fn configured(
             kind: source.reader.kind().to_string(),
             reader: Id::of(&[&format!("{:?} {} {}", source.reader, settings.entries_max, settings.text_bytes_max)])
                 .to_string(),
+            remembers: source.reader.remembers(),
             host: source.url.host_str().unwrap_or_default().to_ascii_lowercase(),
             first_at: schedule::first_visit(&source.name, &visit::bounds(settings, source), now),
         })

@@ -244,3 +244,44 @@ fn reports_are_read_where_poppler_is_installed_and_named_where_not() {
     let why = folder.run(&["why", &format!("{}/a/4", web.base)]);
     why.says("matched on summary only").says("pdftotext is not installed: install poppler-utils");
 }
+
+#[test]
+fn a_page_of_a_list_that_fails_for_now_loses_nothing() {
+    let web = Web::start();
+    let row = |n: u32| format!("<li><a href='/a/{n}'>Notice {n} on the observer seat</a></li>");
+    let list = |numbers: std::ops::Range<u32>, next: &str| {
+        let rows: String = numbers.rev().map(row).collect();
+        html(&format!("<ul>{rows}</ul><a class=next href='{next}'>older</a>"))
+    };
+    web.put("/list", list(1..4, "/list2"));
+    let sources = "[[source]]\nname = \"list\"\nkind = \"page\"\nurl = \"BASE/list\"\ninterval = \"1s\"\nnext = \"a.next@href\"\n\
+                   [source.select]\nitem = \"li\"\nlink = \"a\"\n";
+    let folder = folder(&web, sources);
+    folder.run(&["run", "--once"]).ok().says("3 new items");
+    web.put("/list", list(6..9, "/list2")).put("/list2", Page { status: 500, ..html("") });
+    folder.run(&["run", "--once"]);
+    folder.run(&["source", "list"]).says("page 2 of the list cannot be read: status 500");
+    web.put("/list2", list(3..6, "/list3"));
+    folder.run(&["run", "--once"]).ok().says("5 new items, 5 hits");
+}
+
+#[test]
+fn a_report_in_a_folder_is_read_as_soon_as_it_can_be() {
+    let web = Web::start();
+    let folder =
+        folder(&web, "[[source]]\nname = \"reports\"\nkind = \"folder\"\npath = \"reports\"\ninterval = \"1s\"\n");
+    settled(&folder, "reports/old.txt", "Old news\nNothing.");
+    folder.run(&["run", "--once"]).ok().says("1 new item");
+    std::fs::copy(manifest("tests/data/reading/report.pdf"), folder.path().join("reports/new.pdf")).unwrap();
+    let file = std::fs::File::options().append(true).open(folder.path().join("reports/new.pdf")).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let without = || Ran::of(folder.command(&["run", "--once"]).env("PATH", "/nonexistent").output().unwrap());
+    without().ok().says("0 new items");
+    without().ok().says("0 new items");
+    folder.run(&["source", "list"]).ok().says("new.pdf is not read").says("install poppler-utils");
+    // Where it is not installed only its absence can be tested.
+    if Command::new("pdftotext").arg("-v").output().is_ok() {
+        folder.run(&["run", "--once"]).ok().says("1 new item, 1 hit");
+        folder.run(&["source", "list"]).ok().never_says("new.pdf");
+    }
+}

@@ -28,6 +28,8 @@ const PER_VISIT_MAX: usize = 500;
 const TIME_MAX: Duration = Duration::from_secs(240);
 /// A file that was written so lately may not be whole yet.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(2);
+/// A file that cannot be read is tried so often.
+const ATTEMPTS_MAX: usize = 10;
 /// Problems named in one visit.
 const PROBLEMS_MAX: usize = 20;
 
@@ -49,6 +51,19 @@ impl Found {
     /// What tells that it was changed.
     fn mark(&self) -> String {
         format!("{} {}", self.size, self.modified.as_millisecond())
+    }
+
+    /// What is remembered after one more attempt in vain: the mark and a "!" for each.
+    fn failed(&self, known: Option<&String>) -> String {
+        match known.filter(|known| known.starts_with(&self.mark())) {
+            Some(known) => format!("{known}!"),
+            None => format!("{}!", self.mark()),
+        }
+    }
+
+    /// It was read as it is, or given up.
+    fn is_done(&self, known: &str) -> bool {
+        known.strip_prefix(&self.mark()).is_some_and(|vain| vain.is_empty() || vain.len() >= ATTEMPTS_MAX)
     }
 }
 
@@ -73,11 +88,15 @@ impl Visitor {
         };
         let mut reading = Reading { title: folder.display().to_string(), ..Reading::default() };
         if is_cut {
-            reading.problems.push(format!("it holds more than {FILES_MAX} files; the rest is not looked at"));
+            let reason = format!("it holds more than {FILES_MAX} files, or folders that cannot be read");
+            reading.problems.push(format!("{reason}: the rest is not looked at"));
         }
-        let there: BTreeSet<String> = files.iter().map(Found::key).collect();
-        memory.retain(|key, _| there.contains(key));
-        files.retain(|file| memory.get(&file.key()) != Some(&file.mark()));
+        // A folder that is suddenly empty, or was listed in part, forgets nothing: its files would come back as news.
+        if !is_cut && !files.is_empty() {
+            let there: BTreeSet<String> = files.iter().map(Found::key).collect();
+            memory.retain(|key, _| there.contains(key));
+        }
+        files.retain(|file| memory.get(&file.key()).is_none_or(|known| !file.is_done(known)));
         files.sort_by_key(|file| std::cmp::Reverse(file.modified));
         if state.baseline_at.is_none() && files.len() > PER_VISIT_MAX {
             let old = files.split_off(PER_VISIT_MAX);
@@ -88,6 +107,11 @@ impl Visitor {
         files.reverse();
         for file in files.into_iter().take(PER_VISIT_MAX) {
             if started.elapsed() > TIME_MAX {
+                // What was there at the first contact is no news later.
+                if state.baseline_at.is_none() {
+                    memory.insert(file.key(), file.mark());
+                    continue;
+                }
                 break;
             }
             let is_settled = now.duration_since(file.modified) >= SETTLED_AFTER || file.modified > now;
@@ -95,13 +119,21 @@ impl Visitor {
                 continue;
             }
             match self.read_file(source, &file).await {
-                Ok(entries) => reading.entries.extend(entries.into_iter().map(|entry| named(entry, &file))),
-                Err(reason) if reading.problems.len() < PROBLEMS_MAX => {
-                    reading.problems.push(format!("{} is not read: {reason}", plain::line(&file.name, 200)));
+                Ok(entries) => {
+                    reading.entries.extend(entries.into_iter().map(|entry| named(entry, &file)));
+                    memory.insert(file.key(), file.mark());
                 }
-                Err(_) => {}
+                Err(reason) => {
+                    // What only wants a program to be installed is tried until it is.
+                    if reason != pdf::ADVICE {
+                        let mark = file.failed(memory.get(&file.key()));
+                        memory.insert(file.key(), mark);
+                    }
+                    if reading.problems.len() < PROBLEMS_MAX {
+                        reading.problems.push(format!("{} is not read: {reason}", plain::line(&file.name, 200)));
+                    }
+                }
             }
-            memory.insert(file.key(), file.mark());
         }
         Ok(reading)
     }
@@ -165,14 +197,17 @@ fn named(mut entry: Entry, file: &Found) -> Entry {
 /// Maildir has not finished (tmp).
 fn list(root: &Path) -> std::io::Result<(Vec<Found>, bool)> {
     let is_maildir = |folder: &Path| folder.join("cur").is_dir() && folder.join("new").is_dir();
-    let mut files = Vec::new();
+    let (mut files, mut is_cut) = (Vec::new(), false);
     let mut folders = vec![(root.to_path_buf(), 0)];
     while let Some((folder, depth)) = folders.pop() {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if depth == 0 => return Err(error),
             // One that went away meanwhile, or is not for us.
-            Err(_) => continue,
+            Err(_) => {
+                is_cut = true;
+                continue;
+            }
         };
         for entry in entries.flatten() {
             let name = entry.file_name();
@@ -200,7 +235,7 @@ fn list(root: &Path) -> std::io::Result<(Vec<Found>, bool)> {
             }
         }
     }
-    Ok((files, false))
+    Ok((files, is_cut))
 }
 
 /// The name of a file within its folder. A Maildir moves a message from "new" to "cur" and adds its flags behind ":2,".

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::fetch::Request;
+use super::fetch::{Request, Response};
 use super::identity;
 use super::outcome::{self, Failure};
 use super::parts;
@@ -12,7 +12,7 @@ use super::read::bot_check;
 use super::source::{Document, ReadError};
 use super::visit::{Visitor, reader_in_words};
 use crate::config::SourceConfig;
-use crate::fault::Fault;
+use crate::fault::{Class, Fault};
 use crate::model::{Entry, Id, Memory, Part, Reading, SourceState};
 use crate::plain;
 use crate::store;
@@ -38,22 +38,38 @@ impl Visitor {
         let (now, mut later) = match reading {
             Some(reading) if reading.parts.is_empty() => return Ok(()),
             Some(reading) => {
-                let plan = parts::plan(std::mem::take(&mut reading.parts), memory, state.baseline_at.is_none());
+                let plan = parts::plan(
+                    std::mem::take(&mut reading.parts),
+                    memory,
+                    state.baseline_at.is_none(),
+                    self.clock.now(),
+                );
                 reading.problems.extend(plan.problem);
                 (plan.now, plan.later)
             }
-            None => (source.reader.parts_to_ask_again(memory), false),
+            None => (source.reader.parts_to_ask_again(memory, self.clock.now()), false),
         };
-        let (wanted, mut problems, mut last_failure) = (now.len(), Vec::new(), None);
+        let (mut asked, mut problems, mut last_failure) = (0, Vec::new(), None);
         for part in now {
             let count = reading.as_ref().map_or(0, |reading| reading.entries.len());
             if started.elapsed() > FOLLOW_TIME_MAX || count >= ENTRIES_MAX {
                 later = true;
                 break;
             }
+            asked += 1;
             match self.read_part(source, &part, memory).await {
-                Ok(Some(more)) => append(reading.get_or_insert_default(), more),
-                Ok(None) => {}
+                Ok((response, None)) => parts::note(memory, &part, &response),
+                Ok((_, Some(more))) if count + more.entries.len() > ENTRIES_MAX => {
+                    // Its turn comes when there is room for all of it.
+                    later = true;
+                    break;
+                }
+                Ok((response, Some(more))) => {
+                    if !more.truncated {
+                        parts::note(memory, &part, &response);
+                    }
+                    append(reading.get_or_insert_default(), more);
+                }
                 Err(failure) => {
                     let url = plain::line(&part.url, 200);
                     problems.push(format!("its part {url} cannot be read: {}", failure.reason));
@@ -66,8 +82,8 @@ impl Visitor {
             }
         }
         if let Some(failure) = last_failure {
-            if problems.len() == wanted && reading.as_ref().is_none_or(|reading| reading.entries.is_empty()) {
-                let reason = format!("none of its {wanted} parts can be read: {}", failure.reason);
+            if problems.len() == asked && reading.as_ref().is_none_or(|reading| reading.entries.is_empty()) {
+                let reason = format!("none of the {asked} parts that were asked can be read: {}", failure.reason);
                 return Err(Failure { reason, ..failure });
             }
             let reading = reading.get_or_insert_default();
@@ -81,26 +97,22 @@ impl Visitor {
         Ok(())
     }
 
-    /// One part; `None` when it has not changed.
+    /// One part; no reading when it has not changed.
     async fn read_part(
         &self,
         source: &SourceConfig,
         part: &Part,
         memory: &mut Memory,
-    ) -> Result<Option<Reading>, Failure> {
+    ) -> Result<(Response, Option<Reading>), Failure> {
         let mut request = self.further(source, &part.url)?;
         request.validators = parts::validators(memory, part);
         let was_conditional = request.validators.is_some();
         let response = self.fetch_further(request).await?;
         if response.status == 304 && was_conditional {
-            parts::note(memory, part, &response);
-            return Ok(None);
+            return Ok((response, None));
         }
         let (response, reading) = self.read_further(source, response, memory).await?;
-        if !reading.truncated {
-            parts::note(memory, part, &response);
-        }
-        Ok(Some(reading))
+        Ok((response, Some(reading)))
     }
 
     /// Reads the next pages of a list, as long as everything on the page before was new.
@@ -110,7 +122,7 @@ impl Visitor {
         state: &SourceState,
         reading: &mut Reading,
         memory: &mut Memory,
-    ) -> store::Result<()> {
+    ) -> store::Result<Result<(), Failure>> {
         let started = Instant::now();
         let mut seen = vec![source.url.to_string()];
         let mut begin = 0;
@@ -132,12 +144,17 @@ impl Visitor {
                 }
                 Err(failure) => {
                     let number = seen.len() + 1;
-                    reading.problems.push(format!("page {number} of the list cannot be read: {}", failure.reason));
+                    let reason = format!("page {number} of the list cannot be read: {}", failure.reason);
+                    // Taken over without it, this page would be known at the next visit, and that one never asked for again.
+                    if failure.fault.class() != Class::Lasting && state.baseline_at.is_some() {
+                        return Ok(Err(Failure { reason, ..failure }));
+                    }
+                    reading.problems.push(reason);
                 }
             }
             seen.push(next);
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Any of these entries was seen before.
@@ -160,7 +177,7 @@ impl Visitor {
         Ok(request)
     }
 
-    async fn fetch_further(&self, request: Request) -> Result<super::fetch::Response, Failure> {
+    async fn fetch_further(&self, request: Request) -> Result<Response, Failure> {
         match tokio::time::timeout(DOCUMENT_TIME_MAX, self.fetch.fetch(request)).await {
             Ok(fetched) => Ok(fetched?),
             Err(_) => Err(Failure::new(Fault::Slow, "it took too long")),
@@ -170,9 +187,9 @@ impl Visitor {
     async fn read_further(
         &self,
         source: &SourceConfig,
-        response: super::fetch::Response,
+        response: Response,
         memory: &mut Memory,
-    ) -> Result<(super::fetch::Response, Reading), Failure> {
+    ) -> Result<(Response, Reading), Failure> {
         if response.status != 200 {
             return Err(outcome::refused(response.status, &response, None, self.clock.now()));
         }
@@ -182,7 +199,7 @@ impl Visitor {
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             let reading = reader.read(&document, &limits, &mut noted);
             let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
-            (super::fetch::Response { body: Vec::new(), ..response }, reading, bot_check, noted)
+            (Response { body: Vec::new(), ..response }, reading, bot_check, noted)
         });
         match read.await {
             Ok((response, Ok(reading), _, noted)) => {
@@ -198,7 +215,7 @@ impl Visitor {
 
 /// The host has had enough of us for now.
 fn wants_to_be_left(fault: Fault) -> bool {
-    matches!(fault, Fault::SlowDown | Fault::BotCheck | Fault::RobotsUnreachable | Fault::ServerTrouble | Fault::Slow)
+    matches!(fault, Fault::SlowDown | Fault::BotCheck | Fault::RobotsUnreachable)
 }
 
 fn append(reading: &mut Reading, more: Reading) {

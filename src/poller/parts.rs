@@ -6,16 +6,19 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::fetch::{Response, Validators};
 use super::read::dates;
-use crate::model::{Memory, Part};
+use crate::model::{Memory, Part, Timestamp};
 
 /// Parts asked in one visit.
 const PER_VISIT_MAX: usize = 20;
 /// Parts remembered; an index that names more is read in part.
 const REMEMBERED_MAX: usize = 5_000;
+/// A date without a time may stand for a change later on its day, in whatever time zone.
+const DAY_SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(48);
 /// What a part is named by in the memory.
 const PREFIX: &str = "part ";
 
@@ -54,7 +57,7 @@ pub struct Plan {
 }
 
 /// Which parts to ask now. At the first contact the older ones are archives: they are known without having been read.
-pub fn plan(mut parts: Vec<Part>, memory: &mut Memory, is_first_contact: bool) -> Plan {
+pub fn plan(mut parts: Vec<Part>, memory: &mut Memory, is_first_contact: bool, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let count = parts.len();
     // By date, not by its spelling; the undated ones last.
@@ -66,7 +69,8 @@ pub fn plan(mut parts: Vec<Part>, memory: &mut Memory, is_first_contact: bool) -
     let named: BTreeSet<String> = parts.iter().map(|part| format!("{PREFIX}{}", part.url)).collect();
     memory.retain(|name, _| !name.starts_with(PREFIX) || named.contains(name));
     let is_unread = |part: &Part| {
-        part.changed.is_empty() || known(memory, &part.url).is_none_or(|known| known.changed != part.changed)
+        says_too_little(&part.changed, now)
+            || known(memory, &part.url).is_none_or(|known| known.changed != part.changed)
     };
     parts.retain(is_unread);
     let rest = parts.split_off(parts.len().min(PER_VISIT_MAX));
@@ -87,11 +91,18 @@ pub fn plan(mut parts: Vec<Part>, memory: &mut Memory, is_first_contact: bool) -
     plan
 }
 
-/// The parts without a date: only asking tells whether they changed.
-pub fn undated(memory: &Memory) -> Vec<Part> {
+/// The parts whose dates do not tell whether they changed: only asking does.
+pub fn undated(memory: &Memory, now: Timestamp) -> Vec<Part> {
     let names = memory.keys().filter_map(|name| name.strip_prefix(PREFIX));
-    let undated = names.filter(|url| known(memory, url).is_some_and(|known| known.changed.is_empty()));
-    undated.take(PER_VISIT_MAX).map(|url| Part { url: url.to_string(), changed: String::new() }).collect()
+    let parts = names.filter_map(|url| Some(Part { url: url.to_string(), changed: known(memory, url)?.changed }));
+    parts.filter(|part| says_too_little(&part.changed, now)).take(PER_VISIT_MAX).collect()
+}
+
+/// There is no date, or only a day that is hardly over.
+fn says_too_little(changed: &str, now: Timestamp) -> bool {
+    let is_day = !changed.contains(['T', ':']);
+    let is_recent = |at: Timestamp| now.duration_since(at) < DAY_SETTLED_AFTER;
+    changed.is_empty() || is_day && dates::timestamp(changed).is_some_and(is_recent)
 }
 
 /// The validators of a part's last answer.
@@ -122,6 +133,22 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Timestamp {
+        "2026-05-01T00:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_day_that_is_hardly_over_says_too_little() {
+        let mut memory = Memory::new();
+        let today = part("a", "2026-05-01");
+        note(&mut memory, &today, &answer("\"1\""));
+        assert_eq!(plan(vec![today.clone()], &mut memory, false, now()).now, std::slice::from_ref(&today));
+        assert_eq!(undated(&memory, now()), std::slice::from_ref(&today));
+        let later = now() + SignedDuration::from_hours(72);
+        assert_eq!(plan(vec![today], &mut memory, false, later), Plan::default());
+        assert_eq!(undated(&memory, later), []);
+    }
+
     fn part(url: &str, changed: &str) -> Part {
         Part { url: url.into(), changed: changed.into() }
     }
@@ -136,13 +163,17 @@ mod tests {
         let mut memory = Memory::new();
         let (old, new, undated_part) = (part("a", "2026-01-01"), part("a", "2026-01-02"), part("b", ""));
         let index = vec![undated_part.clone(), old.clone()];
-        assert_eq!(plan(index.clone(), &mut memory, true).now, [old.clone(), undated_part.clone()], "the dated first");
+        assert_eq!(
+            plan(index.clone(), &mut memory, true, now()).now,
+            [old.clone(), undated_part.clone()],
+            "the dated first"
+        );
         note(&mut memory, &old, &answer("\"1\""));
         note(&mut memory, &undated_part, &answer("\"2\""));
-        assert_eq!(plan(index, &mut memory, false).now, std::slice::from_ref(&undated_part));
-        assert_eq!(undated(&memory), std::slice::from_ref(&undated_part), "also when the index has not changed");
+        assert_eq!(plan(index, &mut memory, false, now()).now, std::slice::from_ref(&undated_part));
+        assert_eq!(undated(&memory, now()), std::slice::from_ref(&undated_part), "also when the index has not changed");
         assert_eq!(validators(&memory, &new).unwrap().etag.as_deref(), Some("\"1\"".as_bytes()));
-        assert_eq!(plan(vec![new.clone()], &mut memory, false).now, [new]);
+        assert_eq!(plan(vec![new.clone()], &mut memory, false, now()).now, [new]);
         assert_eq!(validators(&memory, &undated_part), None, "what the index no longer names is forgotten");
     }
 
@@ -150,13 +181,13 @@ mod tests {
     fn archives_are_not_read_at_the_first_contact() {
         let index: Vec<Part> = (1..=28).map(|day| part(&day.to_string(), &format!("2026-02-{day:02}"))).collect();
         let mut memory = Memory::new();
-        let first = plan(index.clone(), &mut memory, true);
+        let first = plan(index.clone(), &mut memory, true, now());
         assert_eq!((first.now.len(), first.now[0].url.as_str(), first.later), (20, "28", false));
         first.now.iter().for_each(|part| note(&mut memory, part, &answer("\"1\"")));
-        assert_eq!(plan(index.clone(), &mut memory, false), Plan::default());
+        assert_eq!(plan(index.clone(), &mut memory, false, now()), Plan::default());
         // Many changed at once: none is left out, some wait.
         let changed = |part: &Part| Part { changed: part.changed.replace("-02-", "-03-"), ..part.clone() };
-        let again = plan(index.iter().map(changed).collect(), &mut memory, false);
+        let again = plan(index.iter().map(changed).collect(), &mut memory, false, now());
         assert_eq!((again.now.len(), again.later), (20, true));
     }
 }

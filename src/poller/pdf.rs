@@ -128,9 +128,17 @@ async fn child(program: &str, arguments: &[&str], bytes: &[u8]) -> Result<Writte
     let Ok((out, errors)) = tokio::time::timeout(TIME_MAX, work).await else {
         return Err(failed(format!("a PDF on which {program} works for more than {} s", TIME_MAX.as_secs())));
     };
-    // Whatever it says more than that is not wanted.
-    _ = child.start_kill();
-    _ = child.wait().await;
+    // What is more than was read is not wanted.
+    let is_cut = out.len() as u64 >= OUTPUT_MAX;
+    if is_cut {
+        _ = child.start_kill();
+    }
+    let ended = tokio::time::timeout(TIME_MAX, child.wait()).await;
+    let is_killed = !matches!(ended, Ok(Ok(status)) if status.code().is_some());
+    if is_killed && !is_cut {
+        // Half a report must not pass as the whole.
+        return Err(failed(format!("a PDF on which {program} runs into its limits of time or memory")));
+    }
     let errors = crate::plain::line(&errors, 200);
     if out.trim().is_empty() && !errors.is_empty() {
         return Err(failed(format!("a PDF that {program} cannot read: {errors}")));
@@ -141,8 +149,11 @@ async fn child(program: &str, arguments: &[&str], bytes: &[u8]) -> Result<Writte
 async fn read_all(from: Option<impl tokio::io::AsyncRead + Unpin>, most: u64) -> String {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        // A pipe that breaks ends the text.
-        _ = from.take(most).read_to_end(&mut bytes).await;
+        // A pipe that breaks ends the text. What is beyond the limit is read and dropped, up to another one: a child whose
+        // messages nobody reads would end in the middle of its text.
+        let mut from = from;
+        _ = (&mut from).take(most).read_to_end(&mut bytes).await;
+        _ = tokio::io::copy(&mut from.take(OUTPUT_MAX), &mut tokio::io::sink()).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::config::section::Section;
 use crate::fault::Fault;
-use crate::model::{Memory, Part, Reading};
+use crate::model::{Memory, Part, Reading, Timestamp};
 
 /// Bytes that came from an address, and what is known about them.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ pub trait Source: Send + Sync + Debug {
     }
 
     /// Parts that have to be asked although the document that names them has not changed.
-    fn parts_to_ask_again(&self, _memory: &Memory) -> Vec<Part> {
+    fn parts_to_ask_again(&self, _memory: &Memory, _now: Timestamp) -> Vec<Part> {
         Vec::new()
     }
 

@@ -136,8 +136,10 @@ impl Visitor {
         if let Ok(Answer { reading, .. }) = &mut answer {
             if let Err(failure) = self.read_parts(source, state, reading, memory).await {
                 answer = Err(failure);
-            } else if let Some(reading) = reading {
-                self.read_next_pages(source, state, reading, memory).await?;
+            } else if let Some(reading) = reading
+                && let Err(failure) = self.read_next_pages(source, state, reading, memory).await?
+            {
+                answer = Err(failure);
             }
         }
         Ok((asked, now, answer))

@@ -104,6 +104,8 @@ pub struct ConfiguredSource {
     pub reader: String,
     /// Host of the address.
     pub host: String,
+    /// Its memory tells what is news: with another address it begins anew, quietly.
+    pub remembers: bool,
     /// When a source that was never asked is asked first.
     pub first_at: Timestamp,
 }
@@ -173,12 +175,13 @@ impl Store {
                             .await?;
                         // Another address is another source that goes on under the same name: how the old one failed is past.
                         sqlx::query(
-                            "UPDATE sources SET pace = '{}', health = 'new', fault = '', error = '', failures = 0, failing_since = 0, \
+                            "UPDATE sources SET baseline_at = CASE WHEN $3 = 1 THEN 0 ELSE baseline_at END, pace = '{}', health = 'new', fault = '', error = '', failures = 0, failing_since = 0, \
                              next_at = $1, next_reason = 'its address or kind was changed', fence = fence + 1, lease_until = 0 \
                              WHERE name = $2",
                         )
                         .bind(millis(source.first_at))
                         .bind(&source.name)
+                        .bind(i64::from(source.remembers))
                         .execute(&mut *tx)
                         .await?;
                     }

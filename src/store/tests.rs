@@ -36,6 +36,7 @@ async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
 
 fn source(name: &str, host: &str) -> ConfiguredSource {
     ConfiguredSource {
+        remembers: false,
         reader: "r".into(),
         name: name.into(),
         url: format!("https://{host}/{name}"),

@@ -83,7 +83,9 @@ fn alerted(source: &str, message: &Entry, limits: &ReadLimits) -> Vec<Entry> {
         let inside = link_text(tag.rest());
         let title = plain::line(&html::plain_line(inside, 4 * TITLE_CHARACTERS_MAX), TITLE_CHARACTERS_MAX);
         let is_known = found.iter().any(|entry| entry.url.as_deref() == Some(url.as_str()));
-        if is_known || title.chars().count() < HEADLINE_CHARACTERS_MIN {
+        // A Chinese or Korean headline says as much in a third of the characters.
+        let weight: usize = title.chars().map(|c| if c >= '\u{1100}' { 3 } else { 1 }).sum();
+        if is_known || weight < HEADLINE_CHARACTERS_MIN {
             continue;
         }
         if found.len() == LINKS_MAX {

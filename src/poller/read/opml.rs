@@ -77,7 +77,13 @@ pub fn read(text: &str) -> Option<Opml> {
         let Some(tag) = tag(rest) else {
             // An outline that is cut or broken by a new tag within it.
             if rest.get(1..8).is_some_and(|name| name.eq_ignore_ascii_case("outline")) {
-                opml.problems.push((line + newlines(&text[counted_to..at]), "a broken outline".into()));
+                count += 1;
+                if count > OUTLINES_MAX {
+                    break;
+                }
+                line += newlines(&text[counted_to..at]);
+                counted_to = at;
+                opml.problems.push((line, "a broken outline".into()));
             }
             at += 1;
             continue;

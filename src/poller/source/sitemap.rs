@@ -8,7 +8,7 @@ use regex::Regex;
 use super::{Document, ReadError, ReadLimits, Source};
 use crate::config::section::Section;
 use crate::fault::Fault;
-use crate::model::{Entry, Memory, Part, Reading};
+use crate::model::{Entry, Memory, Part, Reading, Timestamp};
 use crate::poller::parts;
 use crate::poller::read;
 
@@ -55,8 +55,8 @@ impl Source for Sitemap {
         true
     }
 
-    fn parts_to_ask_again(&self, memory: &Memory) -> Vec<Part> {
-        parts::undated(memory)
+    fn parts_to_ask_again(&self, memory: &Memory, now: Timestamp) -> Vec<Part> {
+        parts::undated(memory, now)
     }
 
     fn read(&self, document: &Document<'_>, limits: &ReadLimits, _: &mut Memory) -> Result<Reading, ReadError> {

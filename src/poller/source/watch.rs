@@ -179,9 +179,13 @@ impl Watch {
         let settings = self.settings_key();
         if memory.get(SETTINGS) != Some(&settings) {
             // The first look, or another one than before: all of it is known from now on.
-            memory.clear();
+            let is_first = !memory.contains_key(SETTINGS);
+            memory.retain(|name, _| name == COUNT);
             memory.insert(SETTINGS.to_string(), settings);
             memory.extend(passages.iter().map(|passage| (key(passage), present(passage))));
+            if !is_first {
+                return;
+            }
             reading.entries.push(Entry {
                 guid: "the whole page".to_string(),
                 title: reading.title.clone(),
