@@ -30,7 +30,7 @@
 //! | [`clock`], [`plain`] | the time; text from outside made safe to show |
 //! | [`config`] | files to a checked configuration, or every problem at once |
 //! | [`store`] | the only place with SQL |
-//! | [`poller`] | `schedule`, `guard`, `robots`, `unpack`, `identity`, `read`, `source` are pure; `http` is the edge; `visit` is one visit on one screen |
+//! | [`poller`] | `schedule`, `guard`, `robots`, `unpack`, `identity`, `outcome`, `parts`, `read`, `source` are pure; `http`, `folder` and `pdf` are edges; `visit` is one visit on one screen, `follow` its further documents, `articles` the pages of its items, which come after it |
 //! | [`matcher`] | `text`, `profile`, `score`, `frequency` are pure |
 //! | [`notifier`] | `compose`, `retry` are pure; each `channel` is an edge |
 //! | [`health`] | how sources do, what a digest may say about coverage; pure |
@@ -43,7 +43,8 @@
 //!   never import one another. `tests/house.rs` reads the source and keeps it so.
 //! * **Decisions are functions of values.** `now` is an argument; only [`clock`] asks the system. So a week of 300 sources with
 //!   crashes runs in seconds (`tests/simulation.rs`).
-//! * **Read, decide, write.** A visit or a batch hands back what is to be stored; one transaction stores it.
+//! * **Read, decide, write.** A visit or a batch hands back what is to be stored; one transaction stores it. Article pages come
+//!   one by one behind their visit: the matcher waits for them, but not for ever.
 //! * **One kind is one file and one line in a list**: a kind of source ([`poller::source::KINDS`]), a channel
 //!   ([`notifier::channel::KINDS`]), a command ([`cli`]).
 //! * **Everything from outside is hostile**: it passes [`poller::guard`] before it is asked for, limits while it comes, and [`plain`]

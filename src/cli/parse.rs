@@ -10,8 +10,9 @@ use url::Url;
 
 use crate::model::{Enclosure, Entry, Id, Part, Reading, Timestamp};
 use crate::plain;
+use crate::poller::pdf::{self, PdfReader};
+use crate::poller::read;
 use crate::poller::source::{Document, ReadLimits};
-use crate::poller::{pdf, read};
 
 /// Arguments of `newswatch parse`.
 #[derive(Debug, clap::Args)]
@@ -89,7 +90,10 @@ fn read_any(document: &Document<'_>, file: &Path) -> anyhow::Result<Reading> {
     let limits = ReadLimits::default();
     if pdf::is_pdf(document.body) {
         let read = super::block_on(async {
-            pdf::read(document.body, limits.text_bytes_max).await.map_err(|failure| anyhow::anyhow!(failure.reason))
+            PdfReader::default()
+                .read(document.body, limits.text_bytes_max)
+                .await
+                .map_err(|failure| anyhow::anyhow!(failure.reason))
         })?;
         let (title, published) = (read.about.title, read.about.date);
         let entry = Entry { title: title.clone(), published, content: read.text, ..Entry::default() };

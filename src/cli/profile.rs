@@ -17,7 +17,7 @@ use crate::matcher::text::Tokenizer;
 use crate::plain;
 use crate::poller::fetch::{Fetch, Request};
 use crate::poller::http::Http;
-use crate::poller::pdf;
+use crate::poller::pdf::{self, PdfReader};
 use crate::poller::read::article::article;
 use crate::poller::source::{Document, ReadLimits};
 
@@ -171,8 +171,9 @@ fn article_seed(name: &str, document: &Document<'_>) -> anyhow::Result<Seed> {
 /// The report in a PDF.
 fn pdf_seed(name: &str, body: &[u8]) -> anyhow::Result<Seed> {
     let most = ReadLimits::default().text_bytes_max;
-    let found =
-        super::block_on(async { pdf::read(body, most).await.map_err(|failure| anyhow::anyhow!(failure.reason)) })?;
+    let found = super::block_on(async {
+        PdfReader::default().read(body, most).await.map_err(|failure| anyhow::anyhow!(failure.reason))
+    })?;
     Ok(Seed { file: name.to_string(), title: found.about.title, text: found.text })
 }
 

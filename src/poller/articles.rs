@@ -118,7 +118,7 @@ impl Visitor {
         }
         let limits = self.limits();
         if pdf::is_pdf(&response.body) {
-            let report = pdf::read(&response.body, limits.text_bytes_max).await?;
+            let report = self.pdf.read(&response.body, limits.text_bytes_max).await?;
             let (title, published) = (report.about.title, report.about.date);
             return Ok(Article { title, published, text: report.text, ..Article::default() });
         }

@@ -159,7 +159,7 @@ impl Visitor {
         };
         let limits = self.limits();
         if pdf::is_pdf(&bytes) {
-            let read = pdf::read(&bytes, limits.text_bytes_max).await.map_err(|failure| failure.reason)?;
+            let read = self.pdf.read(&bytes, limits.text_bytes_max).await.map_err(|failure| failure.reason)?;
             let (title, published) = (read.about.title, read.about.date);
             return Ok(vec![Entry { title, published, content: read.text, ..Entry::default() }]);
         }

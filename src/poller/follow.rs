@@ -8,9 +8,7 @@ use super::fetch::{Request, Response};
 use super::identity;
 use super::outcome::{self, Failure};
 use super::parts;
-use super::read::bot_check;
-use super::source::{Document, ReadError};
-use super::visit::{Visitor, reader_in_words};
+use super::visit::{Visitor, request_of};
 use crate::config::SourceConfig;
 use crate::fault::{Class, Fault};
 use crate::model::{Entry, Id, Memory, Part, Reading, SourceState};
@@ -171,10 +169,7 @@ impl Visitor {
     fn further(&self, source: &SourceConfig, url: &str) -> Result<Request, Failure> {
         let url = Url::parse(url)
             .map_err(|error| Failure::new(Fault::Refused, format!("its address cannot be used: {error}")))?;
-        let mut request = Request::get(url, source.reader.accept());
-        request.heeds_robots = source.reader.heeds_robots();
-        request.access = source.access().map_err(|reason| Failure::new(Fault::LoginWanted, reason))?;
-        Ok(request)
+        request_of(source, url)
     }
 
     async fn fetch_further(&self, request: Request) -> Result<Response, Failure> {
@@ -193,23 +188,7 @@ impl Visitor {
         if response.status != 200 {
             return Err(outcome::refused(response.status, &response, None, self.clock.now()));
         }
-        let (reader, limits, mut noted) = (source.reader.clone(), self.limits(), memory.clone());
-        let read = self.apart(response, move |response| {
-            let document =
-                Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-            let reading = reader.read(&document, &limits, &mut noted);
-            let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
-            (Response { body: Vec::new(), ..response }, reading, bot_check, noted)
-        });
-        match read.await {
-            Ok((response, Ok(reading), _, noted)) => {
-                *memory = noted;
-                Ok((response, reading))
-            }
-            Ok((response, Err(_), Some(gatekeeper), _)) => Err(outcome::bot_check_failure(response.status, gatekeeper)),
-            Ok((_, Err(ReadError(reason)), None, _)) => Err(Failure::new(source.reader.unread(), reason)),
-            Err(fault) => Err(Failure::new(fault, reader_in_words(fault))),
-        }
+        self.read_document(source, response, memory).await
     }
 }
 

@@ -24,7 +24,7 @@ const ERRORS_MAX: u64 = 16 << 10;
 /// Pages that are read.
 const PAGES_MAX: &str = "1000";
 /// Children at a time.
-static CHILDREN: Semaphore = Semaphore::const_new(2);
+const CHILDREN_MAX: usize = 2;
 
 /// What to do when poppler-utils is missing.
 pub const ADVICE: &str = "a PDF, and pdftotext is not installed: install poppler-utils";
@@ -50,9 +50,27 @@ pub fn is_pdf(bytes: &[u8]) -> bool {
     bytes.len() > 4 && bytes[..bytes.len().min(1_024)].windows(5).any(|window| window == b"%PDF-")
 }
 
-/// Reads a PDF.
-pub async fn read(bytes: &[u8], text_bytes_max: usize) -> Result<Pdf, Failure> {
-    let _place = CHILDREN.acquire().await;
+/// Reads PDFs, a few at a time.
+#[derive(Debug)]
+pub struct PdfReader {
+    children: Semaphore,
+}
+
+impl Default for PdfReader {
+    fn default() -> PdfReader {
+        PdfReader { children: Semaphore::new(CHILDREN_MAX) }
+    }
+}
+
+impl PdfReader {
+    /// Reads a PDF when its turn has come.
+    pub async fn read(&self, bytes: &[u8], text_bytes_max: usize) -> Result<Pdf, Failure> {
+        let _place = self.children.acquire().await;
+        read(bytes, text_bytes_max).await
+    }
+}
+
+async fn read(bytes: &[u8], text_bytes_max: usize) -> Result<Pdf, Failure> {
     let written = child("pdftotext", &["-enc", "UTF-8", "-l", PAGES_MAX, "-", "-"], bytes).await?;
     let about = match child("pdfinfo", &["-isodates", "-enc", "UTF-8", "-"], bytes).await {
         Ok(written) => pdf::about(&written.out),

@@ -108,6 +108,20 @@ fn without_articles(section: &mut Section<'_>, reason: &str) {
     }
 }
 
+/// Reads the settings of a kind as a configuration file would hold them; the problems as they are told.
+#[cfg(test)]
+fn configured(text: &str, settings: ReadSettings) -> Result<Arc<dyn Source>, Vec<String>> {
+    use crate::config::section::{File, Problems};
+    let problems = Problems::default();
+    let source = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
+        let source = settings(&mut section);
+        section.finish();
+        source
+    });
+    let found: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
+    source.filter(|_| found.is_empty()).ok_or(found)
+}
+
 /// Reads the settings of a kind from its `[[source]]` table and reports what is wrong there; `None` if it cannot be used.
 pub type ReadSettings = fn(&mut Section<'_>) -> Option<Arc<dyn Source>>;
 

@@ -22,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::fetch::{Fetch, Request, Response, Validators};
 use super::identity::{self, Keys};
 use super::outcome::{self, Failure};
+use super::pdf::PdfReader;
 use super::read::bot_check;
 use super::schedule::{self, Bounds, Visited};
 use super::source::{Document, ReadError, ReadLimits};
@@ -61,6 +62,7 @@ pub struct Visitor {
     pub alert_backlog: bool,
     /// Units of documents that may be read at the same time.
     reading: Arc<Semaphore>,
+    pub(super) pdf: Arc<PdfReader>,
     pub(super) clock: Clock,
 }
 
@@ -74,7 +76,7 @@ impl Visitor {
         clock: Clock,
     ) -> Visitor {
         let reading = Arc::new(Semaphore::new(READING_UNITS_MAX));
-        Visitor { fetch, store, settings, alert_backlog, reading, clock }
+        Visitor { fetch, store, settings, alert_backlog, reading, pdf: Arc::default(), clock }
     }
 
     /// Visits a source. Errors of the source are data in the result; only the store can fail.
@@ -268,19 +270,30 @@ impl Visitor {
         if body_hash == state.body_hash && state.baseline_at.is_some() {
             return Ok(Answer { response, reading: None, body_hash, fresh_for });
         }
+        let (response, reading) = self.read_document(source, response, memory).await?;
+        Ok(Answer { response, reading: Some(reading), body_hash, fresh_for })
+    }
+
+    /// Reads a document as its source is read. Of the response only the head comes back; what the kind noted in the memory
+    /// counts only if the document could be read.
+    pub(super) async fn read_document(
+        &self,
+        source: &SourceConfig,
+        response: Response,
+        memory: &mut Memory,
+    ) -> Result<(Response, Reading), Failure> {
         let (reader, limits, mut noted) = (source.reader.clone(), self.limits(), memory.clone());
         let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             let reading = reader.read(&document, &limits, &mut noted);
             let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
-            // From here on only the head counts; the memory is wanted.
             (Response { body: Vec::new(), ..response }, reading, bot_check, noted)
         });
         match read.await {
             Ok((response, Ok(reading), _, noted)) => {
                 *memory = noted;
-                Ok(Answer { response, reading: Some(reading), body_hash, fresh_for })
+                Ok((response, reading))
             }
             Ok((response, Err(_), Some(gatekeeper), _)) => Err(outcome::bot_check_failure(response.status, gatekeeper)),
             Ok((_, Err(ReadError(reason)), None, _)) => Err(Failure::new(source.reader.unread(), reason)),
@@ -417,11 +430,17 @@ fn nothing(state: SourceState, claim: Claim) -> VisitResult {
     VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], memory: None }
 }
 
-/// What to ask the source for. Fails when its secret cannot be read.
-fn request(source: &SourceConfig, state: &SourceState) -> Result<Request, Failure> {
-    let mut request = Request::get(source.url.clone(), source.reader.accept());
+/// A request for a document that belongs to a source. Fails when its secret cannot be read.
+pub(super) fn request_of(source: &SourceConfig, url: Url) -> Result<Request, Failure> {
+    let mut request = Request::get(url, source.reader.accept());
     request.heeds_robots = source.reader.heeds_robots();
     request.access = source.access().map_err(|reason| Failure::new(Fault::LoginWanted, reason))?;
+    Ok(request)
+}
+
+/// What to ask the source for. Fails when its secret cannot be read.
+fn request(source: &SourceConfig, state: &SourceState) -> Result<Request, Failure> {
+    let mut request = request_of(source, source.url.clone())?;
     // The configuration may name another address than the one that gave the validators.
     if state.url != source.url.as_str() {
         return Ok(request);

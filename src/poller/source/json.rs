@@ -269,23 +269,12 @@ fn moment(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::{File, Problem, Problems};
-
-    fn configured(text: &str) -> Result<Arc<dyn Source>, Vec<String>> {
-        let problems = Problems::default();
-        let source = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
-            let source = settings(&mut section);
-            section.finish();
-            source
-        });
-        let problems = problems.into_sorted();
-        if problems.is_empty() { Ok(source.unwrap()) } else { Err(problems.iter().map(Problem::to_string).collect()) }
-    }
+    use crate::poller::source::configured;
 
     fn read(settings: &str, body: &str) -> Result<Reading, ReadError> {
         let url = Url::parse("https://example.org/api/list").unwrap();
         let document = Document { url: &url, content_type: Some("application/json"), body: body.as_bytes() };
-        configured(settings).unwrap().read(&document, &ReadLimits::default(), &mut Memory::new())
+        configured(settings, super::settings).unwrap().read(&document, &ReadLimits::default(), &mut Memory::new())
     }
 
     #[test]
@@ -331,7 +320,7 @@ mod tests {
         }
         assert_eq!(read(&format!("may_be_empty = true\n{settings}"), "{}").unwrap().entries, []);
         assert_eq!(
-            configured("[select]\nitems = \"a\"\nlink = \"{x\"\n").unwrap_err(),
+            configured("[select]\nitems = \"a\"\nlink = \"{x\"\n", super::settings).unwrap_err(),
             [
                 "a.toml:1:1: the items need at least a `title`, `summary` or `content`",
                 "a.toml:3:8: `link`: \"{x\": a brace is not closed",

@@ -376,23 +376,12 @@ fn text(element: ElementRef<'_>, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::{File, Problems};
-
-    fn configured(text: &str) -> Result<Arc<dyn Source>, Vec<String>> {
-        let problems = Problems::default();
-        let source = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
-            let source = settings(&mut section);
-            section.finish();
-            source
-        });
-        let found: Vec<String> = problems.into_sorted().iter().map(ToString::to_string).collect();
-        if found.is_empty() { Ok(source.unwrap()) } else { Err(found) }
-    }
+    use crate::poller::source::configured;
 
     fn read(settings: &str, html: &str) -> Result<Reading, ReadError> {
         let url = Url::parse("https://example.org/news/").unwrap();
         let document = Document { url: &url, content_type: Some("text/html"), body: html.as_bytes() };
-        configured(settings).unwrap().read(&document, &ReadLimits::default(), &mut Memory::new())
+        configured(settings, super::settings).unwrap().read(&document, &ReadLimits::default(), &mut Memory::new())
     }
 
     fn rows(reading: &Reading) -> Vec<(String, String, String)> {
@@ -501,7 +490,8 @@ mod tests {
 
     #[test]
     fn bad_settings_are_named_with_their_place() {
-        let found = configured("date_format = '%'\n[select]\nitem = 'li['\ndate = 'p@a b'\ntitel = 'a'").unwrap_err();
+        let found =
+            configured("date_format = '%'\n[select]\nitem = 'li['\ndate = 'p@a b'\ntitel = 'a'", settings).unwrap_err();
         let found = found.join("\n");
         for part in [
             "a.toml:1:15: `date_format`",
@@ -511,6 +501,6 @@ mod tests {
         ] {
             assert!(found.contains(part), "{part} not in\n{found}");
         }
-        assert!(configured("x = 1").unwrap_err().join(" ").contains("[source.select]"));
+        assert!(configured("x = 1", settings).unwrap_err().join(" ").contains("[source.select]"));
     }
 }
