@@ -403,17 +403,78 @@ impl SourceState {
     }
 }
 
-/// One reason of a score: a term or phrase that occurred, and what it gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What kind of thing in a profile a reason is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonKind {
+    /// A learned word or pair of words.
+    #[default]
+    Term,
+    /// An exact name with a weight of its own.
+    Phrase,
+    /// A person, group or idea under any of its names.
+    Concept,
+    /// Concepts that stand together.
+    Condition,
+    /// A context that speaks against a hit; its share is below 0.
+    LookAlike,
+    /// What a condition that is not met, a source or a language takes away or adds.
+    Adjustment,
+}
+
+impl ReasonKind {
+    /// As people read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReasonKind::Term => "term",
+            ReasonKind::Phrase => "phrase",
+            ReasonKind::Concept => "concept",
+            ReasonKind::Condition => "condition",
+            ReasonKind::LookAlike => "look-alike",
+            ReasonKind::Adjustment => "adjustment",
+        }
+    }
+}
+
+/// One reason of a score: what occurred, and what it gave.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// As the profile shows it: "observer status".
+    /// What it is.
+    #[serde(default)]
+    pub kind: ReasonKind,
+    /// As the profile shows it: "observer status", or the name of a concept.
     pub term: String,
     /// Its share of the score, in the score's own unit.
     pub share: f64,
     /// How often it occurred.
     pub count: u32,
+    /// Of a concept: the name that occurred. Of a condition or look-alike: why it counts. Else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// Of a learned term: its rarity when the score was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rarity: Option<f64>,
     /// The text around its first occurrence, as published; may be empty.
     pub context: String,
+}
+
+/// What a score was made with beside the profile and the text: with it the same score comes out again, to the last digit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Basis {
+    /// The way of scoring; see [`crate::matcher::score::METHOD`].
+    pub method: u32,
+    /// Documents in the archive whose frequencies were used.
+    pub documents: u64,
+    /// The average length of a document, in weighted words.
+    pub average_length: f64,
+    /// What the term weights were divided by.
+    pub divisor: f64,
+    /// Length of the text that was scored, in weighted words.
+    pub length: u64,
+    /// Hash of the title and body that were scored.
+    pub text_hash: i64,
+    /// Hash of the profile as it was; see `crate::matcher::profile::Profile::fingerprint`.
+    pub profile_hash: i64,
 }
 
 /// What a profile says of an item.
@@ -429,6 +490,10 @@ pub struct Score {
     pub hit: bool,
     /// Heaviest first.
     pub reasons: Vec<Reason>,
+    /// What it was made with.
+    pub basis: Basis,
+    /// What stands in the way of a hit, in words; empty for a hit.
+    pub missing: Vec<String>,
 }
 
 /// An item that reached a profile's threshold.

@@ -7,6 +7,9 @@ mod file;
 pub use build::{NotBuilt, build};
 pub use file::{read, to_toml};
 
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::frequency::Key;
 use super::text::{FRONT_WEIGHT, Tokenizer};
 
@@ -27,7 +30,7 @@ pub fn saturated(frequency: f64, norm: f64) -> f64 {
 }
 
 /// A named set of terms and phrases.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// Short name, as in routes and commands.
     pub name: String,
@@ -50,7 +53,8 @@ pub struct Profile {
 }
 
 /// How sure an alert must be; people differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Fewer alerts: 1.25 times the threshold.
     Strict,
@@ -88,7 +92,7 @@ impl Level {
 }
 
 /// A seed as the profile remembers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeedName {
     /// Name of the file.
     pub file: String,
@@ -97,7 +101,7 @@ pub struct SeedName {
 }
 
 /// One or two words that speak for the topic.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Term {
     /// As written in the seeds, not as a stem.
     pub text: String,
@@ -114,7 +118,7 @@ pub struct Term {
 }
 
 /// An exact name that counts on its own, once an item.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phrase {
     /// As written; a "*" at the end lets the last word go on.
     pub text: String,
@@ -128,6 +132,22 @@ impl Profile {
     /// The score that makes a hit.
     pub fn hit_score(&self) -> f64 {
         self.threshold * self.level.factor()
+    }
+
+    /// The profile with everything that scoring uses, as stored beside the first hit it made: JSON, numbers to the last digit.
+    pub fn snapshot(&self) -> String {
+        // Plain data with text keys always serialises.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// From a stored [`Profile::snapshot`]; `None` when it is of another version of the program.
+    pub fn from_snapshot(text: &str) -> Option<Profile> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Differs when anything differs that scoring uses: the hash of the snapshot.
+    pub fn fingerprint(&self) -> i64 {
+        (xxh3_64(self.snapshot().as_bytes()) >> 4) as i64
     }
 }
 

@@ -15,8 +15,10 @@ use super::frequency::{Frequencies, Key, KeyMap};
 use super::phrase::{Finder, Pattern};
 use super::profile::{Profile, length_norm, saturated};
 use super::text::Document;
-use crate::model::{Reason, Score};
+use crate::model::{Basis, Reason, ReasonKind, Score};
 
+/// The way of scoring. Raised whenever the same profile, frequencies and text may score otherwise than before.
+pub const METHOD: u32 = 1;
 /// Characters of a reason's context.
 const CONTEXT_CHARACTERS: usize = 80;
 /// How many reasons of a score have a context: the heaviest, which is more than anyone reads.
@@ -64,7 +66,10 @@ enum Cause {
 #[derive(Debug)]
 pub struct Scorer {
     profiles: Vec<Profile>,
-    average_lengths: Vec<f64>,
+    /// By profile: what a score is made with beside the text.
+    bases: Vec<Basis>,
+    /// By term number: its rarity now.
+    rarities: Vec<f64>,
     /// Hash of a term → its number; whether it is a pair.
     numbers: KeyMap<u32>,
     keys: Vec<Key>,
@@ -140,7 +145,11 @@ impl Scorer {
         uses.sort_by_key(|(number, _)| *number);
         let starts = (0..=keys.len() as u32).map(|n| uses.partition_point(|(number, _)| *number < n) as u32).collect();
         let mut scorer = Scorer {
-            average_lengths: vec![1.0; profiles.len()],
+            bases: profiles
+                .iter()
+                .map(|profile| Basis { method: METHOD, profile_hash: profile.fingerprint(), ..Basis::default() })
+                .collect(),
+            rarities: vec![0.0; keys.len()],
             scores: vec![0.0; profiles.len()],
             seen: vec![Seen::default(); keys.len()],
             profiles: profiles.to_vec(),
@@ -165,22 +174,24 @@ impl Scorer {
 
     /// Derives all weights again from what is frequent now.
     pub fn refresh(&mut self, frequencies: &Frequencies) {
-        for (average, profile) in self.average_lengths.iter_mut().zip(&self.profiles) {
-            *average = frequencies.average_length(profile.average_length);
+        for (basis, profile) in self.bases.iter_mut().zip(&self.profiles) {
+            basis.average_length = frequencies.average_length(profile.average_length);
+            basis.documents = frequencies.documents();
+            basis.divisor = 0.0;
         }
-        let mut sums = vec![0.0; self.profiles.len()];
         for (number, key) in self.keys.iter().enumerate() {
             let now = frequencies.rarity(*key);
+            self.rarities[number] = now;
             for posting in &mut self.postings[self.starts[number] as usize..self.starts[number + 1] as usize] {
                 let term = &self.profiles[posting.profile as usize].terms[posting.term as usize];
                 let change = now / term.rarity.unwrap_or(now).max(f64::MIN_POSITIVE);
                 let weight = term.weight * change * change;
-                sums[posting.profile as usize] += weight;
+                self.bases[posting.profile as usize].divisor += weight;
                 posting.factor = weight / term.strength;
             }
         }
         for posting in &mut self.postings {
-            let sum = sums[posting.profile as usize];
+            let sum = self.bases[posting.profile as usize].divisor;
             posting.factor = if sum > 0.0 { posting.factor / sum } else { 0.0 };
         }
     }
@@ -197,6 +208,7 @@ impl Scorer {
         let folded = self.add_up(document);
         let mut scores = Vec::new();
         let mut places = vec![None; self.profiles.len()];
+        let text_hash = document.text_hash();
         for (number, profile) in self.profiles.iter().enumerate() {
             let score = self.scores[number];
             if score <= 0.0 {
@@ -207,7 +219,18 @@ impl Scorer {
             if explain == Explain::Everything || explain == Explain::Hits && hit {
                 places[number] = Some(scores.len());
             }
-            scores.push(Score { profile: profile.name.clone(), score, threshold, hit, reasons: Vec::new() });
+            let mut basis = self.bases[number].clone();
+            (basis.length, basis.text_hash) = (document.length(), text_hash);
+            let missing = if hit { Vec::new() } else { vec![format!("{:.3} to the threshold", threshold - score)] };
+            scores.push(Score {
+                profile: profile.name.clone(),
+                score,
+                threshold,
+                hit,
+                reasons: Vec::new(),
+                basis,
+                missing,
+            });
         }
         if places.iter().any(Option::is_some) {
             self.explain(document, &folded, &places, &mut scores);
@@ -223,7 +246,7 @@ impl Scorer {
         self.scores.fill(0.0);
         self.count_terms(document);
         let length = document.length() as f64;
-        let norms: Vec<f64> = self.average_lengths.iter().map(|average| length_norm(length, *average)).collect();
+        let norms: Vec<f64> = self.bases.iter().map(|basis| length_norm(length, basis.average_length)).collect();
         for number in &self.touched {
             let frequency = f64::from(self.seen[*number as usize].frequency);
             let range = self.starts[*number as usize] as usize..self.starts[*number as usize + 1] as usize;
@@ -295,7 +318,7 @@ impl Scorer {
                 let profile = posting.profile as usize;
                 if let Some(place) = places[profile] {
                     let share =
-                        posting.factor * saturated(frequency, length_norm(length, self.average_lengths[profile]));
+                        posting.factor * saturated(frequency, length_norm(length, self.bases[profile].average_length));
                     causes[place].push((share, Cause::Term { number: *number, term: posting.term }));
                 }
             }
@@ -314,21 +337,37 @@ impl Scorer {
             causes.retain(|(share, _)| *share > 0.0);
             causes.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
             let reasons = causes.iter().enumerate().map(|(rank, (share, cause))| {
-                let (term, count) = self.named(profile, *cause);
+                let (kind, term, count) = self.named(profile, *cause);
+                let rarity = match cause {
+                    Cause::Term { number, .. } => Some(self.rarities[*number as usize]),
+                    Cause::Phrase { .. } => None,
+                };
                 let around = match rank < CONTEXTS_MAX {
                     true => self.context(document, folded, *cause),
                     false => String::new(),
                 };
-                Reason { term: term.to_string(), share: *share, count, context: around }
+                Reason {
+                    kind,
+                    term: term.to_string(),
+                    share: *share,
+                    count,
+                    note: String::new(),
+                    rarity,
+                    context: around,
+                }
             });
             scores[*place].reasons = reasons.collect();
         }
     }
 
-    fn named<'p>(&self, profile: &'p Profile, cause: Cause) -> (&'p str, u32) {
+    fn named<'p>(&self, profile: &'p Profile, cause: Cause) -> (ReasonKind, &'p str, u32) {
         match cause {
-            Cause::Term { number, term } => (&profile.terms[term as usize].text, self.seen[number as usize].count),
-            Cause::Phrase { found, phrase } => (&profile.phrases[phrase as usize].text, self.found[found].1),
+            Cause::Term { number, term } => {
+                (ReasonKind::Term, &profile.terms[term as usize].text, self.seen[number as usize].count)
+            }
+            Cause::Phrase { found, phrase } => {
+                (ReasonKind::Phrase, &profile.phrases[phrase as usize].text, self.found[found].1)
+            }
         }
     }
 

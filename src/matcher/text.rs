@@ -75,6 +75,12 @@ impl<'t> Document<'t> {
         front * u64::from(FRONT_WEIGHT) + (self.tokens.len() as u64 - front)
     }
 
+    /// Hash of the text: another one may score otherwise.
+    pub fn text_hash(&self) -> i64 {
+        let both = [xxh3_64(self.title.as_bytes()), xxh3_64(self.body.as_bytes())];
+        (pair_key(both[0], both[1]) >> 4) as i64
+    }
+
     /// The part of the document that holds the token at `index`: title or body.
     pub fn part_of(&self, index: usize) -> &'t str {
         if index < self.title_tokens { self.title } else { self.body }

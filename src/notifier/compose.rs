@@ -319,6 +319,7 @@ mod tests {
                 share: 0.25,
                 count: 1,
                 context: "the <b>observer status".into(),
+                ..Reason::default()
             }],
             found_at: at(0),
         }

@@ -104,7 +104,13 @@ async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>
             profile_version: 3,
             score: 0.1 + 0.2,
             threshold: 0.25,
-            reasons: vec![Reason { term: "북한 \"x\"".into(), share: 0.3, count: 2, context: "…".into() }],
+            reasons: vec![Reason {
+                term: "북한 \"x\"".into(),
+                share: 0.3,
+                count: 2,
+                context: "…".into(),
+                ..Reason::default()
+            }],
             found_at: now,
             item: unscored.item.clone(),
         };

@@ -240,7 +240,13 @@ mod tests {
             profile_version: 1,
             score: 0.5,
             threshold: 0.25,
-            reasons: vec![Reason { term: "observer".into(), share: 0.5, count: 1, context: String::new() }],
+            reasons: vec![Reason {
+                term: "observer".into(),
+                share: 0.5,
+                count: 1,
+                context: String::new(),
+                ..Reason::default()
+            }],
             found_at: Timestamp::UNIX_EPOCH,
         };
         let message = Message {
