@@ -129,17 +129,21 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
 fn the_examples_of_the_readme_are_valid() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let (profiles, settings): (Vec<&str>, Vec<&str>) = blocks.iter().partition(|block| block.contains("[[phrase]]"));
-    assert_eq!((profiles.len(), settings.len()), (1, 3));
+    let (profiles, settings): (Vec<&str>, Vec<&str>) = blocks.iter().partition(|block| block.contains("threshold = "));
+    assert_eq!((profiles.len(), settings.len()), (2, 3));
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "secret").unwrap();
     let settings = settings.join("\n").replace("/etc/newswatch/smtp-password", &password.display().to_string());
     std::fs::create_dir(folder.path().join("profiles.d")).unwrap();
     std::fs::write(folder.path().join("newswatch.toml"), settings).unwrap();
-    std::fs::write(folder.path().join("profiles.d/example.toml"), profiles[0]).unwrap();
+    for (number, profile) in profiles.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("profiles.d/{number}.toml")), profile).unwrap();
+    }
+    let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/aliases.d");
+    std::os::unix::fs::symlink(packs, folder.path().join("aliases.d")).unwrap();
     let config = Config::load(Some(folder.path())).unwrap();
-    assert_eq!((config.sources.len(), config.profiles.len(), config.routes.len()), (5, 1, 1));
+    assert_eq!((config.sources.len(), config.profiles.len(), config.routes.len()), (5, 2, 1));
 }
 
 #[test]

@@ -156,15 +156,6 @@ pub(super) fn read_concepts(
         wanted.extend(references(&concept).map(|name| (name.clone(), place.clone())));
         concepts.push(concept);
     }
-    for (pattern, (concept, place)) in &own_names {
-        if let Some((other, first)) = aliases.names.get(pattern)
-            && other != concept
-        {
-            let message =
-                format!("this name belongs to the concept \"{other}\" already, at {first}; a name stands for one");
-            problems.push((place.clone(), message));
-        }
-    }
     wanted.extend(used.iter().cloned());
     while let Some((name, place)) = wanted.pop() {
         if concepts.iter().any(|known| known.name == name) {
@@ -180,6 +171,16 @@ pub(super) fn read_concepts(
                     concepts.iter().map(|concept| concept.name.as_str()).chain(aliases.known()).collect();
                 problems.push((place, unknown(&name, known.into_iter())));
             }
+        }
+    }
+    for (pattern, (concept, place)) in &own_names {
+        if let Some((other, first)) = aliases.names.get(pattern)
+            && other != concept
+            && concepts.iter().any(|used| used.name == *other)
+        {
+            let message =
+                format!("this name belongs to the concept \"{other}\" already, at {first}; a name stands for one");
+            problems.push((place.clone(), message));
         }
     }
     concepts
