@@ -5,6 +5,7 @@
 
 pub mod fold;
 pub mod frequency;
+pub mod noise;
 pub mod phrase;
 pub mod profile;
 pub mod score;
@@ -181,6 +182,7 @@ impl Engine {
                 let body = item.body();
                 let document = self.tokenizer.read(&item.title, &body);
                 let scores = self.scorer.score(&document, Explain::Hits);
+                self.scorer.count_scores(&mut counted);
                 counted.count(&document);
                 scores
             }));

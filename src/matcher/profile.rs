@@ -4,17 +4,17 @@
 mod build;
 mod file;
 
-pub use build::{NotBuilt, build};
+pub use build::{Candidate, NotBuilt, build, learn, never_terms};
 pub use file::{read, to_toml};
 
 use super::frequency::Key;
-use super::text::{FRONT_WEIGHT, Tokenizer};
+use super::text::{TITLE_WEIGHT, Tokenizer, pair_key, word_key};
 
 /// Saturation: how many weighted occurrences make half of the greatest effect (recipe R, step 4). Larger than the usual
 /// 1.2 because in news a name that is repeated is evidence.
 const SATURATION: f64 = 8.0;
 /// How far the length of a text is held against it: 0 not at all, 1 in full proportion.
-const LENGTH_EFFECT: f64 = 0.75;
+const LENGTH_EFFECT: f64 = 0.9;
 
 /// The share of a saturation that does not depend on the term: k₁·(1 − b + b·length/average). Lengths in weighted words.
 pub fn length_norm(length: f64, average_length: f64) -> f64 {
@@ -39,6 +39,8 @@ pub struct Profile {
     pub level: Level,
     /// The score that makes a hit at level normal; 1 = like a seed.
     pub threshold: f64,
+    /// The threshold follows the noise of what is read ([`super::noise`]): so unless the file states a number.
+    pub follows_noise: bool,
     /// The seeds' average length in weighted words.
     pub average_length: f64,
     /// What it was learned from.
@@ -125,24 +127,30 @@ pub struct Phrase {
 }
 
 impl Profile {
-    /// The score that makes a hit.
+    /// What its scores are counted under: another version has other scores.
+    pub fn noise_key(&self) -> u64 {
+        let version = self.version.to_le_bytes();
+        pair_key(word_key(&self.name), u64::from_le_bytes(version))
+    }
+
+    /// The score that makes a hit, in sources of usual noise.
     pub fn hit_score(&self) -> f64 {
         self.threshold * self.level.factor()
     }
 }
 
-/// The strength of a term added by hand: it stands once in the title or the head of an article of average length.
+/// The strength of a term added by hand: it stands once in the title of an article of average length.
 fn default_strength() -> f64 {
-    saturated(f64::from(FRONT_WEIGHT), length_norm(1.0, 1.0))
+    saturated(f64::from(TITLE_WEIGHT), length_norm(1.0, 1.0))
 }
 
-/// The threshold for a profile from so many seeds, when no archive says better (rule "self": set on held-in topics).
+/// The threshold for a profile from so many seeds in sources of usual noise (see [`super::noise`]); set on held-in topics.
 fn default_threshold(seeds: usize) -> f64 {
     match seeds {
         0 => 1.0,
         1 => 0.15,
-        2 => 0.25,
-        _ => 0.35,
+        2 => 0.27,
+        _ => 0.335,
     }
 }
 

@@ -3,7 +3,7 @@
 //! One pass over an item's tokens counts those that any profile knows; one pass over its folded text finds the phrases of all
 //! profiles. What follows costs time only for terms that occurred. For a profile with term weights w, build-time
 //! rarities r and strengths m, and present rarities ρ, the score is
-//! Σ w·(ρ/r)²·saturated/m ÷ Σ w·(ρ/r)², plus the weights of the phrases that occurred. That is recipe R, step 7:
+//! Σ w·(ρ/r)·saturated/m ÷ Σ w·(ρ/r), plus the weights of the phrases that occurred. That is recipe R, step 7:
 //! frequencies move as the archive grows, and the division keeps 1 = "like a seed".
 
 use std::ops::Range;
@@ -12,6 +12,7 @@ use aho_corasick::BuildError;
 
 use super::fold::{Folded, context};
 use super::frequency::{Frequencies, Key, KeyMap};
+use super::noise::Noise;
 use super::phrase::{Finder, Pattern};
 use super::profile::{Profile, length_norm, saturated};
 use super::text::Document;
@@ -65,6 +66,8 @@ enum Cause {
 pub struct Scorer {
     profiles: Vec<Profile>,
     average_lengths: Vec<f64>,
+    /// The score that makes a hit, by profile.
+    thresholds: Vec<f64>,
     /// Hash of a term → its number; whether it is a pair.
     numbers: KeyMap<u32>,
     keys: Vec<Key>,
@@ -141,6 +144,7 @@ impl Scorer {
         let starts = (0..=keys.len() as u32).map(|n| uses.partition_point(|(number, _)| *number < n) as u32).collect();
         let mut scorer = Scorer {
             average_lengths: vec![1.0; profiles.len()],
+            thresholds: vec![0.0; profiles.len()],
             scores: vec![0.0; profiles.len()],
             seen: vec![Seen::default(); keys.len()],
             profiles: profiles.to_vec(),
@@ -168,13 +172,17 @@ impl Scorer {
         for (average, profile) in self.average_lengths.iter_mut().zip(&self.profiles) {
             *average = frequencies.average_length(profile.average_length);
         }
+        for (threshold, profile) in self.thresholds.iter_mut().zip(&self.profiles) {
+            let noise = frequencies.noise(profile.noise_key()).filter(|_| profile.follows_noise);
+            *threshold = profile.hit_score() * noise.map_or(1.0, Noise::factor);
+        }
         let mut sums = vec![0.0; self.profiles.len()];
         for (number, key) in self.keys.iter().enumerate() {
             let now = frequencies.rarity(*key);
             for posting in &mut self.postings[self.starts[number] as usize..self.starts[number + 1] as usize] {
                 let term = &self.profiles[posting.profile as usize].terms[posting.term as usize];
                 let change = now / term.rarity.unwrap_or(now).max(f64::MIN_POSITIVE);
-                let weight = term.weight * change * change;
+                let weight = term.weight * change;
                 sums[posting.profile as usize] += weight;
                 posting.factor = weight / term.strength;
             }
@@ -182,6 +190,19 @@ impl Scorer {
         for posting in &mut self.postings {
             let sum = sums[posting.profile as usize];
             posting.factor = if sum > 0.0 { posting.factor / sum } else { 0.0 };
+        }
+    }
+
+    /// The score that makes a hit of each profile, in their order.
+    pub fn thresholds(&self) -> &[f64] {
+        &self.thresholds
+    }
+
+    /// Counts the scores of the item that was scored last: the noise that thresholds follow from the next
+    /// [`Scorer::refresh`] on.
+    pub fn count_scores(&self, frequencies: &mut Frequencies) {
+        for (profile, score) in self.profiles.iter().zip(&self.scores).filter(|(profile, _)| profile.follows_noise) {
+            frequencies.count_score(profile.noise_key(), *score);
         }
     }
 
@@ -202,7 +223,7 @@ impl Scorer {
             if score <= 0.0 {
                 continue;
             }
-            let threshold = profile.hit_score();
+            let threshold = self.thresholds[number];
             let hit = score >= threshold;
             if explain == Explain::Everything || explain == Explain::Hits && hit {
                 places[number] = Some(scores.len());

@@ -18,8 +18,10 @@ use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 use snowball_stemmers_rs::{Algorithm, Stemmer};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What a word in the title counts, and one at the head of the body; a word further down counts 1.
-pub const FRONT_WEIGHT: u32 = 3;
+/// What a word in the title counts; one further down than the head of the body counts 1.
+pub const TITLE_WEIGHT: u32 = 3;
+/// What a word at the head of the body counts.
+const LEAD_WEIGHT: u32 = 2;
 /// How many tokens are the head of the body.
 const LEAD_TOKENS: usize = 80;
 /// What is longer than this is no word but data that got into the text.
@@ -64,15 +66,25 @@ impl<'t> Document<'t> {
         &self.tokens
     }
 
-    /// What the token at `index` counts: 3 in the title and among the first 80 of the body, else 1.
+    /// What the token at `index` counts: 3 in the title, 2 among the first 80 of the body, else 1.
     pub fn weight(&self, index: usize) -> u32 {
-        if index < self.title_tokens + LEAD_TOKENS { FRONT_WEIGHT } else { 1 }
+        match index {
+            _ if index < self.title_tokens => TITLE_WEIGHT,
+            _ if self.is_front(index) => LEAD_WEIGHT,
+            _ => 1,
+        }
+    }
+
+    /// The token at `index` stands in the title or at the head of the body.
+    pub fn is_front(&self, index: usize) -> bool {
+        index < self.title_tokens + LEAD_TOKENS
     }
 
     /// Length in weighted words.
     pub fn length(&self) -> u64 {
-        let front = self.tokens.len().min(self.title_tokens + LEAD_TOKENS) as u64;
-        front * u64::from(FRONT_WEIGHT) + (self.tokens.len() as u64 - front)
+        let (title, all) = (self.title_tokens as u64, self.tokens.len() as u64);
+        let lead = (all - title).min(LEAD_TOKENS as u64);
+        title * u64::from(TITLE_WEIGHT) + lead * u64::from(LEAD_WEIGHT) + (all - title - lead)
     }
 
     /// The part of the document that holds the token at `index`: title or body.
@@ -420,8 +432,8 @@ mod tests {
         let mut tokenizer = Tokenizer::new();
         let body = "word ".repeat(100);
         let document = tokenizer.read("Short title", &body);
-        assert_eq!((document.weight(0), document.weight(81), document.weight(82)), (3, 3, 1));
-        assert_eq!(document.length(), 82 * 3 + 20);
+        assert_eq!((document.weight(0), document.weight(81), document.weight(82)), (3, 2, 1));
+        assert_eq!(document.length(), 2 * 3 + 80 * 2 + 20);
     }
 
     #[test]

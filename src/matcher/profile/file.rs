@@ -44,6 +44,7 @@ pub fn read(mut section: Section<'_>) -> Option<Profile> {
         version,
         level,
         threshold: threshold.unwrap_or_else(|| default_threshold(seeds.len())),
+        follows_noise: threshold.is_none() && !seeds.is_empty(),
         // That of a news report, when no seeds say better.
         average_length: average_length.unwrap_or(500.0),
         seeds,
@@ -130,8 +131,8 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
     writeln!(out, "version = {}", profile.version)?;
     writeln!(out, "# strict asks for 1.25 times the threshold, loose for 0.8 times.")?;
     writeln!(out, "level = {}", quoted(profile.level.as_str()))?;
-    writeln!(out, "threshold = {}", profile.threshold)?;
-    writeln!(out, "# The seeds' length in words; words in the title and at the head of the text count three times.")?;
+    write_threshold(out, profile)?;
+    writeln!(out, "# The seeds' length in words; words in the title count three times, at the head of the text twice.")?;
     writeln!(out, "average_length = {:.1}", profile.average_length)?;
     if seeds > 0 {
         writeln!(out, "\nseeds = [")?;
@@ -185,6 +186,19 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
         writeln!(out, "]")?;
     }
     Ok(())
+}
+
+fn write_threshold(out: &mut String, profile: &Profile) -> std::fmt::Result {
+    if !profile.follows_noise {
+        return writeln!(out, "threshold = {}", profile.threshold);
+    }
+    writeln!(
+        out,
+        "# The threshold is learned: {} at first, then a little more where unrelated items score high and less",
+        profile.threshold
+    )?;
+    writeln!(out, "# where they score low (`newswatch why` tells it). A number that is written here stays as it is:")?;
+    writeln!(out, "# threshold = {}", profile.threshold)
 }
 
 /// A text as TOML writes it, on one line.
