@@ -70,7 +70,7 @@ pub struct Frequencies {
 
 /// Why a stored form cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("stored document frequencies are damaged: {0}")]
+#[error("stored document frequencies cannot be used: {0}")]
 pub struct Damaged(&'static str);
 
 impl Frequencies {
@@ -191,7 +191,7 @@ impl Frequencies {
 
     /// From the stored form. What does not add up is refused, never repaired: the archive can be counted again.
     pub fn decode(bytes: &[u8]) -> Result<Frequencies, Damaged> {
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or(Damaged("not of this version"))?;
+        let mut rest = bytes.strip_prefix(MAGIC).ok_or(Damaged("they were counted by another version of newswatch"))?;
         let documents = take(&mut rest)?;
         let length = take(&mut rest)?;
         let terms = take(&mut rest)?;

@@ -8,6 +8,7 @@ pub use build::{Candidate, NotBuilt, build, learn, never_terms};
 pub use file::{read, to_toml};
 
 use super::frequency::Key;
+use super::language::{LANGUAGES, Language};
 use super::text::{TITLE_WEIGHT, Tokenizer, pair_key, word_key};
 
 /// Saturation: how many weighted occurrences make half of the greatest effect (recipe R, step 4). Larger than the usual
@@ -33,6 +34,9 @@ pub struct Profile {
     pub name: String,
     /// What it is about, for people; may be empty.
     pub title: String,
+    /// The language of its terms, which tells how they are stemmed; an item's words are stemmed in the item's own, and so
+    /// are the terms when they are compared with them.
+    pub language: Language,
     /// Raised by whoever changes the profile; stored with each hit.
     pub version: i64,
     /// How sure an alert must be.
@@ -103,8 +107,10 @@ pub struct SeedName {
 pub struct Term {
     /// As written in the seeds, not as a stem.
     pub text: String,
-    /// What it is counted by.
+    /// What it is counted by in the profile's language.
     pub key: Key,
+    /// The hash of that in each language; 0 where it gives no token.
+    pub hashes: [u64; LANGUAGES],
     /// Its share of the score of an article like the seeds, in percent of the sum of all terms' weights.
     pub weight: f64,
     /// Its rarity when the weight was set; `None`: the weight is meant for whatever its rarity is.
@@ -154,9 +160,14 @@ fn default_threshold(seeds: usize) -> f64 {
     }
 }
 
+/// The hash of a term in each language; 0 where it gives no token.
+fn term_hashes(tokenizer: &mut Tokenizer, text: &str) -> [u64; LANGUAGES] {
+    Language::ALL.map(|language| term_key(tokenizer, language, text).map_or(0, Key::hash))
+}
+
 /// What a term of a profile is counted by: one word or two adjacent ones; else why not.
-fn term_key(tokenizer: &mut Tokenizer, text: &str) -> Result<Key, &'static str> {
-    match tokenizer.read("", text).tokens() {
+fn term_key(tokenizer: &mut Tokenizer, language: Language, text: &str) -> Result<Key, &'static str> {
+    match tokenizer.read_as(language, "", text).tokens() {
         [] => {
             Err("nothing is left of it to search for (stop words, single letters and short numbers are not counted); \
                    write a [[phrase]] instead")

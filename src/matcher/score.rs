@@ -12,6 +12,7 @@ use aho_corasick::BuildError;
 
 use super::fold::{Folded, context};
 use super::frequency::{Frequencies, Key, KeyMap};
+use super::language::LANGUAGES;
 use super::noise::Noise;
 use super::phrase::{Finder, Pattern};
 use super::profile::{Profile, length_norm, saturated};
@@ -68,8 +69,9 @@ pub struct Scorer {
     average_lengths: Vec<f64>,
     /// The score that makes a hit, by profile.
     thresholds: Vec<f64>,
-    /// Hash of a term → its number; whether it is a pair.
-    numbers: KeyMap<u32>,
+    /// By language: hash of a term → a range of `numbers`, the terms that read so in it.
+    ranges: [KeyMap<(u32, u32)>; LANGUAGES],
+    numbers: Vec<u32>,
     keys: Vec<Key>,
     /// The postings of term n are `postings[starts[n]..starts[n + 1]]`.
     starts: Vec<u32>,
@@ -106,7 +108,7 @@ struct Place {
 impl Scorer {
     /// A scorer for these profiles. Fails only when the phrases of all profiles together exceed the automaton's limit.
     pub fn new(profiles: &[Profile], frequencies: &Frequencies) -> Result<Scorer, BuildError> {
-        let mut numbers = KeyMap::default();
+        let mut known = std::collections::HashMap::new();
         let mut keys = Vec::new();
         let mut uses: Vec<(u32, Posting)> = Vec::new();
         let mut patterns: Vec<Pattern> = Vec::new();
@@ -115,7 +117,7 @@ impl Scorer {
         let mut groups = std::collections::HashMap::new();
         for (profile_number, profile) in profiles.iter().enumerate() {
             for (term_number, term) in profile.terms.iter().enumerate() {
-                let number = *numbers.entry(term.key.hash()).or_insert_with(|| {
+                let number = *known.entry((term.key, term.hashes)).or_insert_with(|| {
                     keys.push(term.key);
                     keys.len() as u32 - 1
                 });
@@ -140,6 +142,18 @@ impl Scorer {
                 });
             }
         }
+        let mut numbers = Vec::new();
+        let mut ranges: [KeyMap<(u32, u32)>; LANGUAGES] = Default::default();
+        for (language, ranges) in ranges.iter_mut().enumerate() {
+            let mut read: Vec<(u64, u32)> =
+                known.iter().map(|((_, hashes), number)| (hashes[language], *number)).collect();
+            read.sort_unstable();
+            for (hash, number) in read.into_iter().filter(|(hash, _)| *hash != 0) {
+                let start = numbers.len() as u32;
+                numbers.push(number);
+                ranges.entry(hash).or_insert((start, start)).1 = start + 1;
+            }
+        }
         uses.sort_by_key(|(number, _)| *number);
         let starts = (0..=keys.len() as u32).map(|n| uses.partition_point(|(number, _)| *number < n) as u32).collect();
         let mut scorer = Scorer {
@@ -148,6 +162,7 @@ impl Scorer {
             scores: vec![0.0; profiles.len()],
             seen: vec![Seen::default(); keys.len()],
             profiles: profiles.to_vec(),
+            ranges,
             numbers,
             keys,
             starts,
@@ -257,16 +272,19 @@ impl Scorer {
     }
 
     fn count_terms(&mut self, document: &Document<'_>) {
+        let ranges = &self.ranges[document.language() as usize];
         for (index, token) in document.tokens().iter().enumerate() {
             for hash in [token.word, token.pair] {
-                let Some(number) = self.numbers.get(&hash) else { continue };
-                let seen = &mut self.seen[*number as usize];
-                if seen.count == 0 {
-                    seen.first = index as u32;
-                    self.touched.push(*number);
+                let Some((start, end)) = ranges.get(&hash) else { continue };
+                for number in &self.numbers[*start as usize..*end as usize] {
+                    let seen = &mut self.seen[*number as usize];
+                    if seen.count == 0 {
+                        seen.first = index as u32;
+                        self.touched.push(*number);
+                    }
+                    seen.count += 1;
+                    seen.frequency += document.weight(index);
                 }
-                seen.count += 1;
-                seen.frequency += document.weight(index);
             }
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! A token is a word as its stem: compatibility forms and case are folded (NFKC, case folding), soft hyphens and
 //! zero-width characters are gone, dotted abbreviations are joined (U.S. → us), a possessive 's is dropped, hyphens
-//! separate. Stop words, words of one letter and numbers of one or two digits give no token. Chinese and Japanese text has
-//! no spaces: each run of Han and Kana gives its overlapping pairs of characters. Korean words stay as written.
+//! separate. Letters of another script that look alike are seen through ([`super::script`]). English, French, German and
+//! Spanish words are stemmed in the language of the text ([`super::language`]), Cyrillic ones as Russian; Korean words lose
+//! their particles. Stop words, words of one letter and numbers of one or two digits give no token. Chinese and Japanese
+//! text has no spaces: each run of Han and Kana gives its overlapping pairs of characters.
 //!
 //! Two tokens that are adjacent in a sentence, with nothing dropped between them, also make a *pair*. Words and pairs are
 //! told apart from here on only by 64-bit hashes of their stems, which must stay the same because they are stored.
@@ -17,6 +19,9 @@ use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 use snowball_stemmers_rs::{Algorithm, Stemmer};
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::language::{LANGUAGES, Language};
+use super::script::{unmixed, without_particles};
 
 /// What a word in the title counts; one further down than the head of the body counts 1.
 pub const TITLE_WEIGHT: u32 = 3;
@@ -58,12 +63,18 @@ pub struct Document<'t> {
     pub body: &'t str,
     tokens: Vec<Token>,
     title_tokens: usize,
+    language: Language,
 }
 
 impl<'t> Document<'t> {
     /// The tokens of the title and then of the body.
     pub fn tokens(&self) -> &[Token] {
         &self.tokens
+    }
+
+    /// The language that its words were stemmed in.
+    pub fn language(&self) -> Language {
+        self.language
     }
 
     /// What the token at `index` counts: 3 in the title, 2 among the first 80 of the body, else 1.
@@ -157,7 +168,8 @@ pub fn pair_key(first: u64, second: u64) -> u64 {
 pub struct Tokenizer {
     normalizer: ComposingNormalizerBorrowed<'static>,
     cases: CaseMapperBorrowed<'static>,
-    english: Stemmer,
+    /// By language.
+    stemmers: [Stemmer; LANGUAGES],
     russian: Stemmer,
     /// Hash of the word as written, and of its stem (0: gives no token). A newcomer takes the place of whoever has it.
     cache: Vec<(u64, u64)>,
@@ -181,7 +193,8 @@ impl Tokenizer {
         Tokenizer {
             normalizer: ComposingNormalizer::new_nfkc(),
             cases: CaseMapper::new(),
-            english: Stemmer::create(Algorithm::English),
+            stemmers: [Algorithm::English, Algorithm::French, Algorithm::German, Algorithm::Spanish]
+                .map(Stemmer::create),
             russian: Stemmer::create(Algorithm::Russian),
             cache: vec![(0, 0); CACHE_SLOTS],
         }
@@ -189,21 +202,32 @@ impl Tokenizer {
 
     /// Reads an item's title and body.
     pub fn read<'t>(&mut self, title: &'t str, body: &'t str) -> Document<'t> {
-        let mut tokens = Vec::with_capacity((title.len() + body.len()) / 8 + 4);
-        self.scan(title, &mut tokens);
-        let title_tokens = tokens.len();
-        self.scan(body, &mut tokens);
-        Document { title, body, tokens, title_tokens }
+        self.read_as(Language::of(title, body), title, body)
     }
 
-    /// The normalised stem of a word as written; `None` when it gives no token. Slow: for tables and first meetings.
-    pub fn stem(&self, surface: &str) -> Option<String> {
-        let word: String = if surface.is_ascii() {
+    /// Reads a text as one of this language.
+    pub fn read_as<'t>(&mut self, language: Language, title: &'t str, body: &'t str) -> Document<'t> {
+        let mut tokens = Vec::with_capacity((title.len() + body.len()) / 8 + 4);
+        self.scan(title, language, &mut tokens);
+        let title_tokens = tokens.len();
+        self.scan(body, language, &mut tokens);
+        Document { title, body, tokens, title_tokens, language }
+    }
+
+    /// The normalised stem of a word as written in a text of this language; `None` when it gives no token. Slow: for tables
+    /// and first meetings.
+    pub fn stem(&self, language: Language, surface: &str) -> Option<String> {
+        let mut word: String = if surface.is_ascii() {
             surface.bytes().filter(|b| *b != b'.').map(|b| char::from(b.to_ascii_lowercase())).collect()
         } else {
             let visible: String = surface.chars().filter(|c| class(*c) != Class::Ignorable).collect();
             self.cases.fold_string(&self.normalizer.normalize(&visible)).into_owned()
         };
+        if !word.is_ascii()
+            && let Some(plain) = unmixed(&word)
+        {
+            word = plain;
+        }
         let digits = word.bytes().all(|b| b.is_ascii_digit());
         let one_letter = word.chars().nth(1).is_none();
         if one_letter || word.len() > WORD_BYTES_MAX || digits && word.len() <= 2 {
@@ -217,29 +241,29 @@ impl Tokenizer {
         let stemmer = if word.chars().any(|c| matches!(c, '\u{400}'..='\u{52f}')) {
             &self.russian
         } else if word.chars().all(|c| c < '\u{250}') {
-            &self.english
+            &self.stemmers[language as usize]
         } else {
-            return Some(word);
+            return Some(without_particles(&word).to_string());
         };
         Some(stemmer.stem(&word).into_owned())
     }
 
     /// The hash of a word's stem, from memory if possible; 0 when it gives no token.
-    fn word(&mut self, surface: &str) -> u64 {
-        let hash = xxh3_64(surface.as_bytes()).max(1);
+    fn word(&mut self, language: Language, surface: &str) -> u64 {
+        let hash = (xxh3_64(surface.as_bytes()) ^ language as u64).max(1);
         let slot = hash as usize % CACHE_SLOTS;
         let (known, key) = self.cache[slot];
         if known == hash {
             return key;
         }
         // Asked before the work, not after: a "word" may be megabytes long.
-        let stem = if surface.len() > 4 * WORD_BYTES_MAX { None } else { self.stem(surface) };
+        let stem = if surface.len() > 4 * WORD_BYTES_MAX { None } else { self.stem(language, surface) };
         let key = stem.map_or(0, |stem| word_key(&stem));
         self.cache[slot] = (hash, key);
         key
     }
 
-    fn scan(&mut self, text: &str, tokens: &mut Vec<Token>) {
+    fn scan(&mut self, text: &str, language: Language, tokens: &mut Vec<Token>) {
         let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         let bytes = text.as_bytes();
         let mut previous = 0; // the stem before this place; 0 after anything that keeps words apart
@@ -249,7 +273,7 @@ impl Tokenizer {
             if byte.is_ascii_alphanumeric() {
                 let simple_end = word_end(text, at, Class::Word);
                 let end = abbreviation_end(bytes, at, simple_end);
-                let word = self.word(&text[at..end]);
+                let word = self.word(language, &text[at..end]);
                 push(tokens, &mut previous, word, at, end);
                 at = possessive_end(text, end);
                 // The last dot of "U.S." ends no sentence.
@@ -275,7 +299,7 @@ impl Tokenizer {
                 }
                 kind @ (Class::Word | Class::Hangul) => {
                     let end = word_end(text, at, kind);
-                    let word = self.word(&text[at..end]);
+                    let word = self.word(language, &text[at..end]);
                     push(tokens, &mut previous, word, at, end);
                     at = possessive_end(text, end);
                 }

@@ -12,8 +12,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Level, Profile, SeedName, Term, default_threshold, length_norm, saturated, term_key};
+use super::{Level, Profile, SeedName, Term, default_threshold, length_norm, saturated, term_hashes, term_key};
 use crate::matcher::frequency::{Frequencies, Key};
+use crate::matcher::language::Language;
 use crate::matcher::seed::Seed;
 use crate::matcher::text::{Document, Tokenizer};
 use crate::plain;
@@ -89,7 +90,12 @@ pub fn learn(name: &str, seeds: &[Seed], frequencies: &Frequencies) -> Result<(P
         return Err(NotBuilt::NoSeeds);
     }
     let mut tokenizer = Tokenizer::new();
-    let documents: Vec<Document<'_>> = seeds.iter().map(|seed| tokenizer.read(&seed.title, &seed.text)).collect();
+    let languages: Vec<Language> = seeds.iter().map(|seed| Language::of(&seed.title, &seed.text)).collect();
+    // Names must be the same terms in all seeds, so seeds of several languages are read as one.
+    let language = languages.iter().copied().reduce(|a, b| if a == b { a } else { Language::English });
+    let language = language.unwrap_or_default();
+    let documents: Vec<Document<'_>> =
+        seeds.iter().map(|seed| tokenizer.read_as(language, &seed.title, &seed.text)).collect();
     let number = seeds.len() as f64;
     let expected = documents.iter().map(|document| document.length() as f64).sum::<f64>() / number;
     let average_length = frequencies.average_length(expected);
@@ -107,9 +113,16 @@ pub fn learn(name: &str, seeds: &[Seed], frequencies: &Frequencies) -> Result<(P
             * share.powf(SHARE_POWER)
             * (1.0 + RETURN_BONUS * returns)
             * if matches!(key, Key::Pair(_)) { PAIR_FACTOR } else { 1.0 };
-        let text = written(&mut tokenizer, key, found.surfaces);
-        let term =
-            Term { text, key, weight: q * rarity * strength, rarity: Some(rarity), strength, seeds: found.seeds };
+        let text = written(&mut tokenizer, language, key, found.surfaces);
+        let term = Term {
+            hashes: term_hashes(&mut tokenizer, &text),
+            text,
+            key,
+            weight: q * rarity * strength,
+            rarity: Some(rarity),
+            strength,
+            seeds: found.seeds,
+        };
         let candidate = Candidate { term, returns: found.returns, rank: 0, rejected: None };
         (!candidate.term.text.is_empty()).then_some((q, candidate))
     });
@@ -143,6 +156,7 @@ pub fn learn(name: &str, seeds: &[Seed], frequencies: &Frequencies) -> Result<(P
     let profile = Profile {
         name: name.to_string(),
         title: String::new(),
+        language,
         version: 1,
         level: Level::Normal,
         threshold: default_threshold(seeds.len()),
@@ -162,7 +176,8 @@ pub fn never_terms(seeds: &[Seed]) -> Vec<(String, u32)> {
     let mut counts: BTreeMap<String, u32> = BTreeMap::new();
     for seed in seeds {
         let words = [&seed.title, &seed.text].into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
-        for word in words.filter(|word| !word.is_empty() && tokenizer.stem(word).is_none()) {
+        let language = Language::of(&seed.title, &seed.text);
+        for word in words.filter(|word| !word.is_empty() && tokenizer.stem(language, word).is_none()) {
             *counts.entry(plain::line(&word.to_lowercase(), TERM_CHARACTERS_MAX)).or_default() += 1;
         }
     }
@@ -214,10 +229,10 @@ fn weigh(document: &Document<'_>, average_length: f64, evidence: &mut BTreeMap<K
 }
 
 /// The most usual spelling that reads back as the same term; empty when none does.
-fn written(tokenizer: &mut Tokenizer, key: Key, mut surfaces: Vec<(String, u32)>) -> String {
+fn written(tokenizer: &mut Tokenizer, language: Language, key: Key, mut surfaces: Vec<(String, u32)>) -> String {
     surfaces.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let mut texts = surfaces.into_iter().map(|(text, _)| text);
-    texts.find(|text| term_key(tokenizer, text) == Ok(key)).unwrap_or_default()
+    texts.find(|text| term_key(tokenizer, language, text) == Ok(key)).unwrap_or_default()
 }
 
 #[cfg(test)]
