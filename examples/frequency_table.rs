@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use anyhow::Context;
+use newswatch::matcher::language::Language;
 use newswatch::matcher::text::Tokenizer;
 
 const STEMS_MAX: usize = 20_000;
@@ -30,12 +31,13 @@ fn main() -> anyhow::Result<()> {
         let file = std::fs::File::open(&path).with_context(|| format!("cannot open {path}"))?;
         for line in BufReader::new(file).lines() {
             let text: Text = serde_json::from_str(&line?).with_context(|| format!("{path} is not JSON lines"))?;
-            let document = tokenizer.read(&text.title, &text.text);
+            let document = tokenizer.read_as(Language::English, &text.title, &text.text);
             let mut surfaces = BTreeSet::new();
             for (index, token) in document.tokens().iter().enumerate() {
                 surfaces.insert(&document.part_of(index)[token.start as usize..token.end as usize]);
             }
-            let stems: BTreeSet<String> = surfaces.into_iter().filter_map(|surface| tokenizer.stem(surface)).collect();
+            let stems: BTreeSet<String> =
+                surfaces.into_iter().filter_map(|surface| tokenizer.stem(Language::English, surface)).collect();
             for stem in stems {
                 *counts.entry(stem).or_default() += 1;
             }

@@ -5,9 +5,12 @@
 
 pub mod fold;
 pub mod frequency;
+pub mod language;
+pub mod noise;
 pub mod phrase;
 pub mod profile;
 pub mod score;
+pub mod script;
 pub mod seed;
 pub mod text;
 
@@ -181,6 +184,7 @@ impl Engine {
                 let body = item.body();
                 let document = self.tokenizer.read(&item.title, &body).from(&item.source, &item.language);
                 let scores = self.scorer.score(&document, Explain::Hits);
+                self.scorer.count_scores(&mut counted);
                 counted.count(&document);
                 scores
             }));
@@ -208,17 +212,20 @@ impl Engine {
     }
 }
 
-/// The archive's frequencies, and the rows they are the sum of. A damaged row is left out with a warning: counts are
+/// The archive's frequencies, and the rows they are the sum of. Damaged rows, and those of another version, are left out with one warning: counts are
 /// statistics, and the rest of them is good.
 pub async fn load_frequencies(store: &Store) -> store::Result<(Frequencies, Vec<i64>)> {
     let mut sum = Frequencies::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut unread) = (Vec::new(), Vec::new());
     for (id, data) in store.frequencies(&[]).await? {
         match Frequencies::decode(&data) {
             Ok(part) => sum.merge(&part),
-            Err(error) => tracing::warn!("{error} (row {id} is left out)"),
+            Err(error) => unread.push(error),
         }
         rows.push(id);
+    }
+    if let Some(first) = unread.first() {
+        tracing::warn!("{} of {} counts of the archive are left out: {first}", unread.len(), rows.len());
     }
     sum.prune(TERMS_MAX);
     Ok((sum, rows))

@@ -467,6 +467,8 @@ pub struct Basis {
     pub documents: u64,
     /// The average length of a document, in weighted words.
     pub average_length: f64,
+    /// What the threshold was multiplied by because of the noise of the sources; see [`crate::matcher::noise`].
+    pub noise_factor: f64,
     /// What the term weights were divided by.
     pub divisor: f64,
     /// Length of the text that was scored, in weighted words.

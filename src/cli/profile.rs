@@ -10,8 +10,9 @@ use url::Url;
 
 use crate::config::section::{File, Problem, Problems};
 use crate::config::{Config, FetchSettings, read_folder};
+use crate::matcher;
 use crate::matcher::frequency::Frequencies;
-use crate::matcher::profile::{self, Aliases, Name, Profile};
+use crate::matcher::profile::{self, Aliases, Candidate, Name, Profile};
 use crate::matcher::seed::Seed;
 use crate::matcher::text::Tokenizer;
 use crate::plain;
@@ -47,6 +48,9 @@ struct Build {
     /// Short name of the profile
     #[arg(long)]
     name: String,
+    /// Also say on stderr why each term was kept, and why the strongest others were not
+    #[arg(long)]
+    explain: bool,
     /// Seed articles: text (title line, empty line, text), Markdown, HTML, one JSON item, or an http(s) address
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     seed: Vec<PathBuf>,
@@ -71,7 +75,10 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitC
             let network = Config::load(config).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
             let seeds = build.seed.iter().map(|path| read_seed(path, &network));
             let seeds = seeds.collect::<anyhow::Result<Vec<Seed>>>()?;
-            let built = profile::build(&build.name, &seeds, &frequencies)?;
+            let (built, candidates) = profile::learn(&build.name, &seeds, &frequencies)?;
+            if build.explain {
+                write_candidates(&mut std::io::stderr().lock(), &candidates, &seeds)?;
+            }
             out.write_all(profile::to_toml(&built).as_bytes())?;
         }
         Command::Show(show) => match load(&show.file)? {
@@ -86,7 +93,8 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitC
 fn write_profile(out: &mut impl Write, profile: &Profile) -> std::io::Result<()> {
     let clean = |text: &str| plain::line(text, 200);
     writeln!(out, "{} (version {}): {}", clean(&profile.name), profile.version, clean(&profile.title))?;
-    writeln!(out, "a hit from a score of {:.3} (level {})", profile.hit_score(), profile.level.as_str())?;
+    let moves = if profile.follows_noise { ", more where the sources are noisy" } else { "" };
+    writeln!(out, "a hit from a score of {:.3} (level {}{moves})", profile.hit_score(), profile.level.as_str())?;
     for seed in &profile.seeds {
         writeln!(out, "learned from {}: {}", clean(&seed.file), clean(&seed.title))?;
     }
@@ -145,6 +153,37 @@ fn write_profile(out: &mut impl Write, profile: &Profile) -> std::io::Result<()>
         writeln!(out, "threshold x {} for {}", setting.threshold_factor, whom.collect::<Vec<_>>().join(", "))?;
     }
     Ok(())
+}
+
+/// Why each term was kept and the strongest others were not.
+fn write_candidates(out: &mut impl Write, candidates: &[Candidate], seeds: &[Seed]) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "strength: how strongly the seeds use it (0 to 9). rarity: how seldom it is elsewhere (0 to 10). seeds: how"
+    )?;
+    writeln!(
+        out,
+        "many hold it. again: how many name it in the title or at the head and come back to it. rank: among the words"
+    )?;
+    writeln!(out, "or the pairs of words.\n\n weight  strength  rarity  seeds  again  rank  term")?;
+    for found in candidates {
+        let term = &found.term;
+        let weight = if found.rejected.is_none() { format!("{:6.2}%", term.weight) } else { "      -".to_string() };
+        let reason = found.rejected.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+        writeln!(
+            out,
+            "{weight}  {:8.2}  {:6.2}  {:5}  {:5}  {:4}  {}{reason}",
+            term.strength,
+            term.rarity.unwrap_or_default(),
+            term.seeds,
+            found.returns,
+            found.rank,
+            plain::line(&term.text, 200)
+        )?;
+    }
+    let never = profile::never_terms(seeds);
+    let shown: Vec<String> = never.iter().take(40).map(|(word, count)| format!("{word} ({count})")).collect();
+    writeln!(out, "\nnever terms (stop words, single letters, short numbers), the most frequent: {}", shown.join(", "))
 }
 
 /// Reads a profile's file: the profile, or all that is wrong with it. The outer error: the file cannot be read.
@@ -249,6 +288,15 @@ struct Text {
 
 /// Counts the items of a JSON-lines file.
 pub fn count_background(path: &Path, tokenizer: &mut Tokenizer, frequencies: &mut Frequencies) -> anyhow::Result<()> {
+    each_background(path, tokenizer, |document| frequencies.count(document))
+}
+
+/// Reads the items of a JSON-lines file.
+pub fn each_background(
+    path: &Path,
+    tokenizer: &mut Tokenizer,
+    mut read: impl FnMut(&matcher::text::Document<'_>),
+) -> anyhow::Result<()> {
     let shown = path.display();
     let file = std::fs::File::open(path).with_context(|| format!("cannot read the background {shown}"))?;
     for (number, line) in BufReader::new(file).lines().enumerate() {
@@ -259,7 +307,7 @@ pub fn count_background(path: &Path, tokenizer: &mut Tokenizer, frequencies: &mu
         let item: Text =
             serde_json::from_str(&line).with_context(|| format!("{shown}:{}: not a JSON item", number + 1))?;
         let (title, text) = (item.title.unwrap_or_default(), item.text.unwrap_or_default());
-        frequencies.count(&tokenizer.read(&title, &text));
+        read(&tokenizer.read(&title, &text));
     }
     Ok(())
 }

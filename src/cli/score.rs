@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::profile::{count_background, load, report};
+use super::profile::{count_background, each_background, load, report};
 use crate::matcher::frequency::Frequencies;
 use crate::matcher::score::{Explain, Scorer};
 use crate::matcher::text::Tokenizer;
@@ -73,6 +73,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         count_background(path, &mut tokenizer, &mut frequencies)?;
     }
     let mut scorer = Scorer::new(&profiles, &frequencies)?;
+    if let Some(path) = &arguments.background {
+        // What the profiles say of these items is their noise; it needs the frequencies of all of them.
+        each_background(path, &mut tokenizer, |document| {
+            scorer.scores(document);
+            scorer.count_scores(&mut frequencies);
+        })?;
+        scorer.refresh(&frequencies);
+    }
     let mut refresh_at = frequencies.documents() + REFRESH_AFTER_MIN;
     let mut out = BufWriter::new(std::io::stdout().lock());
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
@@ -92,11 +100,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 *slot = Some(own.map(|score| std::mem::take(&mut score.reasons)).unwrap_or_default());
             }
         }
-        for ((profile, score), terms) in profiles.iter().zip(scorer.scores(&document)).zip(reasons) {
-            let hit = *score >= profile.hit_score_for("", &language);
-            serde_json::to_writer(&mut out, &Line { id: &item.id, profile: &profile.name, score: *score, hit, terms })?;
+        let scores = scorer.scores(&document).to_vec();
+        for (number, (profile, terms)) in profiles.iter().zip(reasons).enumerate() {
+            let (score, hit) = (scores[number], scores[number] >= scorer.threshold(number, &document));
+            serde_json::to_writer(&mut out, &Line { id: &item.id, profile: &profile.name, score, hit, terms })?;
             out.write_all(b"\n")?;
         }
+        scorer.count_scores(&mut frequencies);
         frequencies.count(&document);
         if frequencies.documents() >= refresh_at {
             scorer.refresh(&frequencies);

@@ -1,7 +1,7 @@
 //! Text folded for the search for phrases, with the way back to the text as published.
 //!
 //! Folded: compatibility forms and case (NFKC, simple case folding), soft hyphens and zero-width characters gone, typographic
-//! hyphens and apostrophes plain, runs of white space one space.
+//! hyphens and apostrophes plain, runs of white space one space, words of mixed scripts in one ([`super::script`]).
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 
+use super::script::{is_eastern, unmixed};
 use super::text::{Class, class};
 use crate::plain;
 
@@ -27,6 +28,7 @@ impl Folded {
     /// Folds a text of less than 4 GB.
     pub fn new(original: &str) -> Folded {
         let mut folded = Folded { text: String::with_capacity(original.len()), steps: Vec::new() };
+        let mut mixed = false;
         let bytes = original.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -57,9 +59,39 @@ impl Folded {
             }
             let end = (at..bytes.len()).find(|i| bytes[*i].is_ascii()).unwrap_or(bytes.len());
             folded.foreign(original, at, end);
+            let joined = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+            let run = &original[at..end];
+            mixed = mixed
+                || run.chars().any(is_eastern)
+                    && (joined(at.checked_sub(1).map(|before| &bytes[before]))
+                        || joined(bytes.get(end))
+                        || run.chars().any(|c| c.is_alphabetic() && !is_eastern(c)));
             at = end;
         }
-        folded
+        if mixed { folded.unmixed() } else { folded }
+    }
+
+    /// With the words of mixed scripts in one.
+    fn unmixed(self) -> Folded {
+        let mut plain = Folded { text: String::with_capacity(self.text.len()), steps: Vec::new() };
+        let mut next = self.steps.iter().copied().peekable();
+        let (mut source, mut at) = (0, 0);
+        for part in self.text.split_inclusive(|c: char| !c.is_alphanumeric()) {
+            let word = part.trim_end_matches(|c: char| !c.is_alphanumeric());
+            let new = unmixed(word);
+            // Each letter becomes one letter, so they keep their places.
+            let mut letters = new.as_deref().unwrap_or(word).chars().chain(part[word.len()..].chars());
+            for old in part.chars() {
+                while let Some((_, from)) = next.next_if(|(folded, _)| *folded as usize <= at) {
+                    source = from as usize;
+                }
+                plain.step(source);
+                plain.text.extend(letters.next());
+                at += old.len_utf8();
+                source += old.len_utf8();
+            }
+        }
+        plain
     }
 
     /// The folded text.
@@ -186,6 +218,9 @@ mod tests {
             ("Asia‑Pacific", "pacific", "asia-pacific", "Pacific"),
             ("Core\u{301}e du Nord", "nord", "corée du nord", "Nord"),
             ("北朝鮮　の", "の", "北朝鮮 の", "の"),
+            ("die Gаrаntех-Börse é", "garantex", "die garantex-börse é", "Gаrаntех"),
+            ("Кoрeя\u{a0} и  А7А5!", "a7a5", "корея и a7a5!", "А7А5"),
+            ("Кoрeя\u{a0} и  А7А5, да", "да", "корея и a7a5, да", "да"),
         ];
         for (original, wanted, expected, found) in cases {
             let folded = Folded::new(original);

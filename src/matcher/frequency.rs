@@ -9,14 +9,17 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::noise::Noise;
 use super::text::{Document, word_key};
 
 /// The archive's counts weigh fully when it is much larger than this many documents.
 const OWN_PRIOR_DOCUMENTS: f64 = 50.0;
 /// First bytes of the stored form: name and version.
-const MAGIC: &[u8; 4] = b"nwf1";
+const MAGIC: &[u8; 4] = b"nwf2";
 /// More terms than this are refused when reading: 1 GB of memory would be a mistake, not an archive.
 const TERMS_MAX: u64 = 16_000_000;
+/// Profiles, and versions of them, whose scores are remembered.
+const NOISES_MAX: u64 = 20_000;
 
 /// The keys are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,11 +67,13 @@ pub struct Frequencies {
     documents: u64,
     length: u64,
     counts: KeyMap<u32>,
+    /// The scores of what was read, by [`super::profile::Profile::noise_key`].
+    noises: KeyMap<Noise>,
 }
 
 /// Why a stored form cannot be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("stored document frequencies are damaged: {0}")]
+#[error("stored document frequencies cannot be used: {0}")]
 pub struct Damaged(&'static str);
 
 impl Frequencies {
@@ -111,6 +116,18 @@ impl Frequencies {
         self.length += document.length();
     }
 
+    /// Counts the score of an item against a profile.
+    pub fn count_score(&mut self, profile: u64, score: f64) {
+        if self.noises.contains_key(&profile) || (self.noises.len() as u64) < NOISES_MAX {
+            self.noises.entry(profile).or_default().count(score);
+        }
+    }
+
+    /// How a profile's scores were so far.
+    pub fn noise(&self, profile: u64) -> Option<&Noise> {
+        self.noises.get(&profile)
+    }
+
     /// Adds what another has counted.
     pub fn merge(&mut self, other: &Frequencies) {
         self.documents = self.documents.saturating_add(other.documents);
@@ -118,6 +135,11 @@ impl Frequencies {
         for (key, more) in &other.counts {
             let count = self.counts.entry(*key).or_default();
             *count = count.saturating_add(*more);
+        }
+        for (profile, more) in &other.noises {
+            if self.noises.contains_key(profile) || (self.noises.len() as u64) < NOISES_MAX {
+                self.noises.entry(*profile).or_default().merge(more);
+            }
         }
     }
 
@@ -134,7 +156,9 @@ impl Frequencies {
     }
 
     /// The stored form: name and version, then numbers of variable length: documents, length, number of terms, and for each
-    /// term in the order of its hash the distance from the one before and its count. Equal counts give equal bytes.
+    /// term in the order of its hash the distance from the one before and its count; then the number of profiles and, in
+    /// the same way, each with the number of its steps that are not empty and their distances and counts. Equal counts
+    /// give equal bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut terms: Vec<(u64, u32)> = self.counts.iter().map(|(key, count)| (*key, *count)).collect();
         terms.sort_unstable();
@@ -149,12 +173,28 @@ impl Frequencies {
             put(&mut bytes, u64::from(count));
             previous = key;
         }
+        let mut noises: Vec<(&u64, &Noise)> = self.noises.iter().collect();
+        noises.sort_unstable_by_key(|(profile, _)| **profile);
+        put(&mut bytes, noises.len() as u64);
+        let mut previous = 0;
+        for (profile, noise) in noises {
+            put(&mut bytes, profile - previous);
+            previous = *profile;
+            let steps: Vec<(usize, u32)> = noise.steps().collect();
+            put(&mut bytes, steps.len() as u64);
+            let mut from = 0;
+            for (step, count) in steps {
+                put(&mut bytes, (step - from) as u64);
+                put(&mut bytes, u64::from(count));
+                from = step;
+            }
+        }
         bytes
     }
 
     /// From the stored form. What does not add up is refused, never repaired: the archive can be counted again.
     pub fn decode(bytes: &[u8]) -> Result<Frequencies, Damaged> {
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or(Damaged("not of this version"))?;
+        let mut rest = bytes.strip_prefix(MAGIC).ok_or(Damaged("they were counted by another version of newswatch"))?;
         let documents = take(&mut rest)?;
         let length = take(&mut rest)?;
         let terms = take(&mut rest)?;
@@ -176,10 +216,11 @@ impl Frequencies {
             }
             counts.insert(key, count);
         }
+        let noises = take_noises(&mut rest)?;
         if !rest.is_empty() {
             return Err(Damaged("too long"));
         }
-        Ok(Frequencies { documents, length, counts })
+        Ok(Frequencies { documents, length, counts, noises })
     }
 
     /// How much a term says (idf): ln(1 + (N − df + ½)/(df + ½)), natural logarithm, where df/N is the greater of the
@@ -209,6 +250,27 @@ fn put(bytes: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     bytes.push(number as u8);
+}
+
+fn take_noises(rest: &mut &[u8]) -> Result<KeyMap<Noise>, Damaged> {
+    let profiles = take(rest)?;
+    if profiles > NOISES_MAX {
+        return Err(Damaged("impossible number of profiles"));
+    }
+    let mut noises = KeyMap::default();
+    let mut profile = 0u64;
+    for _ in 0..profiles {
+        profile = profile.checked_add(take(rest)?).ok_or(Damaged("profiles out of order"))?;
+        let mut noise = Noise::default();
+        let mut step = 0u64;
+        for _ in 0..take(rest)? {
+            step = step.saturating_add(take(rest)?);
+            let count = u32::try_from(take(rest)?).ok();
+            count.filter(|count| noise.add(step, *count)).ok_or(Damaged("impossible score"))?;
+        }
+        noises.insert(profile, noise);
+    }
+    Ok(noises)
 }
 
 fn take(rest: &mut &[u8]) -> Result<u64, Damaged> {
@@ -318,7 +380,7 @@ mod tests {
         let with_tail = [&good[..], &[0]].concat();
         let huge = [&MAGIC[..], &[1, 1], &[0xff; 8], &[0x7f]].concat();
         let endless = [&MAGIC[..], &[0xff; 20]].concat();
-        for bytes in [with_tail, huge, endless, b"nwf2".to_vec()] {
+        for bytes in [with_tail, huge, endless, b"nwf1".to_vec()] {
             assert!(Frequencies::decode(&bytes).is_err());
         }
     }

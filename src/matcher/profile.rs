@@ -6,7 +6,7 @@ mod concept;
 mod file;
 mod rule;
 
-pub use build::{NotBuilt, build};
+pub use build::{Candidate, NotBuilt, build, learn, never_terms};
 pub use concept::{Aliases, Concept, Context, Name};
 pub use file::{read, to_toml};
 pub use rule::{Condition, LookAlike, Setting, Within};
@@ -15,13 +15,14 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::frequency::Key;
-use super::text::{FRONT_WEIGHT, Tokenizer};
+use super::language::{LANGUAGES, Language};
+use super::text::{TITLE_WEIGHT, Tokenizer, pair_key, word_key};
 
 /// Saturation: how many weighted occurrences make half of the greatest effect (recipe R, step 4). Larger than the usual
 /// 1.2 because in news a name that is repeated is evidence.
 const SATURATION: f64 = 8.0;
 /// How far the length of a text is held against it: 0 not at all, 1 in full proportion.
-const LENGTH_EFFECT: f64 = 0.75;
+const LENGTH_EFFECT: f64 = 0.9;
 
 /// The share of a saturation that does not depend on the term: k₁·(1 − b + b·length/average). Lengths in weighted words.
 pub fn length_norm(length: f64, average_length: f64) -> f64 {
@@ -40,12 +41,17 @@ pub struct Profile {
     pub name: String,
     /// What it is about, for people; may be empty.
     pub title: String,
+    /// The language of its terms, which tells how they are stemmed; an item's words are stemmed in the item's own, and so
+    /// are the terms when they are compared with them.
+    pub language: Language,
     /// Raised by whoever changes the profile; stored with each hit.
     pub version: i64,
     /// How sure an alert must be.
     pub level: Level,
     /// The score that makes a hit at level normal; 1 = like a seed.
     pub threshold: f64,
+    /// The threshold follows the noise of what is read ([`super::noise`]): so unless the file states a number.
+    pub follows_noise: bool,
     /// The seeds' average length in weighted words.
     pub average_length: f64,
     /// What it was learned from.
@@ -117,8 +123,10 @@ pub struct SeedName {
 pub struct Term {
     /// As written in the seeds, not as a stem.
     pub text: String,
-    /// What it is counted by.
+    /// What it is counted by in the profile's language.
     pub key: Key,
+    /// The hash of that in each language; 0 where it gives no token.
+    pub hashes: [u64; LANGUAGES],
     /// Its share of the score of an article like the seeds, in percent of the sum of all terms' weights.
     pub weight: f64,
     /// Its rarity when the weight was set; `None`: the weight is meant for whatever its rarity is.
@@ -139,15 +147,21 @@ pub struct Phrase {
 }
 
 impl Profile {
-    /// The score that makes a hit.
+    /// What its scores are counted under: another version has other scores.
+    pub fn noise_key(&self) -> u64 {
+        let version = self.version.to_le_bytes();
+        pair_key(word_key(&self.name), u64::from_le_bytes(version))
+    }
+
+    /// The score that makes a hit, in sources of usual noise.
     pub fn hit_score(&self) -> f64 {
         self.threshold * self.level.factor()
     }
 
-    /// The score that makes an item of this source and language a hit.
-    pub fn hit_score_for(&self, source: &str, language: &str) -> f64 {
+    /// What the threshold is multiplied by for items of this source and language.
+    pub fn threshold_factor(&self, source: &str, language: &str) -> f64 {
         let own = self.settings.iter().filter(|setting| setting.applies(source, language));
-        self.hit_score() * own.map(|setting| setting.threshold_factor).product::<f64>()
+        own.map(|setting| setting.threshold_factor).product()
     }
 
     /// The profile with everything that scoring uses, as stored beside the first hit it made: JSON, numbers to the last digit.
@@ -167,24 +181,29 @@ impl Profile {
     }
 }
 
-/// The strength of a term added by hand: it stands once in the title or the head of an article of average length.
+/// The strength of a term added by hand: it stands once in the title of an article of average length.
 fn default_strength() -> f64 {
-    saturated(f64::from(FRONT_WEIGHT), length_norm(1.0, 1.0))
+    saturated(f64::from(TITLE_WEIGHT), length_norm(1.0, 1.0))
 }
 
-/// The threshold for a profile from so many seeds, when no archive says better (rule "self": set on held-in topics).
+/// The threshold for a profile from so many seeds in sources of usual noise (see [`super::noise`]); set on held-in topics.
 fn default_threshold(seeds: usize) -> f64 {
     match seeds {
         0 => 1.0,
         1 => 0.15,
-        2 => 0.25,
-        _ => 0.35,
+        2 => 0.27,
+        _ => 0.335,
     }
 }
 
+/// The hash of a term in each language; 0 where it gives no token.
+fn term_hashes(tokenizer: &mut Tokenizer, text: &str) -> [u64; LANGUAGES] {
+    Language::ALL.map(|language| term_key(tokenizer, language, text).map_or(0, Key::hash))
+}
+
 /// What a term of a profile is counted by: one word or two adjacent ones; else why not.
-fn term_key(tokenizer: &mut Tokenizer, text: &str) -> Result<Key, &'static str> {
-    match tokenizer.read("", text).tokens() {
+fn term_key(tokenizer: &mut Tokenizer, language: Language, text: &str) -> Result<Key, &'static str> {
+    match tokenizer.read_as(language, "", text).tokens() {
         [] => {
             Err("nothing is left of it to search for (stop words, single letters and short numbers are not counted); \
                    write a [[phrase]] instead")

@@ -3,7 +3,7 @@
 //! One pass over an item's tokens counts those that any profile knows; one pass over its folded text finds the phrases of all
 //! profiles. What follows costs time only for terms that occurred. For a profile with term weights w, build-time
 //! rarities r and strengths m, and present rarities ρ, the score is
-//! Σ w·(ρ/r)²·saturated/m ÷ Σ w·(ρ/r)², plus what phrases, concepts and conditions add, minus what look-alikes take (see
+//! Σ w·(ρ/r)·saturated/m ÷ Σ w·(ρ/r), plus what phrases, concepts and conditions add, minus what look-alikes take (see
 //! [`rules`]). The first part is recipe R, step 7: frequencies move as the archive grows, and the division keeps 1 = "like a
 //! seed".
 
@@ -20,6 +20,8 @@ use self::places::{Place, Places};
 use self::rules::{Found, Outcome, Part, Rules, Target};
 use super::fold::{Folded, context};
 use super::frequency::{Frequencies, Key, KeyMap};
+use super::language::LANGUAGES;
+use super::noise::Noise;
 use super::phrase::{Finder, Pattern};
 use super::profile::{Profile, Term, length_norm, saturated};
 use super::text::Document;
@@ -75,8 +77,9 @@ pub struct Scorer {
     bases: Vec<Basis>,
     /// By term number: its rarity now.
     rarities: Vec<f64>,
-    /// Hash of a term → its number; whether it is a pair.
-    numbers: KeyMap<u32>,
+    /// By language: hash of a term → a range of `numbers`, the terms that read so in it.
+    ranges: [KeyMap<(u32, u32)>; LANGUAGES],
+    numbers: Vec<u32>,
     keys: Vec<Key>,
     /// The postings of term n are `postings[starts[n]..starts[n + 1]]`.
     starts: Vec<u32>,
@@ -102,17 +105,17 @@ pub struct Scorer {
 impl Scorer {
     /// A scorer for these profiles. Fails only when their names together exceed the automaton's limit.
     pub fn new(profiles: &[Profile], frequencies: &Frequencies) -> Result<Scorer, BuildError> {
-        let mut numbers = KeyMap::default();
+        let mut known = HashMap::new();
         let mut keys = Vec::new();
         let mut postings: Vec<(u32, Posting)> = Vec::new();
         let mut patterns: Vec<Pattern> = Vec::new();
-        let mut known: HashMap<Pattern, usize> = HashMap::new();
+        let mut known_patterns: HashMap<Pattern, usize> = HashMap::new();
         let mut uses: Vec<Vec<(u32, Target)>> = Vec::new();
         let mut expressions: Vec<(Regex, (u32, Target))> = Vec::new();
         for (profile_number, profile) in profiles.iter().enumerate() {
             let profile_number = profile_number as u32;
             for (term_number, term) in profile.terms.iter().enumerate() {
-                let number = *numbers.entry(term.key.hash()).or_insert_with(|| {
+                let number = *known.entry((term.key, term.hashes)).or_insert_with(|| {
                     keys.push(term.key);
                     keys.len() as u32 - 1
                 });
@@ -127,7 +130,7 @@ impl Scorer {
                     continue;
                 }
                 let Some(pattern) = Pattern::new(text) else { continue };
-                let number = *known.entry(pattern).or_insert_with_key(|pattern| {
+                let number = *known_patterns.entry(pattern).or_insert_with_key(|pattern| {
                     patterns.push(pattern.clone());
                     uses.push(Vec::new());
                     patterns.len() - 1
@@ -141,12 +144,25 @@ impl Scorer {
             (0..=keys.len() as u32).map(|n| postings.partition_point(|(number, _)| *number < n) as u32).collect();
         let base =
             |profile: &Profile| Basis { method: METHOD, profile_hash: profile.fingerprint(), ..Basis::default() };
+        let mut numbers = Vec::new();
+        let mut ranges: [KeyMap<(u32, u32)>; LANGUAGES] = Default::default();
+        for (language, ranges) in ranges.iter_mut().enumerate() {
+            let mut read: Vec<(u64, u32)> =
+                known.iter().map(|((_, hashes), number)| (hashes[language], *number)).collect();
+            read.sort_unstable();
+            for (hash, number) in read.into_iter().filter(|(hash, _)| *hash != 0) {
+                let start = numbers.len() as u32;
+                numbers.push(number);
+                ranges.entry(hash).or_insert((start, start)).1 = start + 1;
+            }
+        }
         let mut scorer = Scorer {
             bases: profiles.iter().map(base).collect(),
             rarities: vec![0.0; keys.len()],
             scores: vec![0.0; profiles.len()],
             seen: vec![Seen::default(); keys.len()],
             profiles: profiles.to_vec(),
+            ranges,
             numbers,
             keys,
             starts,
@@ -196,6 +212,8 @@ impl Scorer {
             basis.average_length = frequencies.average_length(profile.average_length);
             basis.documents = frequencies.documents();
             basis.divisor = 0.0;
+            let noise = frequencies.noise(profile.noise_key()).filter(|_| profile.follows_noise);
+            basis.noise_factor = noise.map_or(1.0, Noise::factor);
         }
         for (number, key) in self.keys.iter().enumerate() {
             let now = frequencies.rarity(*key);
@@ -208,6 +226,21 @@ impl Scorer {
         }
         for posting in &mut self.postings {
             posting.factor /= self.bases[posting.profile as usize].divisor.max(f64::MIN_POSITIVE);
+        }
+    }
+
+    /// The score that makes this document a hit of the profile with this number.
+    pub fn threshold(&self, number: usize, document: &Document<'_>) -> f64 {
+        let profile = &self.profiles[number];
+        let own = profile.threshold_factor(document.source, document.stated_language);
+        profile.hit_score() * own * self.bases[number].noise_factor
+    }
+
+    /// Counts the scores of the item that was scored last: the noise that thresholds follow from the next
+    /// [`Scorer::refresh`] on.
+    pub fn count_scores(&self, frequencies: &mut Frequencies) {
+        for (profile, score) in self.profiles.iter().zip(&self.scores).filter(|(profile, _)| profile.follows_noise) {
+            frequencies.count_score(profile.noise_key(), *score);
         }
     }
 
@@ -228,8 +261,7 @@ impl Scorer {
             if score <= 0.0 && !(explain == Explain::Everything && self.outcome(number).is_some()) {
                 continue;
             }
-            let profile = &self.profiles[number];
-            let threshold = profile.hit_score_for(document.source, document.language);
+            let threshold = self.threshold(number, document);
             let hit = score >= threshold;
             let mut basis = self.bases[number].clone();
             (basis.length, basis.text_hash) = (document.length(), text_hash);
@@ -238,7 +270,7 @@ impl Scorer {
                 Explain::Hits if hit => self.explain(document, &folded, number),
                 _ => Default::default(),
             };
-            let profile = profile.name.clone();
+            let profile = self.profiles[number].name.clone();
             scores.push(Score { profile, score, threshold, hit, reasons, basis, missing });
         }
         scores
@@ -268,16 +300,19 @@ impl Scorer {
     }
 
     fn count_terms(&mut self, document: &Document<'_>) {
+        let ranges = &self.ranges[document.language() as usize];
         for (index, token) in document.tokens().iter().enumerate() {
             for hash in [token.word, token.pair] {
-                let Some(number) = self.numbers.get(&hash) else { continue };
-                let seen = &mut self.seen[*number as usize];
-                if seen.count == 0 {
-                    seen.first = index as u32;
-                    self.touched.push(*number);
+                let Some((start, end)) = ranges.get(&hash) else { continue };
+                for number in &self.numbers[*start as usize..*end as usize] {
+                    let seen = &mut self.seen[*number as usize];
+                    if seen.count == 0 {
+                        seen.first = index as u32;
+                        self.touched.push(*number);
+                    }
+                    seen.count += 1;
+                    seen.frequency += document.weight(index);
                 }
-                seen.count += 1;
-                seen.frequency += document.weight(index);
             }
         }
     }
@@ -347,10 +382,11 @@ impl Scorer {
             }
             *score = score.max(0.0);
             if !outcome.unmet.is_empty() {
-                let most = self.profiles[number].hit_score_for(document.source, document.language) * UNMET_MOST;
+                let most = self.threshold(number, document) * UNMET_MOST;
+                let score = &mut self.scores[number];
                 *score = score.min(most);
             }
-            if start < next || !outcome.unmet.is_empty() && *score > 0.0 {
+            if start < next || !outcome.unmet.is_empty() && self.scores[number] > 0.0 {
                 self.outcomes.push((number as u32, outcome));
             }
         }
@@ -393,7 +429,7 @@ impl Scorer {
             };
             reasons.push((reason, Cause::None));
         }
-        let threshold = profile.hit_score_for(document.source, document.language);
+        let threshold = self.threshold(number, document);
         let mut missing = Vec::new();
         if let Some(outcome) = outcome {
             for condition in &outcome.unmet {
@@ -514,10 +550,9 @@ enum Cause {
     None,
 }
 
-/// A term's weight w·(ρ/r)² per unit of saturated frequency, before the division by the sum over the profile.
+/// A term's weight w·ρ/r per unit of saturated frequency, before the division by the sum over the profile.
 fn factor(term: &Term, rarity_now: f64) -> f64 {
-    let change = rarity_now / term.rarity.unwrap_or(rarity_now).max(f64::MIN_POSITIVE);
-    term.weight * change * change / term.strength
+    term.weight * rarity_now / term.rarity.unwrap_or(rarity_now).max(f64::MIN_POSITIVE) / term.strength
 }
 
 /// A regular expression over folded text.

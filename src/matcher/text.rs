@@ -2,8 +2,10 @@
 //!
 //! A token is a word as its stem: compatibility forms and case are folded (NFKC, case folding), soft hyphens and
 //! zero-width characters are gone, dotted abbreviations are joined (U.S. → us), a possessive 's is dropped, hyphens
-//! separate. Stop words, words of one letter and numbers of one or two digits give no token. Chinese and Japanese text has
-//! no spaces: each run of Han and Kana gives its overlapping pairs of characters. Korean words stay as written.
+//! separate. Letters of another script that look alike are seen through ([`super::script`]). English, French, German and
+//! Spanish words are stemmed in the language of the text ([`super::language`]), Cyrillic ones as Russian; Korean words lose
+//! their particles. Stop words, words of one letter and numbers of one or two digits give no token. Chinese and Japanese
+//! text has no spaces: each run of Han and Kana gives its overlapping pairs of characters.
 //!
 //! Two tokens that are adjacent in a sentence, with nothing dropped between them, also make a *pair*. Words and pairs are
 //! told apart from here on only by 64-bit hashes of their stems, which must stay the same because they are stored.
@@ -18,8 +20,13 @@ use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 use snowball_stemmers_rs::{Algorithm, Stemmer};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What a word in the title counts, and one at the head of the body; a word further down counts 1.
-pub const FRONT_WEIGHT: u32 = 3;
+use super::language::{LANGUAGES, Language};
+use super::script::{unmixed, without_particles};
+
+/// What a word in the title counts; one further down than the head of the body counts 1.
+pub const TITLE_WEIGHT: u32 = 3;
+/// What a word at the head of the body counts.
+const LEAD_WEIGHT: u32 = 2;
 /// How many tokens are the head of the body.
 const LEAD_TOKENS: usize = 80;
 /// What is longer than this is no word but data that got into the text.
@@ -57,9 +64,10 @@ pub struct Document<'t> {
     /// The source that showed it; empty when unknown.
     pub source: &'t str,
     /// Its language as the source says ("ko", "en-US"); empty when unknown.
-    pub language: &'t str,
+    pub stated_language: &'t str,
     tokens: Vec<Token>,
     title_tokens: usize,
+    language: Language,
 }
 
 impl<'t> Document<'t> {
@@ -68,20 +76,35 @@ impl<'t> Document<'t> {
         &self.tokens
     }
 
-    /// What the token at `index` counts: 3 in the title and among the first 80 of the body, else 1.
+    /// The language that its words were stemmed in.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// What the token at `index` counts: 3 in the title, 2 among the first 80 of the body, else 1.
     pub fn weight(&self, index: usize) -> u32 {
-        if index < self.title_tokens + LEAD_TOKENS { FRONT_WEIGHT } else { 1 }
+        match index {
+            _ if index < self.title_tokens => TITLE_WEIGHT,
+            _ if self.is_front(index) => LEAD_WEIGHT,
+            _ => 1,
+        }
+    }
+
+    /// The token at `index` stands in the title or at the head of the body.
+    pub fn is_front(&self, index: usize) -> bool {
+        index < self.title_tokens + LEAD_TOKENS
     }
 
     /// Length in weighted words.
     pub fn length(&self) -> u64 {
-        let front = self.tokens.len().min(self.title_tokens + LEAD_TOKENS) as u64;
-        front * u64::from(FRONT_WEIGHT) + (self.tokens.len() as u64 - front)
+        let (title, all) = (self.title_tokens as u64, self.tokens.len() as u64);
+        let lead = (all - title).min(LEAD_TOKENS as u64);
+        title * u64::from(TITLE_WEIGHT) + lead * u64::from(LEAD_WEIGHT) + (all - title - lead)
     }
 
     /// With where it comes from: thresholds may differ by source and language.
-    pub fn from(self, source: &'t str, language: &'t str) -> Document<'t> {
-        Document { source, language, ..self }
+    pub fn from(self, source: &'t str, stated_language: &'t str) -> Document<'t> {
+        Document { source, stated_language, ..self }
     }
 
     /// Hash of the text: another one may score otherwise.
@@ -160,7 +183,8 @@ pub fn pair_key(first: u64, second: u64) -> u64 {
 pub struct Tokenizer {
     normalizer: ComposingNormalizerBorrowed<'static>,
     cases: CaseMapperBorrowed<'static>,
-    english: Stemmer,
+    /// By language.
+    stemmers: [Stemmer; LANGUAGES],
     russian: Stemmer,
     /// Hash of the word as written, and of its stem (0: gives no token). A newcomer takes the place of whoever has it.
     cache: Vec<(u64, u64)>,
@@ -184,7 +208,8 @@ impl Tokenizer {
         Tokenizer {
             normalizer: ComposingNormalizer::new_nfkc(),
             cases: CaseMapper::new(),
-            english: Stemmer::create(Algorithm::English),
+            stemmers: [Algorithm::English, Algorithm::French, Algorithm::German, Algorithm::Spanish]
+                .map(Stemmer::create),
             russian: Stemmer::create(Algorithm::Russian),
             cache: vec![(0, 0); CACHE_SLOTS],
         }
@@ -192,21 +217,32 @@ impl Tokenizer {
 
     /// Reads an item's title and body.
     pub fn read<'t>(&mut self, title: &'t str, body: &'t str) -> Document<'t> {
-        let mut tokens = Vec::with_capacity((title.len() + body.len()) / 8 + 4);
-        self.scan(title, &mut tokens);
-        let title_tokens = tokens.len();
-        self.scan(body, &mut tokens);
-        Document { title, body, source: "", language: "", tokens, title_tokens }
+        self.read_as(Language::of(title, body), title, body)
     }
 
-    /// The normalised stem of a word as written; `None` when it gives no token. Slow: for tables and first meetings.
-    pub fn stem(&self, surface: &str) -> Option<String> {
-        let word: String = if surface.is_ascii() {
+    /// Reads a text as one of this language.
+    pub fn read_as<'t>(&mut self, language: Language, title: &'t str, body: &'t str) -> Document<'t> {
+        let mut tokens = Vec::with_capacity((title.len() + body.len()) / 8 + 4);
+        self.scan(title, language, &mut tokens);
+        let title_tokens = tokens.len();
+        self.scan(body, language, &mut tokens);
+        Document { title, body, source: "", stated_language: "", tokens, title_tokens, language }
+    }
+
+    /// The normalised stem of a word as written in a text of this language; `None` when it gives no token. Slow: for tables
+    /// and first meetings.
+    pub fn stem(&self, language: Language, surface: &str) -> Option<String> {
+        let mut word: String = if surface.is_ascii() {
             surface.bytes().filter(|b| *b != b'.').map(|b| char::from(b.to_ascii_lowercase())).collect()
         } else {
             let visible: String = surface.chars().filter(|c| class(*c) != Class::Ignorable).collect();
             self.cases.fold_string(&self.normalizer.normalize(&visible)).into_owned()
         };
+        if !word.is_ascii()
+            && let Some(plain) = unmixed(&word)
+        {
+            word = plain;
+        }
         let digits = word.bytes().all(|b| b.is_ascii_digit());
         let one_letter = word.chars().nth(1).is_none();
         if one_letter || word.len() > WORD_BYTES_MAX || digits && word.len() <= 2 {
@@ -220,29 +256,29 @@ impl Tokenizer {
         let stemmer = if word.chars().any(|c| matches!(c, '\u{400}'..='\u{52f}')) {
             &self.russian
         } else if word.chars().all(|c| c < '\u{250}') {
-            &self.english
+            &self.stemmers[language as usize]
         } else {
-            return Some(word);
+            return Some(without_particles(&word).to_string());
         };
         Some(stemmer.stem(&word).into_owned())
     }
 
     /// The hash of a word's stem, from memory if possible; 0 when it gives no token.
-    fn word(&mut self, surface: &str) -> u64 {
-        let hash = xxh3_64(surface.as_bytes()).max(1);
+    fn word(&mut self, language: Language, surface: &str) -> u64 {
+        let hash = (xxh3_64(surface.as_bytes()) ^ language as u64).max(1);
         let slot = hash as usize % CACHE_SLOTS;
         let (known, key) = self.cache[slot];
         if known == hash {
             return key;
         }
         // Asked before the work, not after: a "word" may be megabytes long.
-        let stem = if surface.len() > 4 * WORD_BYTES_MAX { None } else { self.stem(surface) };
+        let stem = if surface.len() > 4 * WORD_BYTES_MAX { None } else { self.stem(language, surface) };
         let key = stem.map_or(0, |stem| word_key(&stem));
         self.cache[slot] = (hash, key);
         key
     }
 
-    fn scan(&mut self, text: &str, tokens: &mut Vec<Token>) {
+    fn scan(&mut self, text: &str, language: Language, tokens: &mut Vec<Token>) {
         let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
         let bytes = text.as_bytes();
         let mut previous = 0; // the stem before this place; 0 after anything that keeps words apart
@@ -252,7 +288,7 @@ impl Tokenizer {
             if byte.is_ascii_alphanumeric() {
                 let simple_end = word_end(text, at, Class::Word);
                 let end = abbreviation_end(bytes, at, simple_end);
-                let word = self.word(&text[at..end]);
+                let word = self.word(language, &text[at..end]);
                 push(tokens, &mut previous, word, at, end);
                 at = possessive_end(text, end);
                 // The last dot of "U.S." ends no sentence.
@@ -278,7 +314,7 @@ impl Tokenizer {
                 }
                 kind @ (Class::Word | Class::Hangul) => {
                     let end = word_end(text, at, kind);
-                    let word = self.word(&text[at..end]);
+                    let word = self.word(language, &text[at..end]);
                     push(tokens, &mut previous, word, at, end);
                     at = possessive_end(text, end);
                 }
@@ -435,8 +471,8 @@ mod tests {
         let mut tokenizer = Tokenizer::new();
         let body = "word ".repeat(100);
         let document = tokenizer.read("Short title", &body);
-        assert_eq!((document.weight(0), document.weight(81), document.weight(82)), (3, 3, 1));
-        assert_eq!(document.length(), 82 * 3 + 20);
+        assert_eq!((document.weight(0), document.weight(81), document.weight(82)), (3, 2, 1));
+        assert_eq!(document.length(), 2 * 3 + 80 * 2 + 20);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use super::concept::{Aliases, read_concepts};
 use super::rule::{self, Used};
-use super::{Level, Phrase, Profile, SeedName, Term, default_strength, default_threshold, term_key};
+use super::{Level, Phrase, Profile, SeedName, Term, default_strength, default_threshold, term_hashes, term_key};
 use crate::config::section::Section;
 use crate::matcher::frequency::Key;
+use crate::matcher::language::Language;
 use crate::matcher::phrase::Pattern;
 use crate::matcher::text::Tokenizer;
 use crate::plain;
@@ -19,6 +20,7 @@ const ENTRIES_MAX: usize = 5_000;
 pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
     let name = section.required_text("name");
     let title = section.text("title").unwrap_or_default();
+    let language = section.one_of("language", &Language::CODES).map_or(Language::English, Language::from_code);
     let version = section.integer("version", 1..=i64::MAX).unwrap_or(1);
     let level = section.one_of("level", &Level::WORDS).map_or(Level::Normal, Level::from_word);
     let threshold = section.number("threshold", 0.001..=1000.0);
@@ -41,7 +43,8 @@ pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
     }
     let nothing_adds = concepts.iter().all(|c| c.weight == 0.0) && conditions.iter().all(|c| c.adds == 0.0);
     let asked_for_nothing = term_sections.is_empty() && phrase_sections.is_empty() && nothing_adds;
-    let terms: Vec<Term> = term_sections.into_iter().filter_map(|entry| term(entry, &mut tokenizer)).collect();
+    let terms: Vec<Term> =
+        term_sections.into_iter().filter_map(|entry| term(entry, language, &mut tokenizer)).collect();
     let phrases: Vec<Phrase> = phrase_sections.into_iter().filter_map(phrase).collect();
     if asked_for_nothing {
         section.problem(
@@ -57,9 +60,11 @@ pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
     Some(Profile {
         name: name?,
         title,
+        language,
         version,
         level,
         threshold: threshold.unwrap_or_else(|| default_threshold(seeds.len())),
+        follows_noise: threshold.is_none() && !seeds.is_empty(),
         // That of a news report, when no seeds say better.
         average_length: average_length.unwrap_or(500.0),
         seeds,
@@ -92,14 +97,14 @@ fn seed(mut section: Section<'_>) -> Option<SeedName> {
     Some(SeedName { file: file?, title })
 }
 
-fn term(mut section: Section<'_>, tokenizer: &mut Tokenizer) -> Option<Term> {
+fn term(mut section: Section<'_>, language: Language, tokenizer: &mut Tokenizer) -> Option<Term> {
     let text = section.required_text("text");
     let weight = required_number(&mut section, "weight", 0.0..=10_000.0);
     let rarity = section.number("rarity", 0.01..=50.0);
     let strength = section.number("strength", 0.001..=9.0).unwrap_or_else(default_strength);
     let seeds = section.integer("seeds", 0..=1_000_000).unwrap_or(0) as u32;
     let text = text?;
-    let key = match term_key(tokenizer, &text) {
+    let key = match term_key(tokenizer, language, &text) {
         Ok(key) => Some(key),
         Err(reason) => {
             section.problem("text", format!("the term {text:?} cannot be counted: {reason}"));
@@ -107,7 +112,7 @@ fn term(mut section: Section<'_>, tokenizer: &mut Tokenizer) -> Option<Term> {
         }
     };
     section.finish();
-    Some(Term { text, key: key?, weight: weight?, rarity, strength, seeds })
+    Some(Term { hashes: term_hashes(tokenizer, &text), text, key: key?, weight: weight?, rarity, strength, seeds })
 }
 
 fn phrase(mut section: Section<'_>) -> Option<Phrase> {
@@ -146,11 +151,21 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
     if !profile.title.is_empty() {
         writeln!(out, "title = {}", quoted(&profile.title))?;
     }
+    if profile.language != Language::English {
+        writeln!(
+            out,
+            "# The language of the terms below: en, fr, de or es. They are found in texts of the others too."
+        )?;
+        writeln!(out, "language = {}", quoted(profile.language.code()))?;
+    }
     writeln!(out, "version = {}", profile.version)?;
     writeln!(out, "# strict asks for 1.25 times the threshold, loose for 0.8 times.")?;
     writeln!(out, "level = {}", quoted(profile.level.as_str()))?;
-    writeln!(out, "threshold = {}", profile.threshold)?;
-    writeln!(out, "# The seeds' length in words; words in the title and at the head of the text count three times.")?;
+    write_threshold(out, profile)?;
+    writeln!(
+        out,
+        "# The seeds' length in words; words in the title count three times, at the head of the text twice."
+    )?;
     writeln!(out, "average_length = {:.1}", profile.average_length)?;
     if seeds > 0 {
         writeln!(out, "\nseeds = [")?;
@@ -203,6 +218,19 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
         writeln!(out, "]")?;
     }
     Ok(())
+}
+
+fn write_threshold(out: &mut String, profile: &Profile) -> std::fmt::Result {
+    if !profile.follows_noise {
+        return writeln!(out, "threshold = {}", profile.threshold);
+    }
+    writeln!(
+        out,
+        "# The threshold is learned: {} at first, then a little more where unrelated items score high and less",
+        profile.threshold
+    )?;
+    writeln!(out, "# where they score low (`newswatch why` tells it). A number that is written here stays as it is:")?;
+    writeln!(out, "# threshold = {}", profile.threshold)
 }
 
 /// A text as TOML writes it, on one line.
