@@ -3,6 +3,7 @@
 //! [`Matcher::step`] claims a batch of items that no profile has seen, reads them part by part, scores each against all profiles in
 //! one pass, and commits the hits, the outbox rows they ask for, and the batch's document frequencies in one transaction.
 
+pub mod backtest;
 pub mod fold;
 pub mod frequency;
 pub mod phrase;
@@ -11,20 +12,23 @@ pub mod score;
 pub mod seed;
 pub mod text;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use self::frequency::Frequencies;
+use self::profile::Profile;
 use self::score::{Explain, Scorer};
 use self::text::Tokenizer;
 use crate::config::Config;
-use crate::model::{Hit, Id, Item, Score};
+use crate::model::{Hit, Id, Item, ProfileVersion, Score, StoredScore};
 use crate::plain;
 use crate::store::frequencies::ROWS_MAX;
 use crate::store::hits::{MatchResult, NewHit};
 use crate::store::items::UnscoredItem;
+use crate::store::scores::TRIM_EVERY;
 use crate::store::{self, Store};
 
 /// A claim is held so long; scoring a batch takes a fraction of a second.
@@ -47,6 +51,10 @@ pub struct Matcher {
     engine: Option<Engine>,
     /// Rows of frequencies that are part of the sum.
     counted_rows: Vec<i64>,
+    /// The store knows that these profiles score now.
+    is_noted: bool,
+    /// Scores below the line by profile that were stored since the store's were last counted.
+    below: BTreeMap<String, usize>,
 }
 
 /// What scoring works with. It travels to a thread of its own for each batch.
@@ -70,7 +78,15 @@ pub struct Progress {
 impl Matcher {
     /// A matcher with the archive's frequencies as the store has them.
     pub async fn new(store: Store, config: Arc<Config>, owner: &str) -> anyhow::Result<Matcher> {
-        let mut matcher = Matcher { store, config, owner: owner.to_string(), engine: None, counted_rows: Vec::new() };
+        let mut matcher = Matcher {
+            store,
+            config,
+            owner: owner.to_string(),
+            engine: None,
+            counted_rows: Vec::new(),
+            is_noted: false,
+            below: BTreeMap::new(),
+        };
         matcher.engine = Some(matcher.build().await?);
         Ok(matcher)
     }
@@ -78,6 +94,7 @@ impl Matcher {
     /// Takes over the profiles and routes of a new configuration.
     pub async fn reconfigure(&mut self, config: Arc<Config>) -> anyhow::Result<()> {
         self.config = config;
+        self.is_noted = false;
         self.engine = Some(self.build().await?);
         Ok(())
     }
@@ -117,8 +134,16 @@ impl Matcher {
         }
         result.scored = claims;
         result.frequencies = Some((id.0, counted.encode()));
+        if !self.is_noted {
+            result.profiles = self.versions(now);
+        }
+        result.trim = self.grown(&result.below);
         let hits = self.store.commit_matches(&result).await?;
-        let backlog = result.hits.iter().filter(|new| new.hit.item.backlog).count();
+        self.is_noted = true;
+        for profile in &result.trim {
+            self.below.insert(profile.clone(), 0);
+        }
+        let backlog = result.hits.iter().filter(|new| new.hit.item.backlog && !new.hit.shadow).count();
         if backlog > 0 {
             tracing::info!("{backlog} hits among what first contacts showed; nobody is told of them (newswatch hits)");
         }
@@ -130,24 +155,58 @@ impl Matcher {
 
     fn add_hits(&self, result: &mut MatchResult, part: &[UnscoredItem], scores: Vec<Vec<Score>>, now: Timestamp) {
         for (unscored, scores) in part.iter().zip(scores) {
-            for score in scores.into_iter().filter(|score| score.hit) {
-                let deliveries = if unscored.item.backlog {
+            for score in scores {
+                if !score.hit {
+                    if score.score >= score.threshold * StoredScore::KEPT_FROM {
+                        result.below.push(below(unscored, score, now));
+                    }
+                    continue;
+                }
+                let shadow = self.profile(&score.profile).is_some_and(Profile::is_shadow);
+                let deliveries = if unscored.item.backlog || shadow {
                     Vec::new()
                 } else {
                     let routes = self.config.routes.iter();
                     routes.flat_map(|route| route.deliveries(&score.profile, unscored.story, now)).collect()
                 };
-                let hit = self.hit(unscored.item.clone(), score, now);
+                let hit = self.hit(unscored.item.clone(), score, shadow, now);
                 result.hits.push(NewHit { hit, story: unscored.story, deliveries });
             }
         }
     }
 
-    fn hit(&self, item: Item, score: Score, now: Timestamp) -> Hit {
-        let profile = self.config.profiles.iter().find(|profile| profile.name == score.profile);
+    fn profile(&self, name: &str) -> Option<&Profile> {
+        self.config.profiles.iter().find(|profile| profile.name == name)
+    }
+
+    /// The profiles as the store keeps them.
+    fn versions(&self, now: Timestamp) -> Vec<ProfileVersion> {
+        let version = |profile: &Profile| ProfileVersion {
+            profile: profile.name.clone(),
+            profile_hash: profile.fingerprint(),
+            version: profile.version,
+            snapshot: profile.snapshot(),
+            first_used_at: now,
+        };
+        self.config.profiles.iter().map(version).collect()
+    }
+
+    /// Profiles whose scores below the line have become many since they were last counted.
+    fn grown(&mut self, below: &[StoredScore]) -> Vec<String> {
+        for score in below {
+            // Nobody knows how many there were before the program started.
+            *self.below.entry(score.profile.clone()).or_insert(TRIM_EVERY) += 1;
+        }
+        let grown = self.below.iter().filter(|(_, count)| **count >= TRIM_EVERY);
+        grown.map(|(profile, _)| profile.clone()).collect()
+    }
+
+    fn hit(&self, item: Item, score: Score, shadow: bool, now: Timestamp) -> Hit {
         Hit {
             item,
-            profile_version: profile.map_or(0, |profile| profile.version),
+            profile_version: self.profile(&score.profile).map_or(0, |profile| profile.version),
+            basis: score.basis,
+            shadow,
             profile: score.profile,
             score: score.score,
             threshold: score.threshold,
@@ -166,6 +225,20 @@ impl Matcher {
         engine.frequencies = frequencies;
         self.counted_rows = rows;
         Ok(())
+    }
+}
+
+/// What is kept of a score that made no hit.
+fn below(unscored: &UnscoredItem, score: Score, now: Timestamp) -> StoredScore {
+    StoredScore {
+        item: unscored.item.id,
+        story: unscored.story,
+        profile: score.profile,
+        profile_hash: score.basis.profile_hash,
+        score: score.score,
+        threshold: score.threshold,
+        scored_at: now,
+        backlog: unscored.item.backlog,
     }
 }
 

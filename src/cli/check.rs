@@ -105,7 +105,10 @@ fn write_profiles(out: &mut String, config: &Config) -> fmt::Result {
     for profile in &config.profiles {
         let (terms, phrases) = (counted(profile.terms.len(), "term"), counted(profile.phrases.len(), "phrase"));
         let (score, level) = (profile.hit_score(), profile.level.as_str());
-        writeln!(out, "  {}: {terms}, {phrases}; a hit at score {score:.2} (level {level})", profile.name)?;
+        let shadow = profile.shadow_of.as_ref().map_or(String::new(), |live| {
+            format!("; a shadow of {live}: its hits are stored, nobody is told (newswatch profile shadow)")
+        });
+        writeln!(out, "  {}: {terms}, {phrases}; a hit at score {score:.2} (level {level}){shadow}", profile.name)?;
     }
     Ok(())
 }
@@ -205,7 +208,15 @@ fn notes(config: &Config) -> Vec<String> {
         notes.push("fetch.contact is not set: a publisher who is bothered by the requests cannot tell you".to_string());
     }
     for profile in &config.profiles {
-        if !config.routes.iter().any(|route| route.wants(&profile.name)) {
+        let named = |route: &&RouteConfig| route.profiles.is_some() && route.wants(&profile.name);
+        if profile.is_shadow() {
+            for route in config.routes.iter().filter(named) {
+                notes.push(format!(
+                    "the route {} names {}, which is a shadow: nobody is told",
+                    route.name, profile.name
+                ));
+            }
+        } else if !config.routes.iter().any(|route| route.wants(&profile.name)) {
             notes.push(format!("nobody is told about the profile {}: no route names it", profile.name));
         }
     }

@@ -1,5 +1,8 @@
 //! `newswatch profile`: builds profiles from seed articles and shows them.
 
+mod archive;
+mod backtest;
+
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,6 +11,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use url::Url;
 
+use super::Global;
 use crate::config::section::{File, Problem, Problems};
 use crate::config::{Config, FetchSettings};
 use crate::matcher::frequency::Frequencies;
@@ -37,6 +41,8 @@ enum Command {
     Build(Build),
     /// Show what a profile looks for, the heaviest terms first
     Show(Show),
+    /// What other thresholds, or a changed profile, would have found in the archive
+    Backtest(backtest::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,16 +65,18 @@ struct Show {
 }
 
 /// Runs the command.
-pub fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match &arguments.command {
+        Command::Backtest(own) => return backtest::run(global, own),
         Command::Build(build) => {
             let mut frequencies = Frequencies::new();
             if let Some(path) = &build.background {
                 count_background(path, &mut Tokenizer::new(), &mut frequencies)?;
             }
             // A bad or missing configuration must not keep anyone from building a profile from files.
-            let network = Config::load(config).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
+            let network =
+                Config::load(global.config.as_deref()).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
             let seeds = build.seed.iter().map(|path| read_seed(path, &network));
             let seeds = seeds.collect::<anyhow::Result<Vec<Seed>>>()?;
             let built = profile::build(&build.name, &seeds, &frequencies)?;

@@ -50,6 +50,9 @@ pub struct Profile {
     pub terms: Vec<Term>,
     /// Names that count on their own.
     pub phrases: Vec<Phrase>,
+    /// On trial beside this profile: it is scored, but nobody is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_of: Option<String>,
 }
 
 /// How sure an alert must be; people differ.
@@ -143,6 +146,26 @@ impl Profile {
     /// From a stored [`Profile::snapshot`]; `None` when it is of another version of the program.
     pub fn from_snapshot(text: &str) -> Option<Profile> {
         serde_json::from_str(text).ok()
+    }
+
+    /// On trial: nobody is told of its hits.
+    pub fn is_shadow(&self) -> bool {
+        self.shadow_of.is_some()
+    }
+
+    /// Gives every item the same score, though perhaps from another score on a hit: what one scored tells of the other.
+    pub fn scores_like(&self, other: &Profile) -> bool {
+        let same = Profile {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            version: self.version,
+            level: self.level,
+            threshold: self.threshold,
+            seeds: self.seeds.clone(),
+            shadow_of: self.shadow_of.clone(),
+            ..other.clone()
+        };
+        *self == same
     }
 
     /// Differs when anything differs that scoring uses: the hash of the snapshot.

@@ -8,7 +8,7 @@ use super::hits::{HitFilter, MatchResult, NewHit};
 use super::items::{NewItem, UnscoredItem};
 use super::sources::{Claim, ConfiguredSource, VisitResult};
 use super::*;
-use crate::model::{ArticleState, DigestRow, Health, Hit, Id, Item, NewDelivery, Outcome, Reason};
+use crate::model::{ArticleState, Basis, DigestRow, Health, Hit, Id, Item, NewDelivery, Outcome, Reason};
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
@@ -111,6 +111,8 @@ async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>
                 context: "…".into(),
                 ..Reason::default()
             }],
+            basis: Basis::default(),
+            shadow: false,
             found_at: now,
             item: unscored.item.clone(),
         };
@@ -284,6 +286,8 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
                 score: 1.0,
                 threshold: 0.5,
                 reasons: vec![],
+                basis: Basis::default(),
+                shadow: false,
                 found_at: at(2),
             },
             story: unscored.story,
@@ -292,12 +296,12 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
         // One item with two profiles is one alert about both.
         let hits = vec![hit("apg", &claimed.0), hit("panel", &claimed.0)];
         let scored = vec![(claimed.0.item.id, claimed.1.clone())];
-        store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap();
+        store.commit_matches(&MatchResult { scored, hits, ..MatchResult::default() }).await.unwrap();
         visit(&store, "paper", vec![copy], at(40)).await;
         let claimed = claim_unscored(&store, "me", at(41), at(46), 10).await.remove(0);
         let hits = vec![hit("apg", &claimed.0)];
         let scored = vec![(claimed.0.item.id, claimed.1.clone())];
-        assert_eq!(store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap(), 1);
+        assert_eq!(store.commit_matches(&MatchResult { scored, hits, ..MatchResult::default() }).await.unwrap(), 1);
         for id in [Id(1), Id(60)] {
             let told = store.hits_of_delivery(id, 10).await.unwrap();
             let told: Vec<(&str, &str)> =

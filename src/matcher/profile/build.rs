@@ -86,6 +86,7 @@ pub fn build(name: &str, seeds: &[Seed], frequencies: &Frequencies) -> Result<Pr
         seeds: seeds.iter().map(|seed| SeedName { file: seed.file.clone(), title: seed.title.clone() }).collect(),
         terms,
         phrases: Vec::new(),
+        shadow_of: None,
     })
 }
 

@@ -17,6 +17,7 @@ pub fn read(mut section: Section<'_>) -> Option<Profile> {
     let name = section.required_text("name");
     let title = section.text("title").unwrap_or_default();
     let version = section.integer("version", 1..=i64::MAX).unwrap_or(1);
+    let shadow_of = section.text("shadow_of");
     let level = section.one_of("level", &Level::WORDS).map_or(Level::Normal, Level::from_word);
     let threshold = section.number("threshold", 0.001..=1000.0);
     let average_length = section.number("average_length", 1.0..=1e9);
@@ -49,6 +50,7 @@ pub fn read(mut section: Section<'_>) -> Option<Profile> {
         seeds,
         terms,
         phrases,
+        shadow_of,
     })
 }
 
@@ -128,6 +130,9 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
         writeln!(out, "title = {}", quoted(&profile.title))?;
     }
     writeln!(out, "version = {}", profile.version)?;
+    if let Some(live) = &profile.shadow_of {
+        writeln!(out, "shadow_of = {}", quoted(live))?;
+    }
     writeln!(out, "# strict asks for 1.25 times the threshold, loose for 0.8 times.")?;
     writeln!(out, "level = {}", quoted(profile.level.as_str()))?;
     writeln!(out, "threshold = {}", profile.threshold)?;
