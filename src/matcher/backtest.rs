@@ -122,7 +122,7 @@ impl Scorings {
         steps.sort_by(f64::total_cmp);
         steps.dedup();
         // Just above a score that is one too many, and at or below the next one.
-        let too_low = steps.partition_point(|step| !fits(above(*step, None)));
+        let too_low = steps.partition_point(|step| !fits(step.next_up()));
         let Some(low) = steps.get(too_low.min(steps.len().saturating_sub(1))) else { return lowest };
         above(*low, steps.get(too_low + 1).copied())
     }
