@@ -6,10 +6,12 @@
 pub mod backtest;
 pub mod fold;
 pub mod frequency;
+pub mod lint;
 pub mod phrase;
 pub mod profile;
 pub mod score;
 pub mod seed;
+pub mod suggest;
 pub mod text;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,11 @@
 
 mod archive;
 mod backtest;
+mod edit;
+mod lint;
+mod precision;
+mod shadow;
+mod suggest;
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +16,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use url::Url;
 
+use self::precision::Precision;
 use super::Global;
 use crate::config::section::{File, Problem, Problems};
 use crate::config::{Config, FetchSettings};
@@ -18,6 +24,7 @@ use crate::matcher::frequency::Frequencies;
 use crate::matcher::profile::{self, Profile};
 use crate::matcher::seed::Seed;
 use crate::matcher::text::Tokenizer;
+use crate::model::ReasonKind;
 use crate::plain;
 use crate::poller::fetch::{Fetch, Request};
 use crate::poller::http::Http;
@@ -43,6 +50,12 @@ enum Command {
     Show(Show),
     /// What other thresholds, or a changed profile, would have found in the archive
     Backtest(backtest::Arguments),
+    /// Names that never occur, occur everywhere or alone make the hits; languages without names. Exit code 1 when any is found
+    Lint(lint::Arguments),
+    /// What verdicts and recent hits teach, as a change of the profile's file to accept by hand
+    Suggest(suggest::Arguments),
+    /// What would change if a profile on trial (`shadow_of`) took the place of the other
+    Shadow(shadow::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,8 +73,9 @@ struct Build {
 
 #[derive(Debug, clap::Args)]
 struct Show {
-    /// The profile's file
-    file: PathBuf,
+    /// The profile's file, or its name in the configuration: then with what verdicts say of it
+    #[arg(value_name = "NAME|FILE")]
+    profile: PathBuf,
 }
 
 /// Runs the command.
@@ -69,6 +83,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match &arguments.command {
         Command::Backtest(own) => return backtest::run(global, own),
+        Command::Lint(own) => return lint::run(global, own),
+        Command::Suggest(own) => return suggest::run(global, own),
+        Command::Shadow(own) => return shadow::run(global, own),
         Command::Build(build) => {
             let mut frequencies = Frequencies::new();
             if let Some(path) = &build.background {
@@ -82,34 +99,54 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let built = profile::build(&build.name, &seeds, &frequencies)?;
             out.write_all(profile::to_toml(&built).as_bytes())?;
         }
-        Command::Show(show) => match load(&show.file)? {
-            Ok(profile) => write_profile(&mut out, &profile)?,
+        Command::Show(show) if show.profile.exists() => match load(&show.profile)? {
+            Ok(profile) => write_profile(&mut out, &profile, None)?,
             Err(problems) => return report(&problems),
         },
+        Command::Show(show) => {
+            let name = show.profile.display().to_string();
+            if name.contains(['/', '.']) {
+                bail!("there is no file {}", plain::line(&name, 500));
+            }
+            let config = super::load_config(global)?;
+            let profile = archive::find(&config, &name)?;
+            let precision = super::block_on(precision::of(&config, profile))?;
+            write_profile(&mut out, profile, Some(&precision))?;
+        }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_profile(out: &mut impl Write, profile: &Profile) -> std::io::Result<()> {
+fn write_profile(out: &mut impl Write, profile: &Profile, precision: Option<&Precision>) -> std::io::Result<()> {
     let clean = |text: &str| plain::line(text, 200);
     writeln!(out, "{} (version {}): {}", clean(&profile.name), profile.version, clean(&profile.title))?;
+    if let Some(live) = &profile.shadow_of {
+        writeln!(out, "on trial beside {}: nobody is told", clean(live))?;
+    }
     writeln!(out, "a hit from a score of {:.3} (level {})", profile.hit_score(), profile.level.as_str())?;
     for seed in &profile.seeds {
         writeln!(out, "learned from {}: {}", clean(&seed.file), clean(&seed.title))?;
     }
+    if let Some(precision) = precision {
+        writeln!(out, "{}", precision.in_words())?;
+    }
+    // Of the judged hits that a term had a part in: how many were right.
+    let judged = |kind, text: &str| precision.and_then(|precision| precision.of_name(kind, text)).unwrap_or_default();
     if !profile.terms.is_empty() {
         writeln!(out, "\n weight  rarity  seeds  term")?;
     }
     for term in &profile.terms {
         let rarity = term.rarity.map_or("     -".to_string(), |rarity| format!("{rarity:6.1}"));
-        writeln!(out, "{:6.2}%  {rarity}  {:5}  {}", term.weight, term.seeds, clean(&term.text))?;
+        let judged = judged(ReasonKind::Term, &term.text);
+        writeln!(out, "{:6.2}%  {rarity}  {:5}  {}{judged}", term.weight, term.seeds, clean(&term.text))?;
     }
     if !profile.phrases.is_empty() {
         writeln!(out, "\n  adds  phrase")?;
     }
     for phrase in &profile.phrases {
-        writeln!(out, "{:6.2}  {}", phrase.weight, clean(&phrase.text))?;
+        let judged = judged(ReasonKind::Phrase, &phrase.text);
+        writeln!(out, "{:6.2}  {}{judged}", phrase.weight, clean(&phrase.text))?;
     }
     Ok(())
 }
