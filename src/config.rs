@@ -21,11 +21,11 @@ use std::sync::Arc;
 
 use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
-use crate::matcher::profile::{self, Profile};
+use crate::matcher::profile::{self, Aliases, Profile};
 use crate::notifier::channel::{self, Channel};
 
 pub use self::fetch::FetchSettings;
-pub use self::find::state_directory;
+pub use self::find::{read_folder, state_directory};
 pub use self::source::SourceConfig;
 
 /// Name of the main file in a configuration folder.
@@ -66,18 +66,25 @@ impl Config {
         let main = find::read(&main, &problems);
         let sources = find::read_folder(&folder.join("sources.d"), &problems);
         let profiles = find::read_folder(&folder.join("profiles.d"), &problems);
+        let aliases = find::read_folder(&folder.join("aliases.d"), &problems);
         match main {
-            Some(main) => Config::read(&main, &sources, &profiles, problems),
+            Some(main) => Config::read(&main, &sources, &profiles, &aliases, problems),
             None => Err(problems.into_sorted()),
         }
     }
 
     /// The configuration that these files are: the main one, drop-ins with sources, and profiles.
     pub fn from_files(main: &File, sources: &[File], profiles: &[File]) -> Result<Config, Vec<Problem>> {
-        Config::read(main, sources, profiles, Problems::default())
+        Config::read(main, sources, profiles, &[], Problems::default())
     }
 
-    fn read(main: &File, sources: &[File], profiles: &[File], problems: Problems) -> Result<Config, Vec<Problem>> {
+    fn read(
+        main: &File,
+        sources: &[File],
+        profiles: &[File],
+        aliases: &[File],
+        problems: Problems,
+    ) -> Result<Config, Vec<Problem>> {
         let mut raw = Raw::default();
         main.read(&problems, |mut section| {
             raw.store_url = section.section("store").and_then(read_store);
@@ -93,8 +100,9 @@ impl Config {
                 section.finish();
             });
         }
+        let packs = Aliases::read(aliases, &problems);
         for file in profiles {
-            file.read(&problems, |section| raw.read_profile(section, &problems));
+            file.read(&problems, |section| raw.read_profile(section, &packs, &problems));
         }
         raw.check_together(main, &problems);
         if !problems.is_empty() {
@@ -102,7 +110,7 @@ impl Config {
         }
         Ok(Config {
             folder: Path::new(main.name()).parent().unwrap_or(Path::new("")).to_path_buf(),
-            files: 1 + sources.len() + profiles.len(),
+            files: 1 + sources.len() + profiles.len() + aliases.len(),
             store_url: raw.store_url,
             fetch: raw.fetch,
             sources: raw.sources.into_iter().map(Arc::new).collect(),
@@ -137,6 +145,8 @@ struct Raw {
     source_names: Names,
     source_tables: usize,
     profiles: Vec<Profile>,
+    /// Of each of `profiles`.
+    profile_places: Vec<Place>,
     profile_names: Names,
     profile_files: usize,
     /// What is on trial, beside what, and where it says so.
@@ -158,15 +168,19 @@ impl Raw {
         }
     }
 
-    fn read_profile(&mut self, mut section: Section<'_>, problems: &Problems) {
+    fn read_profile(&mut self, mut section: Section<'_>, packs: &Aliases, problems: &Problems) {
         self.profile_files += 1;
         let name = read_name(&mut section);
         self.profile_names.add("profile", name.as_deref(), section.place_of("name"), problems);
-        let place = section.place_of("shadow_of");
+        let shadow_place = section.place_of("shadow_of");
         if let Some(live) = section.text("shadow_of") {
-            self.shadows.push((name, live, place));
+            self.shadows.push((name, live, shadow_place));
         }
-        self.profiles.extend(profile::read(section));
+        let place = section.place();
+        if let Some(profile) = profile::read(section, packs) {
+            self.profiles.push(profile);
+            self.profile_places.push(place);
+        }
     }
 
     fn read_channels(&mut self, section: &mut Section<'_>, problems: &Problems) {
@@ -219,6 +233,11 @@ impl Raw {
         }
         if self.route_tables == 0 {
             self.routes.push(RouteConfig::to_own_log());
+        }
+        for (profile, place) in self.profiles.iter().zip(&self.profile_places) {
+            for setting in profile.settings.iter().filter(|setting| !setting.source.is_empty()) {
+                self.source_names.check_known("source", &setting.source, place, problems);
+            }
         }
         for route in &self.routes {
             for (name, place) in route.profiles.iter().flatten().zip(&route.profile_places) {

@@ -241,6 +241,7 @@ fn below(unscored: &UnscoredItem, score: Score, now: Timestamp) -> StoredScore {
         threshold: score.threshold,
         scored_at: now,
         backlog: unscored.item.backlog,
+        barred: score.barred,
     }
 }
 
@@ -254,7 +255,7 @@ impl Engine {
             // A text that makes scoring fail costs its own score, never that of the others.
             let scored = std::panic::catch_unwind(AssertUnwindSafe(|| {
                 let body = item.body();
-                let document = self.tokenizer.read(&item.title, &body);
+                let document = self.tokenizer.read(&item.title, &body).from(&item.source, &item.language);
                 let scores = self.scorer.score(&document, Explain::Hits);
                 counted.count(&document);
                 scores
@@ -305,7 +306,7 @@ pub async fn explain(store: &Store, config: &Config, item: &Item) -> anyhow::Res
     let mut scorer = Scorer::new(&config.profiles, &frequencies)?;
     let body = item.body();
     let mut tokenizer = Tokenizer::new();
-    let document = tokenizer.read(&item.title, &body);
+    let document = tokenizer.read(&item.title, &body).from(&item.source, &item.language);
     let mut scores = scorer.score(&document, Explain::Everything);
     for score in &mut scores {
         for reason in &mut score.reasons {

@@ -488,6 +488,9 @@ pub struct Score {
     pub threshold: f64,
     /// Score reached the threshold.
     pub hit: bool,
+    /// A required condition is not met: no threshold would make it a hit.
+    #[serde(skip)]
+    pub barred: bool,
     /// Heaviest first.
     pub reasons: Vec<Reason>,
     /// What it was made with.
@@ -539,6 +542,8 @@ pub struct StoredScore {
     pub scored_at: Timestamp,
     /// The item was backlog then: nobody would have been told.
     pub backlog: bool,
+    /// A required condition was not met: no threshold would have made it a hit.
+    pub barred: bool,
 }
 
 impl StoredScore {

@@ -107,7 +107,7 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     let text: String = text.lines().map(|line| example(line).unwrap_or_else(|| line.to_string()) + "\n").collect();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("newswatch.toml"), text).unwrap();
-    for part in ["sources.d", "profiles.d"] {
+    for part in ["sources.d", "profiles.d", "aliases.d"] {
         std::os::unix::fs::symlink(std::path::absolute("config").unwrap().join(part), folder.path().join(part))
             .unwrap();
     }

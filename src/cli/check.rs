@@ -103,12 +103,20 @@ fn write_sources(out: &mut String, config: &Config) -> fmt::Result {
 fn write_profiles(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(out, "\nProfiles: {}", config.profiles.len())?;
     for profile in &config.profiles {
-        let (terms, phrases) = (counted(profile.terms.len(), "term"), counted(profile.phrases.len(), "phrase"));
+        let parts = [
+            (profile.terms.len(), "term"),
+            (profile.phrases.len(), "phrase"),
+            (profile.concepts.len(), "concept"),
+            (profile.conditions.len(), "condition"),
+            (profile.look_alikes.len(), "look-alike"),
+        ];
+        let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(count, noun));
+        let parts = parts.collect::<Vec<_>>().join(", ");
         let (score, level) = (profile.hit_score(), profile.level.as_str());
         let shadow = profile.shadow_of.as_ref().map_or(String::new(), |live| {
             format!("; a shadow of {live}: its hits are stored, nobody is told (newswatch profile shadow)")
         });
-        writeln!(out, "  {}: {terms}, {phrases}; a hit at score {score:.2} (level {level}){shadow}", profile.name)?;
+        writeln!(out, "  {}: {parts}; a hit at score {score:.2} (level {level}){shadow}", profile.name)?;
     }
     Ok(())
 }
@@ -357,8 +365,8 @@ Sources: 2 of 3 are polled
     switched off: off
 
 Profiles: 2
-  apg: 1 term, 0 phrases; a hit at score 0.25 (level strict)
-  lonely: 0 terms, 1 phrase; a hit at score 0.20 (level normal)
+  apg: 1 term; a hit at score 0.25 (level strict)
+  lonely: 1 phrase; a hit at score 0.20 (level normal)
 
 Routes: 2
   desk: apg to desk@example.org, duty@example.org

@@ -62,6 +62,13 @@ const PROFILES: &[(&str, &str)] = &[
     ("panel-of-experts.toml", include_str!("../../config/profiles.d/panel-of-experts.toml")),
     ("russian-exchanges.toml", include_str!("../../config/profiles.d/russian-exchanges.toml")),
 ];
+/// The shipped alias packs, which the profiles use.
+const ALIASES: &[(&str, &str)] = &[
+    ("korea.toml", include_str!("../../config/aliases.d/korea.toml")),
+    ("money-laundering.toml", include_str!("../../config/aliases.d/money-laundering.toml")),
+    ("russian-money.toml", include_str!("../../config/aliases.d/russian-money.toml")),
+    ("united-nations.toml", include_str!("../../config/aliases.d/united-nations.toml")),
+];
 
 /// The sources: name, title, path, kind's own settings.
 const SOURCES: &[(&str, &str, &str, &str)] = &[
@@ -209,10 +216,12 @@ fn configure(work: &Path, base: &str) -> anyhow::Result<Config> {
     for (name, title, path, own) in SOURCES {
         write!(text, "\n[[source]]\nname = \"{name}\"\ntitle = \"{title}\"\nurl = \"{base}/{path}\"\n{own}")?;
     }
-    std::fs::create_dir_all(work.join("profiles.d"))?;
     std::fs::write(work.join("newswatch.toml"), text)?;
-    for (name, profile) in PROFILES {
-        std::fs::write(work.join("profiles.d").join(name), profile)?;
+    for (folder, files) in [("profiles.d", PROFILES), ("aliases.d", ALIASES)] {
+        std::fs::create_dir_all(work.join(folder))?;
+        for (name, text) in files {
+            std::fs::write(work.join(folder).join(name), text)?;
+        }
     }
     Config::load(Some(work)).map_err(|problems| {
         let texts: Vec<String> = problems.iter().map(|problem| plain::line(&problem.to_string(), 300)).collect();

@@ -19,9 +19,9 @@ use url::Url;
 use self::precision::Precision;
 use super::Global;
 use crate::config::section::{File, Problem, Problems};
-use crate::config::{Config, FetchSettings};
+use crate::config::{Config, FetchSettings, read_folder};
 use crate::matcher::frequency::Frequencies;
-use crate::matcher::profile::{self, Profile};
+use crate::matcher::profile::{self, Aliases, Name, Profile};
 use crate::matcher::seed::Seed;
 use crate::matcher::text::Tokenizer;
 use crate::model::ReasonKind;
@@ -148,18 +148,70 @@ fn write_profile(out: &mut impl Write, profile: &Profile, precision: Option<&Pre
         let judged = judged(ReasonKind::Phrase, &phrase.text);
         writeln!(out, "{:6.2}  {}{judged}", phrase.weight, clean(&phrase.text))?;
     }
+    if !profile.concepts.is_empty() {
+        writeln!(out, "\n  adds  concept: its names (in brackets: only beside another concept)")?;
+    }
+    for concept in &profile.concepts {
+        let shown = |name: &Name| match (&name.context, name.is_expression) {
+            (Some(_), _) => format!("({})", name.text),
+            (None, true) => format!("/{}/", name.text),
+            (None, false) => name.text.clone(),
+        };
+        let names = concept.names.iter().map(shown).collect::<Vec<_>>().join(", ");
+        let includes = match concept.includes.is_empty() {
+            true => String::new(),
+            false => format!(" all of {};", concept.includes.join(", ")),
+        };
+        writeln!(out, "{:6.2}  {}:{includes} {}", concept.weight, clean(&concept.name), plain::line(&names, 20_000))?;
+    }
+    if !profile.conditions.is_empty() {
+        writeln!(out, "\n  adds  condition")?;
+    }
+    for condition in &profile.conditions {
+        let required = if condition.required { " (required for a hit)" } else { "" };
+        let (name, asks) = (clean(&condition.name), plain::line(&condition.in_words(), 1_000));
+        writeln!(out, "{:6.2}  {name}{required}: {asks}", condition.adds)?;
+    }
+    if !profile.look_alikes.is_empty() {
+        writeln!(out, "\n takes  look-alike")?;
+    }
+    for look_alike in &profile.look_alikes {
+        let by = [&look_alike.author, &look_alike.date].into_iter().filter(|by| !by.is_empty());
+        let by: String = by.map(|by| format!(", {by}")).collect();
+        let (name, reason) = (clean(&look_alike.name), clean(&look_alike.reason));
+        writeln!(out, "{:6.2}  {name}: {reason}{}", look_alike.subtracts, clean(&by))?;
+    }
+    for setting in &profile.settings {
+        let whom = [("source ", &setting.source), ("language ", &setting.language)];
+        let whom = whom
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(what, value)| format!("{what}{}", clean(value)));
+        writeln!(out, "threshold x {} for {}", setting.threshold_factor, whom.collect::<Vec<_>>().join(", "))?;
+    }
     Ok(())
 }
 
 /// Reads a profile's file: the profile, or all that is wrong with it. The outer error: the file cannot be read.
 pub fn load(path: &Path) -> anyhow::Result<Result<Profile, Vec<Problem>>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the profile {}", path.display()))?;
+    Ok(parse(path, text))
+}
+
+/// The profile that a file of this path and text is, or all that is wrong with it.
+fn parse(path: &Path, text: String) -> Result<Profile, Vec<Problem>> {
     let problems = Problems::default();
-    let profile = File::new(&path.display().to_string(), text).read(&problems, profile::read);
-    Ok(match profile {
+    // The packs lie where the configuration has them: beside the folder of the profile, or beside the profile itself.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let near = [folder.join("../aliases.d"), folder.join("aliases.d")];
+    let packs = near.iter().find(|folder| folder.is_dir()).map(|folder| read_folder(folder, &problems));
+    let packs = Aliases::read(&packs.unwrap_or_default(), &problems);
+    let file = File::new(&path.display().to_string(), text);
+    let profile = file.read(&problems, |section| profile::read(section, &packs));
+    match profile {
         Some(profile) if problems.is_empty() => Ok(profile),
         _ => Err(problems.into_sorted()),
-    })
+    }
 }
 
 /// Prints problems of the configuration; the exit code says so.

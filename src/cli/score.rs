@@ -37,6 +37,8 @@ struct Item {
     title: Option<String>,
     #[serde(default)]
     text: Option<String>,
+    #[serde(default)]
+    lang: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -80,7 +82,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         let item: Item = serde_json::from_str(&line).with_context(|| format!("line {} is no item", number + 1))?;
         let (title, text) = (item.title.unwrap_or_default(), item.text.unwrap_or_default());
-        let document = tokenizer.read(&title, &text);
+        let language = item.lang.unwrap_or_default();
+        let document = tokenizer.read(&title, &text).from("", &language);
         let mut reasons: Vec<Option<Vec<Reason>>> = vec![None; profiles.len()];
         if arguments.explain {
             let mut explained = scorer.score(&document, Explain::Everything);
@@ -90,7 +93,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
         for ((profile, score), terms) in profiles.iter().zip(scorer.scores(&document)).zip(reasons) {
-            let hit = *score >= profile.hit_score();
+            let hit = *score >= profile.hit_score_for("", &language);
             serde_json::to_writer(&mut out, &Line { id: &item.id, profile: &profile.name, score: *score, hit, terms })?;
             out.write_all(b"\n")?;
         }

@@ -55,7 +55,7 @@ fn user_folder(variable: &str, below_home: &str) -> PathBuf {
 }
 
 /// The `*.toml` files of a folder in name order; a folder that is not there has none.
-pub(super) fn read_folder(folder: &Path, problems: &Problems) -> Vec<File> {
+pub fn read_folder(folder: &Path, problems: &Problems) -> Vec<File> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),

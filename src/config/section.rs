@@ -78,6 +78,11 @@ impl<'a> Section<'a> {
         self.problems.add(Some(self.place_of(key)), message);
     }
 
+    /// Notes a problem in a place of its own.
+    pub fn problem_at(&self, place: Place, message: impl Into<String>) {
+        self.problems.add(Some(place), message);
+    }
+
     /// Where the element `index` of the list `key` stands; the key's value when it is no such list.
     pub fn place_in(&self, key: &str, index: usize) -> Place {
         let element = match self.table.get(key).map(Spanned::get_ref) {
@@ -95,6 +100,11 @@ impl<'a> Section<'a> {
     /// The table has this key.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// The value of this key is a whole number.
+    pub fn is_number(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Integer(_)))
     }
 
     /// The keys of the table, in order: for a table whose keys are names that people choose.

@@ -22,10 +22,24 @@ pub struct Scoring {
     pub at: Timestamp,
     /// The score.
     pub score: f64,
+    /// What the score that makes a hit is multiplied by for the item's source and language.
+    pub factor: f64,
     /// The item was backlog then: nobody would have been told.
     pub backlog: bool,
     /// Which of the profile's seeds the item is.
     pub seed: Option<u32>,
+}
+
+impl Scoring {
+    /// It is a hit when that score makes one.
+    fn reaches(&self, hit_score: f64) -> bool {
+        self.score >= hit_score * self.factor
+    }
+
+    /// As the others', without what is asked more or less of its source and language.
+    pub fn level(&self) -> f64 {
+        self.score / self.factor
+    }
 }
 
 /// What a threshold finds.
@@ -80,7 +94,7 @@ impl Scorings {
     /// The scoring that makes each item a hit.
     fn hits(&self, hit_score: f64) -> impl Iterator<Item = &Scoring> {
         let items = self.all.chunk_by(|a, b| a.item == b.item);
-        items.filter_map(move |scorings| scorings.iter().find(|scoring| scoring.score >= hit_score))
+        items.filter_map(move |scorings| scorings.iter().find(|scoring| scoring.reaches(hit_score)))
     }
 
     /// What the profile finds at this threshold, from `from` on.
@@ -117,7 +131,7 @@ impl Scorings {
             return lowest;
         }
         let factor = Profile { threshold: 1.0, ..head(profile) }.hit_score();
-        let mut steps: Vec<f64> = self.all.iter().map(|scoring| scoring.score / factor).collect();
+        let mut steps: Vec<f64> = self.all.iter().map(|scoring| scoring.level() / factor).collect();
         steps.retain(|step| *step >= lowest);
         steps.sort_by(f64::total_cmp);
         steps.dedup();
@@ -131,11 +145,11 @@ impl Scorings {
     /// then the others, the strongest first.
     pub fn borderline(&self, hit_score: f64, from: Timestamp, each: usize) -> [Vec<Scoring>; 2] {
         let items = self.all.chunk_by(|a, b| a.item == b.item);
-        let best = items.filter_map(|scorings| scorings.iter().max_by(|a, b| a.score.total_cmp(&b.score)));
+        let best = items.filter_map(|scorings| scorings.iter().max_by(|a, b| a.level().total_cmp(&b.level())));
         let (mut above, mut below): (Vec<Scoring>, Vec<Scoring>) =
-            best.filter(|scoring| scoring.at >= from).partition(|scoring| scoring.score >= hit_score);
-        above.sort_by(|a, b| a.score.total_cmp(&b.score).then_with(|| a.item.cmp(&b.item)));
-        below.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.item.cmp(&b.item)));
+            best.filter(|scoring| scoring.at >= from).partition(|scoring| scoring.reaches(hit_score));
+        above.sort_by(|a, b| a.level().total_cmp(&b.level()).then_with(|| a.item.cmp(&b.item)));
+        below.sort_by(|a, b| b.level().total_cmp(&a.level()).then_with(|| a.item.cmp(&b.item)));
         above.truncate(each);
         below.truncate(each);
         [above, below]
@@ -144,7 +158,14 @@ impl Scorings {
 
 /// The profile without its long lists: what the score of a hit depends on.
 fn head(profile: &Profile) -> Profile {
-    Profile { terms: Vec::new(), phrases: Vec::new(), seeds: Vec::new(), ..profile.clone() }
+    Profile {
+        terms: Vec::new(),
+        phrases: Vec::new(),
+        concepts: Vec::new(),
+        conditions: Vec::new(),
+        look_alikes: Vec::new(),
+        ..profile.clone()
+    }
 }
 
 /// The number of fewest digits above `low`, and not above `high`.
@@ -194,7 +215,7 @@ mod tests {
     }
 
     fn scoring(item: i64, story: i64, hours: i64, score: f64, backlog: bool) -> Scoring {
-        Scoring { item: Id(item), story: Id(story), at: at(hours), score, backlog, seed: None }
+        Scoring { item: Id(item), story: Id(story), at: at(hours), score, factor: 1.0, backlog, seed: None }
     }
 
     #[test]

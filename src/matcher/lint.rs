@@ -56,11 +56,16 @@ pub fn names(profile: &Profile) -> impl Iterator<Item = Name> {
         text: term.text.clone(),
         search: Search::Key(term.key),
     });
-    let phrases = profile.phrases.iter().filter_map(|phrase| {
-        let search = Search::Pattern(Pattern::new(&phrase.text)?);
-        Some(Name { kind: ReasonKind::Phrase, text: phrase.text.clone(), search })
-    });
-    terms.chain(phrases)
+    let written = |kind: ReasonKind, text: &String| {
+        let search = Search::Pattern(Pattern::new(text)?);
+        Some(Name { kind, text: text.clone(), search })
+    };
+    let phrases = profile.phrases.iter().filter_map(move |phrase| written(ReasonKind::Phrase, &phrase.text));
+    let spoken = profile.concepts.iter().flat_map(|concept| &concept.names);
+    // A weak name counts beside another only, and an expression says itself what it finds: how often they occur says little.
+    let spoken = spoken.filter(|name| !name.is_expression && name.context.is_none());
+    let concepts = spoken.filter_map(move |name| written(ReasonKind::Concept, &name.text));
+    terms.chain(phrases).chain(concepts)
 }
 
 /// Something that was found.
@@ -192,7 +197,7 @@ impl Lint {
     pub fn count(&mut self, item: &Item) {
         self.items += 1;
         let body = item.body();
-        let document = self.tokenizer.read(&item.title, &body);
+        let document = self.tokenizer.read(&item.title, &body).from(&item.source, &item.language);
         let mut touched = vec![false; self.hits.len()];
         let (items, names) = (self.items, &mut self.names);
         let mut note = |number: usize| {
@@ -369,7 +374,7 @@ mod tests {
     fn profile(name: &str, phrases: &[(&str, f64)]) -> Profile {
         let seed = Seed { file: "a".into(), title: "Quokka".into(), text: "ferry".into() };
         let built = build(name, &[seed], &Frequencies::new()).expect("built");
-        let phrase = |(text, weight): &(&str, f64)| Phrase { text: text.to_string(), weight: *weight, group: None };
+        let phrase = |(text, weight): &(&str, f64)| Phrase { text: text.to_string(), weight: *weight };
         Profile { terms: Vec::new(), threshold: 1.0, phrases: phrases.iter().map(phrase).collect(), ..built }
     }
 

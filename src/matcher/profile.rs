@@ -2,10 +2,14 @@
 //! that people read and edit ([`read`], [`to_toml`]).
 
 mod build;
+mod concept;
 mod file;
+mod rule;
 
 pub use build::{NotBuilt, build};
+pub use concept::{Aliases, Concept, Context, Name};
 pub use file::{read, to_toml};
+pub use rule::{Condition, LookAlike, Setting, Within};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -50,6 +54,14 @@ pub struct Profile {
     pub terms: Vec<Term>,
     /// Names that count on their own.
     pub phrases: Vec<Phrase>,
+    /// Things under all their names: those of the profile, then those that its rules need.
+    pub concepts: Vec<Concept>,
+    /// Concepts that say more together than alone, or that must be there.
+    pub conditions: Vec<Condition>,
+    /// Contexts that speak against a hit.
+    pub look_alikes: Vec<LookAlike>,
+    /// Thresholds that differ for a source or a language.
+    pub settings: Vec<Setting>,
     /// On trial beside this profile: it is scored, but nobody is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow_of: Option<String>,
@@ -127,14 +139,23 @@ pub struct Phrase {
     pub text: String,
     /// What it adds to the score; 1 = like a seed.
     pub weight: f64,
-    /// Phrases of one group are names of one thing: only the heaviest that occurs counts.
-    pub group: Option<String>,
 }
 
 impl Profile {
     /// The score that makes a hit.
     pub fn hit_score(&self) -> f64 {
         self.threshold * self.level.factor()
+    }
+
+    /// The score that makes an item of this source and language a hit.
+    pub fn hit_score_for(&self, source: &str, language: &str) -> f64 {
+        self.hit_score() * self.factor_for(source, language)
+    }
+
+    /// What the score that makes a hit is multiplied by for items of this source and language.
+    pub fn factor_for(&self, source: &str, language: &str) -> f64 {
+        let own = self.settings.iter().filter(|setting| setting.applies(source, language));
+        own.map(|setting| setting.threshold_factor).product::<f64>()
     }
 
     /// The profile with everything that scoring uses, as stored beside the first hit it made: JSON, numbers to the last digit.
@@ -162,6 +183,7 @@ impl Profile {
             level: self.level,
             threshold: self.threshold,
             seeds: self.seeds.clone(),
+            settings: self.settings.clone(),
             shadow_of: self.shadow_of.clone(),
             ..other.clone()
         };

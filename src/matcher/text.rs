@@ -54,6 +54,10 @@ pub struct Document<'t> {
     pub title: &'t str,
     /// The text below the title as published.
     pub body: &'t str,
+    /// The source that showed it; empty when unknown.
+    pub source: &'t str,
+    /// Its language as the source says ("ko", "en-US"); empty when unknown.
+    pub language: &'t str,
     tokens: Vec<Token>,
     title_tokens: usize,
 }
@@ -73,6 +77,11 @@ impl<'t> Document<'t> {
     pub fn length(&self) -> u64 {
         let front = self.tokens.len().min(self.title_tokens + LEAD_TOKENS) as u64;
         front * u64::from(FRONT_WEIGHT) + (self.tokens.len() as u64 - front)
+    }
+
+    /// With where it comes from: thresholds may differ by source and language.
+    pub fn from(self, source: &'t str, language: &'t str) -> Document<'t> {
+        Document { source, language, ..self }
     }
 
     /// Hash of the text: another one may score otherwise.
@@ -187,7 +196,7 @@ impl Tokenizer {
         self.scan(title, &mut tokens);
         let title_tokens = tokens.len();
         self.scan(body, &mut tokens);
-        Document { title, body, tokens, title_tokens }
+        Document { title, body, source: "", language: "", tokens, title_tokens }
     }
 
     /// The normalised stem of a word as written; `None` when it gives no token. Slow: for tables and first meetings.

@@ -35,6 +35,7 @@ impl NewHit {
             threshold: self.hit.threshold,
             scored_at: self.hit.found_at,
             backlog: self.hit.item.backlog,
+            barred: false,
         }
     }
 }

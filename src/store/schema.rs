@@ -197,6 +197,7 @@ const MIGRATIONS: &[&[&str]] = &[
         score DOUBLE PRECISION NOT NULL,
         threshold DOUBLE PRECISION NOT NULL,
         backlog BIGINT NOT NULL,
+        barred BIGINT NOT NULL,
         story_id BIGINT NOT NULL,
         PRIMARY KEY (profile, scored_at, item_id)
     )",

@@ -24,6 +24,10 @@ pub struct Scored {
     pub title: String,
     /// Address of the item; may be empty.
     pub url: String,
+    /// Its source.
+    pub source: String,
+    /// Its language; may be empty.
+    pub language: String,
     /// When the item became a hit of this profile; `None` when it never did.
     pub hit_at: Option<Timestamp>,
     /// Fingerprint of the profile that made that hit; 0 when there is none.
@@ -92,10 +96,10 @@ pub(super) async fn begin_use(tx: &mut Transaction<'static, Any>, profiles: &[Pr
 pub(super) async fn add(tx: &mut Transaction<'static, Any>, scores: &[StoredScore]) -> Result<()> {
     write_rows(
         tx,
-        "INSERT INTO scores (profile, scored_at, item_id, profile_hash, score, threshold, backlog, story_id)",
+        "INSERT INTO scores (profile, scored_at, item_id, profile_hash, score, threshold, backlog, barred, story_id)",
         "ON CONFLICT (profile, scored_at, item_id) DO UPDATE SET score = excluded.score \
          WHERE excluded.score > scores.score",
-        8,
+        9,
         scores,
         |query, score| {
             query
@@ -106,6 +110,7 @@ pub(super) async fn add(tx: &mut Transaction<'static, Any>, scores: &[StoredScor
                 .bind(score.score)
                 .bind(score.threshold)
                 .bind(i64::from(score.backlog))
+                .bind(i64::from(score.barred))
                 .bind(score.story.0)
         },
     )
@@ -188,7 +193,7 @@ impl Store {
     /// The stored scores of one item that made no hit, the oldest first.
     pub async fn scores_of_item(&self, item: Id) -> Result<Vec<StoredScore>> {
         let rows = sqlx::query(
-            "SELECT item_id, story_id, profile, profile_hash, score, threshold, scored_at, backlog FROM scores \
+            "SELECT item_id, story_id, profile, profile_hash, score, threshold, scored_at, backlog, barred FROM scores \
              WHERE item_id = $1 ORDER BY scored_at, profile LIMIT 1000",
         );
         Ok(rows.bind(item.0).fetch_all(&self.reader).await?.iter().map(stored).collect())
@@ -199,13 +204,13 @@ impl Store {
     pub async fn scored(&self, profile: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Scored>> {
         // Hits first: of two scorings of one moment the one that was a hit came to be known.
         let hits = sqlx::query(
-            "SELECT h.item_id, h.story_id, h.profile, h.profile_hash, h.score, h.threshold, h.found_at, h.backlog, \
-             i.title, i.url, h.found_at, h.profile_hash FROM hits h JOIN items i ON i.id = h.item_id \
+            "SELECT h.item_id, h.story_id, h.profile, h.profile_hash, h.score, h.threshold, h.found_at, h.backlog, 0, \
+             i.title, i.url, h.found_at, h.profile_hash, i.source, i.language FROM hits h JOIN items i ON i.id = h.item_id \
              WHERE h.profile = $1 AND h.found_at >= $2 AND h.found_at < $3",
         );
         let below = sqlx::query(
-            "SELECT s.item_id, s.story_id, s.profile, s.profile_hash, s.score, s.threshold, s.scored_at, s.backlog, \
-             i.title, i.url, coalesce(h.found_at, 0), coalesce(h.profile_hash, 0) \
+            "SELECT s.item_id, s.story_id, s.profile, s.profile_hash, s.score, s.threshold, s.scored_at, s.backlog, s.barred, \
+             i.title, i.url, coalesce(h.found_at, 0), coalesce(h.profile_hash, 0), i.source, i.language \
              FROM scores s JOIN items i ON i.id = s.item_id \
              LEFT JOIN hits h ON h.item_id = s.item_id AND h.profile = s.profile \
              WHERE s.profile = $1 AND s.scored_at >= $2 AND s.scored_at < $3",
@@ -216,10 +221,12 @@ impl Store {
             all.extend(rows.iter().map(|row| Scored {
                 score: stored(row),
                 hit,
-                title: row.get(8),
-                url: row.get(9),
-                hit_at: super::time(row.get(10)),
-                hit_hash: row.get(11),
+                title: row.get(9),
+                url: row.get(10),
+                hit_at: super::time(row.get(11)),
+                hit_hash: row.get(12),
+                source: row.get(13),
+                language: row.get(14),
             }));
         }
         all.sort_by_key(|scored| (scored.score.scored_at, scored.score.item));
@@ -237,5 +244,6 @@ fn stored(row: &AnyRow) -> StoredScore {
         threshold: row.get(5),
         scored_at: some_time(row.get(6)),
         backlog: row.get::<i64, _>(7) != 0,
+        barred: row.get::<i64, _>(8) != 0,
     }
 }

@@ -228,7 +228,7 @@ async fn stored(store: &Store, profile: &Profile, wanted: &Wanted) -> anyhow::Re
     }
     let factor = profile.hit_score() / profile.threshold;
     let kept_from = running.iter().filter_map(|used| alike.get(&used.profile_hash));
-    let kept_from = kept_from.map(|known| known.hit_score() * StoredScore::KEPT_FROM).fold(0.0, f64::max);
+    let kept_from = kept_from.map(|known| kept_from_of(known, profile)).fold(0.0, f64::max);
     if wanted.threshold.is_some_and(|threshold| threshold * factor < kept_from) {
         return Ok(Err("scores below half of what makes a hit are not stored".to_string()));
     }
@@ -237,12 +237,13 @@ async fn stored(store: &Store, profile: &Profile, wanted: &Wanted) -> anyhow::Re
         let score = scored.score;
         // What an earlier version had found already was not told again.
         let was_hit = scored.hit_at.is_some_and(|at| at < score.scored_at) && !alike.contains_key(&scored.hit_hash);
-        if alike.contains_key(&score.profile_hash) && !was_hit {
+        if alike.contains_key(&score.profile_hash) && !was_hit && !score.barred {
             let scoring = Scoring {
                 item: score.item,
                 story: score.story,
                 at: score.scored_at,
                 score: score.score,
+                factor: profile.factor_for(&scored.source, &scored.language),
                 backlog: score.backlog,
                 seed: None,
             };
@@ -251,6 +252,18 @@ async fn stored(store: &Store, profile: &Profile, wanted: &Wanted) -> anyhow::Re
     }
     let whole_since = store.scores_whole_since(&profile.name).await?.filter(|since| *since > began.from);
     Ok(Ok(Found { scorings, lowest: kept_from / factor, whole_since }))
+}
+
+/// From which score on, by the measure of `profile`, the scores of an earlier version of it are whole. Where it asked more of a
+/// source or language, fewer were kept.
+fn kept_from_of(known: &Profile, profile: &Profile) -> f64 {
+    let kept = known.hit_score() * StoredScore::KEPT_FROM;
+    if known.settings == profile.settings {
+        return kept;
+    }
+    let factors = known.settings.iter().map(|setting| setting.threshold_factor.max(1.0)).product::<f64>();
+    let less = profile.settings.iter().map(|setting| setting.threshold_factor.min(1.0)).product::<f64>();
+    kept * factors / less
 }
 
 /// The last verdict on each item that was judged for the profile, or for the one that it is to replace.
@@ -327,9 +340,12 @@ async fn rescore(
     let (work, _) = archive::scan(store, period, work, |work, unscored| {
         let UnscoredItem { item, story } = unscored;
         let body = item.body();
-        let document = work.tokenizer.read(&item.title, &body);
-        for (number, score) in work.scorer.scores(&document).iter().enumerate() {
-            if *score < work.floors[number] || work.found[number].len() >= SCORINGS_MAX {
+        let document = work.tokenizer.read(&item.title, &body).from(&item.source, &item.language);
+        let scores = work.scorer.scores(&document).to_vec();
+        for (number, score) in scores.into_iter().enumerate() {
+            let factor = work.scorer.profiles()[number].factor_for(&item.source, &item.language);
+            let counts = score >= work.floors[number] * factor && !work.scorer.is_barred(number);
+            if !counts || work.found[number].len() >= SCORINGS_MAX {
                 continue;
             }
             let url = item.url.as_deref().unwrap_or_default();
@@ -337,7 +353,8 @@ async fn rescore(
                 item: item.id,
                 story: *story,
                 at: item.first_seen_at,
-                score: *score,
+                score,
+                factor,
                 backlog: item.backlog,
                 seed: work.seeds.find(number, &item.title, url),
             });

@@ -10,9 +10,7 @@ use jiff::SignedDuration;
 use super::archive;
 use super::edit::Edit;
 use crate::cli::{self, Global};
-use crate::config::section::{File, Problems};
 use crate::matcher;
-use crate::matcher::profile;
 use crate::matcher::suggest::{Change, Lesson, Teaching, suggest};
 use crate::model::{Id, Verdict};
 use crate::plain;
@@ -116,10 +114,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Exit
             writeln!(out, "{clean}")?;
         }
         let new = edit.finished();
-        let problems = Problems::default();
-        let read = File::new(&shown, new.clone()).read(&problems, profile::read);
-        if read.is_none() || !problems.is_empty() {
-            return super::report(&problems.into_sorted());
+        if let Err(problems) = super::parse(&path, new.clone()) {
+            return super::report(&problems);
         }
         if arguments.write {
             replace(&path, &new).with_context(|| format!("cannot write {shown}; nothing was changed"))?;

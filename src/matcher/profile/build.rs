@@ -86,6 +86,10 @@ pub fn build(name: &str, seeds: &[Seed], frequencies: &Frequencies) -> Result<Pr
         seeds: seeds.iter().map(|seed| SeedName { file: seed.file.clone(), title: seed.title.clone() }).collect(),
         terms,
         phrases: Vec::new(),
+        concepts: Vec::new(),
+        conditions: Vec::new(),
+        look_alikes: Vec::new(),
+        settings: Vec::new(),
         shadow_of: None,
     })
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::concept::{Aliases, read_concepts};
+use super::rule::{self, Used};
 use super::{Level, Phrase, Profile, SeedName, Term, default_strength, default_threshold, term_key};
 use crate::config::section::Section;
 use crate::matcher::frequency::Key;
@@ -12,8 +14,9 @@ use crate::plain;
 /// Longer lists are refused: no person reads them, and they would cost memory without bound.
 const ENTRIES_MAX: usize = 5_000;
 
-/// Reads a profile. Whatever is wrong is noted in the section's problems; `None` when no profile came out.
-pub fn read(mut section: Section<'_>) -> Option<Profile> {
+/// Reads a profile, with the concepts of the alias packs that it uses. Whatever is wrong is noted in the section's problems;
+/// `None` when no profile came out.
+pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
     let name = section.required_text("name");
     let title = section.text("title").unwrap_or_default();
     let version = section.integer("version", 1..=i64::MAX).unwrap_or(1);
@@ -25,18 +28,31 @@ pub fn read(mut section: Section<'_>) -> Option<Profile> {
     let mut tokenizer = Tokenizer::new();
     let term_sections = lists(&mut section, ["terms", "term"]);
     let phrase_sections = lists(&mut section, ["phrases", "phrase"]);
-    let asked_for_nothing = term_sections.is_empty() && phrase_sections.is_empty();
+    let mut used = Used::new();
+    let conditions = lists(&mut section, ["conditions", "condition"]).into_iter();
+    let conditions: Vec<_> = conditions.filter_map(|table| rule::read_condition(table, &mut used)).collect();
+    let look_alikes = lists(&mut section, ["look_alikes", "look_alike"]).into_iter();
+    let look_alikes: Vec<_> = look_alikes.filter_map(|table| rule::read_look_alike(table, &mut used)).collect();
+    let settings: Vec<_> =
+        lists(&mut section, ["settings", "setting"]).into_iter().filter_map(rule::read_setting).collect();
+    let mut problems = Vec::new();
+    let concepts = read_concepts(lists(&mut section, ["concepts", "concept"]), aliases, &used, &mut problems);
+    for (place, message) in problems {
+        section.problem_at(place, message);
+    }
+    let nothing_adds = concepts.iter().all(|c| c.weight == 0.0) && conditions.iter().all(|c| c.adds == 0.0);
+    let asked_for_nothing = term_sections.is_empty() && phrase_sections.is_empty() && nothing_adds;
     let terms: Vec<Term> = term_sections.into_iter().filter_map(|entry| term(entry, &mut tokenizer)).collect();
     let phrases: Vec<Phrase> = phrase_sections.into_iter().filter_map(phrase).collect();
     if asked_for_nothing {
         section.problem(
             "name",
-            "the profile has neither terms nor phrases, so it would never find anything; build one from seed articles \
-             with `newswatch profile build`, or add a [[phrase]] with `text` and `weight`",
+            "the profile has neither terms nor phrases nor weighted concepts, so it would never find anything; build one \
+             from seed articles with `newswatch profile build`, or add a [[phrase]] with `text` and `weight`",
         );
     }
     section.finish();
-    if terms.is_empty() && phrases.is_empty() {
+    if terms.is_empty() && phrases.is_empty() && nothing_adds {
         return None;
     }
     Some(Profile {
@@ -50,6 +66,10 @@ pub fn read(mut section: Section<'_>) -> Option<Profile> {
         seeds,
         terms,
         phrases,
+        concepts,
+        conditions,
+        look_alikes,
+        settings,
         shadow_of,
     })
 }
@@ -95,14 +115,13 @@ fn term(mut section: Section<'_>, tokenizer: &mut Tokenizer) -> Option<Term> {
 fn phrase(mut section: Section<'_>) -> Option<Phrase> {
     let text = section.required_text("text");
     let weight = required_number(&mut section, "weight", 0.0..=1000.0);
-    let group = section.text("group");
     let text = text?;
     let searchable = Pattern::new(&text).is_some();
     if !searchable {
         section.problem("text", format!("the phrase {text:?} holds no letter or digit to search for"));
     }
     section.finish();
-    searchable.then_some(Phrase { text, weight: weight?, group })
+    searchable.then_some(Phrase { text, weight: weight? })
 }
 
 fn required_number(section: &mut Section<'_>, key: &str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
@@ -184,8 +203,7 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
     if !profile.phrases.is_empty() {
         writeln!(out, "\nphrases = [")?;
         for phrase in &profile.phrases {
-            let group = phrase.group.as_ref().map_or(String::new(), |group| format!(", group = {}", quoted(group)));
-            writeln!(out, "  {{ text = {}, weight = {}{group} }},", quoted(&phrase.text), phrase.weight)?;
+            writeln!(out, "  {{ text = {}, weight = {} }},", quoted(&phrase.text), phrase.weight)?;
         }
         writeln!(out, "]")?;
     }
@@ -207,7 +225,7 @@ mod tests {
 
     fn parse(text: &str) -> (Option<Profile>, Vec<String>) {
         let problems = Problems::default();
-        let profile = File::new("p.toml", text.to_string()).read(&problems, read);
+        let profile = File::new("p.toml", text.to_string()).read(&problems, |section| read(section, &Aliases::none()));
         (profile, problems.into_sorted().iter().map(Problem::to_string).collect())
     }
 
@@ -216,7 +234,7 @@ mod tests {
         let text = "The \"quokka\\ferry\" left. Quokka ferry, 북한에, U.S. islands, 北朝鮮.";
         let seed = Seed { file: "a.md".into(), title: "Quokkas' ferry".into(), text: text.into() };
         let mut built = build("quokkas", &[seed], &Frequencies::new()).expect("built");
-        built.phrases.push(Phrase { text: "北朝鮮".into(), weight: 0.5, group: Some("actor".into()) });
+        built.phrases.push(Phrase { text: "北朝鮮".into(), weight: 0.5 });
         let (read, problems) = parse(&to_toml(&built));
         assert_eq!(problems, Vec::<String>::new());
         let read = read.expect("read");
@@ -242,7 +260,7 @@ mod tests {
     #[test]
     fn every_problem_has_its_place() {
         let cases = [
-            ("name = \"x\"\n", "p.toml:1:8: the profile has neither terms nor phrases"),
+            ("name = \"x\"\n", "p.toml:1:8: the profile has neither terms nor phrases nor weighted"),
             ("[[phrase]]\ntext = \"a\"\nweight = 1\n", "p.toml:1:1: the file needs `name`"),
             (
                 "name = \"x\"\n[[term]]\ntext = \"of the\"\nweight = 1\n",
@@ -263,7 +281,49 @@ mod tests {
                 "p.toml:2:9: `level` cannot be \"stritc\"; did you mean \"strict\"?",
             ),
         ];
-        for (text, expected) in cases {
+        let rules = [
+            (
+                "concepts = [{ name = \"a\", names = [\"DPRK\"] }, { name = \"b\", names = [\"dprk\"], weight = 1 }]\n",
+                "p.toml:2:70: the name \"dprk\" belongs to \"a\" already, at p.toml:2:36; a name stands for one concept",
+            ),
+            (
+                "concepts = [{ name = \"actor\", weight = 1 }]\n",
+                "p.toml:2:13: there is no concept \"actor\"; there are no alias",
+            ),
+            (
+                "concepts = [{ name = \"actor\", names = [\"x\"] }]\n[[condition]]\nname = \"c\"\nall = [\"acter\"]\nadds = 1\n",
+                "p.toml:5:8: there is no concept \"acter\"; did you mean \"actor\"?",
+            ),
+            (
+                "concepts = [{ name = \"a\", names = [\"x\"] }]\n[[condition]]\nname = \"c\"\nall = [\"a\"]\nnone = [\"a\"]\nadds = 1\n",
+                "p.toml:6:8: the condition can never be met: \"a\" stands under `all` and under `none`",
+            ),
+            (
+                "concepts = [{ name = \"a\", expressions = [\"(\"], weight = 1 }]\n",
+                "p.toml:2:42: `expressions`: \"(\" is no regular expression",
+            ),
+            (
+                "concepts = [{ name = \"a\", expressions = ['\\w{1000}{1000}'], weight = 1 }]\n",
+                "p.toml:2:42: `expressions`: \"\\\\w{1000}{1000}\" is no regular expression: Compiled regex exceeds size limit",
+            ),
+            (
+                "concepts = [{ name = \"a\", expressions = ['x*'], weight = 1 }]\n",
+                "p.toml:2:42: this regular expression matches the empty text",
+            ),
+            (
+                "[[look_alike]]\nname = \"x\"\nnames = [\"y\"]\n[[phrase]]\ntext = \"a\"\nweight = 1\n",
+                "p.toml:2:1: [[look_alike]] needs `reason`",
+            ),
+            (
+                "[[setting]]\nlanguage = \"ko\"\n[[phrase]]\ntext = \"a\"\nweight = 1\n",
+                "p.toml:2:1: give `threshold_factor`",
+            ),
+        ];
+        let rules: Vec<(String, &str)> =
+            rules.into_iter().map(|(text, expected)| (format!("name = \"x\"\n{text}"), expected)).collect();
+        for (text, expected) in
+            cases.iter().map(|(text, e)| (*text, *e)).chain(rules.iter().map(|(t, e)| (t.as_str(), *e)))
+        {
             let (_, problems) = parse(text);
             assert!(problems.iter().any(|problem| problem.starts_with(expected)), "{text}: {problems:?}");
         }
