@@ -98,8 +98,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Exit
         let Some((first, last)) = store.archive_span().await? else {
             bail!("no item is stored yet; `newswatch run` reads the sources");
         };
-        let end = to.unwrap_or(last + jiff::SignedDuration::from_millis(1));
-        let wanted = Wanted { from, to: end, first, threshold: arguments.threshold };
+        let last = last + jiff::SignedDuration::from_millis(1);
+        let wanted = Wanted { from, to, first, last, threshold: arguments.threshold };
         let tested = test(&store, &config, profiles, &wanted, arguments.file.is_some()).await?;
         let mut out = anstream::stdout().lock();
         for tested in &tested {
@@ -112,9 +112,11 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Exit
 /// What a person asked for.
 struct Wanted {
     from: Option<Timestamp>,
-    to: Timestamp,
+    to: Option<Timestamp>,
     /// When the first item of the archive was seen.
     first: Timestamp,
+    /// Just after the last was.
+    last: Timestamp,
     threshold: Option<f64>,
 }
 
@@ -126,7 +128,7 @@ async fn test(
     wanted: &Wanted,
     has_file: bool,
 ) -> anyhow::Result<Vec<Tested>> {
-    let period = Period { from: wanted.from.unwrap_or(wanted.first), to: wanted.to };
+    let period = Period { from: wanted.from.unwrap_or(wanted.first), to: wanted.to.unwrap_or(wanted.last) };
     let items = store.archive_count(period.from, period.to).await?;
     let days = (period.to.duration_since(period.from).as_secs_f64() / 86_400.0).max(1.0);
     let count = profiles.len();
@@ -233,7 +235,7 @@ async fn stored(store: &Store, profile: &Profile, wanted: &Wanted) -> anyhow::Re
         return Ok(Err("scores below half of what makes a hit are not stored".to_string()));
     }
     let mut scorings = Vec::new();
-    for scored in store.scored(&profile.name, began.from, wanted.to).await? {
+    for scored in store.scored(&profile.name, began.from, wanted.to.unwrap_or(Timestamp::MAX)).await? {
         let score = scored.score;
         // What an earlier version had found already was not told again.
         let was_hit = scored.hit_at.is_some_and(|at| at < score.scored_at) && !alike.contains_key(&scored.hit_hash);
@@ -276,9 +278,8 @@ async fn judged(store: &Store, profile: &Profile, wanted: &Wanted) -> anyhow::Re
         verdicts::in_force(&all).into_iter().map(|judgement| (judgement.item, judgement.verdict)).collect();
     let ids: Vec<Id> = last.keys().copied().collect();
     let items = store.items_brief(&ids).await?;
-    let from = wanted.from.unwrap_or(wanted.first);
-    let within =
-        |id: &Id| items.get(id).is_some_and(|item| item.first_seen_at >= from && item.first_seen_at < wanted.to);
+    let (from, to) = (wanted.from.unwrap_or(wanted.first), wanted.to.unwrap_or(wanted.last));
+    let within = |id: &Id| items.get(id).is_some_and(|item| item.first_seen_at >= from && item.first_seen_at < to);
     Ok(last.into_iter().filter(|(id, _)| within(id)).collect())
 }
 

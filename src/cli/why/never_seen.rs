@@ -85,10 +85,11 @@ pub(super) async fn explain(out: &mut impl Write, store: &Store, config: &Config
 /// What was seen below the same folder, else of the same site.
 async fn similar(out: &mut impl Write, store: &Store, url: &Url) -> anyhow::Result<()> {
     let Some(host) = url.host_str() else { return Ok(()) };
-    let site = host.trim_start_matches("www.");
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    let site = format!("{}{port}", host.trim_start_matches("www."));
     let folder = url.path().rsplit_once('/').map_or("", |(folder, _)| folder);
     let heads = |path: &str| -> Vec<String> {
-        let hosts = [site.to_string(), format!("www.{site}")];
+        let hosts = [site.clone(), format!("www.{site}")];
         hosts.iter().flat_map(|host| ["https", "http"].map(|scheme| format!("{scheme}://{host}{path}/"))).collect()
     };
     let mut place = format!("below {folder}/ of {site}");
@@ -101,7 +102,7 @@ async fn similar(out: &mut impl Write, store: &Store, url: &Url) -> anyhow::Resu
         found = store.items_below(&heads(""), LOOK_AT, SIMILAR_MAX).await?;
     }
     if found.is_empty() {
-        writeln!(out, "Nothing of {} is among the newest {LOOK_AT} items.", plain::line(site, 200))?;
+        writeln!(out, "Nothing of {} is among the newest {LOOK_AT} items.", plain::line(&site, 200))?;
         return Ok(());
     }
     writeln!(out, "The newest that was seen {}:", plain::line(&place, 300))?;
