@@ -11,7 +11,7 @@ use super::phrase::{Finder, Pattern};
 use super::profile::Profile;
 use super::score::{Explain, Scorer};
 use super::text::{Class, Tokenizer, class};
-use crate::model::{Id, Item, ReasonKind};
+use crate::model::{Id, Item, Reason, ReasonKind};
 
 /// A name that occurs in a greater share of all items says nothing.
 const EVERYWHERE: f64 = 0.05;
@@ -237,7 +237,10 @@ impl Lint {
             if self.hits[number].len() < HITS_MAX {
                 self.hits[number].insert(item.id);
             }
-            for reason in score.reasons.iter().filter(|reason| score.score - reason.share < score.threshold) {
+            // A condition is a combination: that it alone makes a hit is what it is for.
+            let is_name = |kind| matches!(kind, ReasonKind::Term | ReasonKind::Phrase | ReasonKind::Concept);
+            let decides = |reason: &&Reason| is_name(reason.kind) && score.score - reason.share < score.threshold;
+            for reason in score.reasons.iter().filter(decides) {
                 *self.alone[number].entry(reason.term.clone()).or_default() += 1;
             }
         }
@@ -287,11 +290,25 @@ impl Lint {
                 add(never, format!("never occurred in {} items", self.items));
             }
         }
-        for counted in own {
-            let share = counted.items as f64 / self.items as f64;
-            if share > EVERYWHERE {
-                let message = format!("occurs in {:.0} % of everything: it tells nothing apart", 100.0 * share);
-                add(vec![counted.name.text.clone()], message);
+        for kind in [ReasonKind::Concept, ReasonKind::Phrase, ReasonKind::Term] {
+            let share = |counted: &Counted| 100.0 * counted.items as f64 / self.items as f64;
+            let mut often: Vec<&&Counted> = own.iter().filter(|counted| counted.name.kind == kind).collect();
+            often.retain(|counted| share(counted) > 100.0 * EVERYWHERE);
+            often.sort_by_key(|counted| std::cmp::Reverse(counted.items));
+            let names: Vec<String> = often.iter().map(|counted| counted.name.text.clone()).collect();
+            match often.as_slice() {
+                [] => {}
+                [only] => {
+                    add(names, format!("occurs in {:.0} % of everything: it tells nothing apart", share(only)));
+                }
+                [first, ..] => {
+                    let most = format!(
+                        "more than {:.0} % of everything, the first in {:.0} %",
+                        100.0 * EVERYWHERE,
+                        share(first)
+                    );
+                    add(names, format!("occur in {most}: they tell nothing apart"));
+                }
             }
         }
     }

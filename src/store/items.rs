@@ -383,7 +383,7 @@ impl Store {
             // Compared as text of a fixed length: an address may hold what LIKE takes for a pattern.
             let rows = sqlx::query(
                 "SELECT n.id FROM (SELECT id, url, first_seen_at FROM items ORDER BY first_seen_at DESC, id DESC LIMIT $1) n \
-                 WHERE substr(n.url, 1, $2) = $3 ORDER BY n.first_seen_at DESC, n.id DESC LIMIT $4",
+                 WHERE substr(n.url, 1, CAST($2 AS INTEGER)) = $3 ORDER BY n.first_seen_at DESC, n.id DESC LIMIT $4",
             );
             let rows = rows.bind(look_at as i64).bind(head.chars().count() as i64).bind(head).bind(limit as i64);
             found.extend(rows.fetch_all(&self.reader).await?.iter().map(|row| Id(row.get(0))));
