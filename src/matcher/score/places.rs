@@ -40,17 +40,17 @@ impl Places {
         (place.in_title, ends.partition_point(|end| *end as usize <= place.range.start))
     }
 
-    /// How many words lie between the places: 1 when they are adjacent, `None` between title and body.
-    pub(super) fn distance(&self, a: &Place, b: &Place) -> Option<u32> {
-        if a.in_title != b.in_title {
-            return None;
-        }
-        let starts = &self.part(a).word_starts;
-        let word = |at: usize| starts.partition_point(|start| *start as usize <= at);
-        let (first, second) = if a.range.start <= b.range.start { (a, b) } else { (b, a) };
-        // From the last word of the first to the first word of the second; what overlaps is as near as can be.
-        let from = word(first.range.end.saturating_sub(1));
-        Some(word(second.range.start).saturating_sub(from) as u32)
+    /// How many words lie between the places: 1 when they are adjacent. The body goes on where the title ends.
+    pub(super) fn distance(&self, a: &Place, b: &Place) -> u32 {
+        let word = |place: &Place, at: usize| {
+            let before = if place.in_title { 0 } else { self.title.word_starts.len() };
+            before + self.part(place).word_starts.partition_point(|start| *start as usize <= at)
+        };
+        // From the last word of the one to the first word of the other; what overlaps is as near as can be.
+        let order = |place: &Place| (!place.in_title, place.range.start);
+        let (first, second) = if order(a) <= order(b) { (a, b) } else { (b, a) };
+        let from = word(first, first.range.end.saturating_sub(1));
+        word(second, second.range.start).saturating_sub(from) as u32
     }
 
     fn part(&self, place: &Place) -> &Part {
@@ -121,10 +121,9 @@ mod tests {
             ("北朝鮮の会合", "北朝鮮", "会合", 2),
         ] {
             let places = Places::of("", text);
-            assert_eq!(places.distance(&place(text, first), &place(text, second)), Some(distance), "{text}");
+            assert_eq!(places.distance(&place(text, first), &place(text, second)), distance, "{text}");
         }
-        let title = Place { in_title: true, range: 0..1 };
-        let body = Place { in_title: false, range: 0..1 };
-        assert_eq!(Places::of("a", "a").distance(&title, &body), None);
+        let title = Place { in_title: true, range: 0..3 };
+        assert_eq!(Places::of("apg meets", "the north").distance(&place("the north", "north"), &title), 3);
     }
 }

@@ -298,7 +298,7 @@ fn is_near<'p>(a: &Place, b: &Place, within: Within, places: &mut dyn FnMut() ->
         Within::Item => true,
         Within::Title => a.in_title && b.in_title,
         Within::Sentence => places().sentence(a) == places().sentence(b),
-        Within::Words(most) => places().distance(a, b).is_some_and(|distance| distance <= most),
+        Within::Words(most) => places().distance(a, b) <= most,
     }
 }
 
