@@ -78,7 +78,7 @@ struct Judged {
 /// not know the profiles.
 fn judged() -> Vec<Judged> {
     let mut items = Vec::new();
-    for file in ["first", "second", "third"] {
+    for file in ["first", "second", "third", "fourth"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/judged/{file}.jsonl"));
         let text = std::fs::read_to_string(path).expect("readable");
         items.extend(text.lines().map(|line| serde_json::from_str::<Judged>(line).expect("an item")));
