@@ -300,6 +300,31 @@ pub async fn load_frequencies(store: &Store) -> store::Result<(Frequencies, Vec<
     Ok((sum, rows))
 }
 
+/// What came of making a stored score again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Again {
+    /// This score, from the same text.
+    Score(f64),
+    /// The item's text was changed since.
+    OtherText,
+    /// This program scores in another way, or cannot read the profile as it was.
+    OtherProgram,
+}
+
+/// Makes the score of a hit again, from what was stored with it: the profile as it was, and the archive of then.
+pub fn score_again(hit: &Hit, item: &Item, version: &ProfileVersion) -> Again {
+    let profile = Profile::from_snapshot(&version.snapshot).filter(|_| hit.basis.method == score::METHOD);
+    let scorer = profile.and_then(|profile| Scorer::again(&profile, &hit.basis, &hit.reasons).ok());
+    let Some(mut scorer) = scorer else { return Again::OtherProgram };
+    let body = item.body();
+    let mut tokenizer = Tokenizer::new();
+    let document = tokenizer.read(&item.title, &body).from(&item.source, &item.language);
+    if document.text_hash() != hit.basis.text_hash {
+        return Again::OtherText;
+    }
+    scorer.scores(&document).first().map_or(Again::OtherProgram, |score| Again::Score(*score))
+}
+
 /// What every profile says of an item now, also below the threshold: for `newswatch why`.
 pub async fn explain(store: &Store, config: &Config, item: &Item) -> anyhow::Result<Vec<Score>> {
     let (frequencies, _) = load_frequencies(store).await?;

@@ -60,7 +60,7 @@ fn a_verdict_is_kept_shown_and_replaced_only_by_its_author() {
     assert!(lines[1].contains(&format!(",{id},known,")) && lines.len() == 2, "{csv}");
     let why = folder.run(&["why", &id]).ok();
     why.says("not (anna: about chairs) for seat").says("replaced since").says("known (ben) for seat");
-    why.says("made with profile ").says("an archive of ");
+    why.says("made with profile ").says("an archive of ").says("scored again: the same 1.000");
     folder.run(&["profile", "show", "seat"]).ok().says("judged hits: 0 relevant, 1 known, 0 not: precision 100 %");
 
     // An item that should have been a hit teaches too, but a profile has to be named, and rightly.
@@ -181,6 +181,8 @@ fn verdicts_teach_and_lint_finds_what_cannot_be_meant() {
         let verdict = if n < 4 { "relevant" } else { "not" };
         folder.run(&["verdict", hit["id"].as_str().unwrap(), verdict]).ok();
     }
+    // Learned terms have moved since with the archive; the score of then comes out again.
+    folder.run(&["why", found[0]["id"].as_str().unwrap()]).ok().says("scored again: the same");
     let before = folder.read("profiles.d/ferry.toml");
     let suggested = folder.run(&["profile", "suggest", "ferry"]).ok();
     suggested.says("-  { text = \"festival\", weight = 40.0 },").says("-version = 2").says("+version = 3");

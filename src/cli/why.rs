@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::Global;
 use crate::config::Config;
-use crate::matcher;
+use crate::matcher::{self, Again};
 use crate::model::{ArticleState, Hit, Item, Judgement, Reason};
 use crate::plain;
 use crate::store::{Store, verdicts};
@@ -80,7 +80,7 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
     }
     let verdicts = store.verdicts_of(&[item.id]).await?;
     for hit in store.hits_of_item(item.id).await? {
-        explain_hit(out, store, &hit).await?;
+        explain_hit(out, store, item, &hit).await?;
         explain_verdicts(out, &verdicts, &hit.profile)?;
     }
     for score in store.scores_of_item(item.id).await? {
@@ -144,7 +144,7 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
 }
 
 /// The hit with what its score was made with.
-async fn explain_hit(out: &mut impl Write, store: &Store, hit: &Hit) -> anyhow::Result<()> {
+async fn explain_hit(out: &mut impl Write, store: &Store, item: &Item, hit: &Hit) -> anyhow::Result<()> {
     let bold = anstyle::Style::new().bold();
     let shadow = if hit.shadow { ", on trial: nobody is told" } else { "" };
     writeln!(
@@ -160,7 +160,7 @@ async fn explain_hit(out: &mut impl Write, store: &Store, hit: &Hit) -> anyhow::
     if hit.basis.method > 0 {
         let basis = &hit.basis;
         let version = store.profile_version(&hit.profile, basis.profile_hash).await?;
-        let since = version.map_or(String::new(), |version| {
+        let since = version.as_ref().map_or(String::new(), |version| {
             format!(", in use since {}", super::show_time(Some(version.first_used_at)))
         });
         writeln!(
@@ -168,6 +168,15 @@ async fn explain_hit(out: &mut impl Write, store: &Store, hit: &Hit) -> anyhow::
             "  made with profile {:015x}{since}; an archive of {} documents of {:.0} words on average; this text of {} words",
             basis.profile_hash, basis.documents, basis.average_length, basis.length
         )?;
+        if let Some(version) = version {
+            let again = match matcher::score_again(hit, item, &version) {
+                Again::Score(score) if score == hit.score => format!("the same {score:.3}"),
+                Again::Score(score) => format!("{score}, which differs; please report it"),
+                Again::OtherText => "not possible, its text was changed since".to_string(),
+                Again::OtherProgram => "not possible, it was scored by another version of newswatch".to_string(),
+            };
+            writeln!(out, "  scored again: {again}")?;
+        }
     }
     reasons(out, &hit.reasons, hit.score)?;
     Ok(())
