@@ -15,6 +15,7 @@ pub mod run;
 pub mod score;
 pub mod source;
 pub mod status;
+pub mod verdict;
 pub mod why;
 
 use std::io::{IsTerminal, Write};
@@ -97,7 +98,7 @@ enum Command {
     Parse(parse::Arguments),
     /// List, show, test, pause and resume sources
     Source(source::Arguments),
-    /// Build and show profiles
+    /// Build, show and judge profiles
     Profile(profile::Arguments),
     /// Score items (JSON lines on standard input) against profiles
     Score(score::Arguments),
@@ -105,6 +106,8 @@ enum Command {
     Hits(hits::Arguments),
     /// Explain an item through every stage
     Why(why::Arguments),
+    /// Judge a hit, or an item that should have been one: profiles learn from it
+    Verdict(verdict::Arguments),
     /// List, retry and discard messages that wait or failed
     Outbox(outbox::Arguments),
     /// One screen: is everything looked at and told? Exit code 0 fine, 1 degraded, 2 broken
@@ -152,10 +155,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Probe(own) => probe::run(global, own),
         Command::Parse(own) => parse::run(own),
         Command::Source(own) => source::run(global, own),
-        Command::Profile(own) => profile::run(global.config.as_deref(), own),
+        Command::Profile(own) => profile::run(global, own),
         Command::Score(own) => score::run(own),
         Command::Hits(own) => hits::run(global, own),
         Command::Why(own) => why::run(global, own),
+        Command::Verdict(own) => verdict::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),
         Command::Status(own) => status::run(global, own),
         Command::Completions(own) => completions::run(own),
@@ -241,6 +245,30 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
 /// Opens the store for a look; the daemon may run beside.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     Ok(Store::open(&config.store_url(), Durability::Full).await?)
+}
+
+/// The items that a person names: by id as `newswatch hits` prints it, or by address (there may be several of one address).
+pub(crate) async fn find_items(store: &Store, name: &str) -> anyhow::Result<Vec<crate::model::Item>> {
+    Ok(match name.parse::<crate::model::Id>() {
+        Ok(id) => store.item(id).await?.into_iter().collect(),
+        Err(_) => store.items_by_link(crate::poller::identity::link(name)).await?,
+    })
+}
+
+/// A time (2026-11-21T08:00:00Z), a day (2026-11-21), or a length of time before now ("2d"); `option` is for the error.
+pub(crate) fn parse_when(option: &str, text: &str) -> anyhow::Result<Timestamp> {
+    if let Some(length) = crate::config::section::parse_duration(text) {
+        return Ok(now() - jiff::SignedDuration::try_from(length)?);
+    }
+    let day = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
+    if let Some(day) = day {
+        return Ok(day.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp());
+    }
+    text.parse().map_err(|_| {
+        anyhow::anyhow!(
+            "{option} {text:?} is neither a time (2026-11-21T08:00:00Z), nor a day (2026-11-21), nor a length of time (2d)"
+        )
+    })
 }
 
 /// A time as UTC to the second, or "never".

@@ -149,6 +149,8 @@ struct Raw {
     profile_places: Vec<Place>,
     profile_names: Names,
     profile_files: usize,
+    /// What is on trial, beside what, and where it says so.
+    shadows: Vec<(Option<String>, String, Place)>,
     channels: BTreeMap<String, Arc<dyn Channel>>,
     channel_names: Names,
     routes: Vec<RouteConfig>,
@@ -170,6 +172,10 @@ impl Raw {
         self.profile_files += 1;
         let name = read_name(&mut section);
         self.profile_names.add("profile", name.as_deref(), section.place_of("name"), problems);
+        let shadow_place = section.place_of("shadow_of");
+        if let Some(live) = section.text("shadow_of") {
+            self.shadows.push((name, live, shadow_place));
+        }
         let place = section.place();
         if let Some(profile) = profile::read(section, packs) {
             self.profiles.push(profile);
@@ -211,6 +217,15 @@ impl Raw {
         if self.profile_files == 0 {
             let advice = "write one into profiles.d/ with `newswatch profile build`";
             problems.add(top(), format!("there is no profile: nothing would be found; {advice}"));
+        }
+        for (name, live, place) in &self.shadows {
+            self.profile_names.check_known("profile", live, place, problems);
+            if name.as_ref() == Some(live) {
+                problems.add(Some(place.clone()), format!("the profile \"{live}\" cannot be a shadow of itself"));
+            } else if self.shadows.iter().any(|(shadow, _, _)| shadow.as_ref() == Some(live)) {
+                let message = format!("\"{live}\" is a shadow itself; name the profile that people are told of");
+                problems.add(Some(place.clone()), message);
+            }
         }
         if !self.channel_names.0.contains_key(LOG_CHANNEL) {
             self.channel_names.0.insert(LOG_CHANNEL.to_string(), main.place(0));

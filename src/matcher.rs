@@ -3,31 +3,37 @@
 //! [`Matcher::step`] claims a batch of items that no profile has seen, reads them part by part, scores each against all profiles in
 //! one pass, and commits the hits, the outbox rows they ask for, and the batch's document frequencies in one transaction.
 
+pub mod backtest;
 pub mod fold;
 pub mod frequency;
 pub mod language;
+pub mod lint;
 pub mod noise;
 pub mod phrase;
 pub mod profile;
 pub mod score;
 pub mod script;
 pub mod seed;
+pub mod suggest;
 pub mod text;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use self::frequency::Frequencies;
+use self::profile::Profile;
 use self::score::{Explain, Scorer};
 use self::text::Tokenizer;
 use crate::config::Config;
-use crate::model::{Hit, Id, Item, Score};
+use crate::model::{Hit, Id, Item, ProfileVersion, Score, StoredScore};
 use crate::plain;
 use crate::store::frequencies::ROWS_MAX;
 use crate::store::hits::{MatchResult, NewHit};
 use crate::store::items::UnscoredItem;
+use crate::store::scores::TRIM_EVERY;
 use crate::store::{self, Store};
 
 /// A claim is held so long; scoring a batch takes a fraction of a second.
@@ -50,6 +56,10 @@ pub struct Matcher {
     engine: Option<Engine>,
     /// Rows of frequencies that are part of the sum.
     counted_rows: Vec<i64>,
+    /// The store knows that these profiles score now.
+    is_noted: bool,
+    /// Scores below the line by profile that were stored since the store's were last counted.
+    below: BTreeMap<String, usize>,
 }
 
 /// What scoring works with. It travels to a thread of its own for each batch.
@@ -73,7 +83,15 @@ pub struct Progress {
 impl Matcher {
     /// A matcher with the archive's frequencies as the store has them.
     pub async fn new(store: Store, config: Arc<Config>, owner: &str) -> anyhow::Result<Matcher> {
-        let mut matcher = Matcher { store, config, owner: owner.to_string(), engine: None, counted_rows: Vec::new() };
+        let mut matcher = Matcher {
+            store,
+            config,
+            owner: owner.to_string(),
+            engine: None,
+            counted_rows: Vec::new(),
+            is_noted: false,
+            below: BTreeMap::new(),
+        };
         matcher.engine = Some(matcher.build().await?);
         Ok(matcher)
     }
@@ -81,6 +99,7 @@ impl Matcher {
     /// Takes over the profiles and routes of a new configuration.
     pub async fn reconfigure(&mut self, config: Arc<Config>) -> anyhow::Result<()> {
         self.config = config;
+        self.is_noted = false;
         self.engine = Some(self.build().await?);
         Ok(())
     }
@@ -120,8 +139,16 @@ impl Matcher {
         }
         result.scored = claims;
         result.frequencies = Some((id.0, counted.encode()));
+        if !self.is_noted {
+            result.profiles = self.versions(now);
+        }
+        result.trim = self.grown(&result.below);
         let hits = self.store.commit_matches(&result).await?;
-        let backlog = result.hits.iter().filter(|new| new.hit.item.backlog).count();
+        self.is_noted = true;
+        for profile in &result.trim {
+            self.below.insert(profile.clone(), 0);
+        }
+        let backlog = result.hits.iter().filter(|new| new.hit.item.backlog && !new.hit.shadow).count();
         if backlog > 0 {
             tracing::info!("{backlog} hits among what first contacts showed; nobody is told of them (newswatch hits)");
         }
@@ -133,24 +160,58 @@ impl Matcher {
 
     fn add_hits(&self, result: &mut MatchResult, part: &[UnscoredItem], scores: Vec<Vec<Score>>, now: Timestamp) {
         for (unscored, scores) in part.iter().zip(scores) {
-            for score in scores.into_iter().filter(|score| score.hit) {
-                let deliveries = if unscored.item.backlog {
+            for score in scores {
+                if !score.hit {
+                    if score.score >= score.threshold * StoredScore::KEPT_FROM {
+                        result.below.push(below(unscored, score, now));
+                    }
+                    continue;
+                }
+                let shadow = self.profile(&score.profile).is_some_and(Profile::is_shadow);
+                let deliveries = if unscored.item.backlog || shadow {
                     Vec::new()
                 } else {
                     let routes = self.config.routes.iter();
                     routes.flat_map(|route| route.deliveries(&score.profile, unscored.story, now)).collect()
                 };
-                let hit = self.hit(unscored.item.clone(), score, now);
+                let hit = self.hit(unscored.item.clone(), score, shadow, now);
                 result.hits.push(NewHit { hit, story: unscored.story, deliveries });
             }
         }
     }
 
-    fn hit(&self, item: Item, score: Score, now: Timestamp) -> Hit {
-        let profile = self.config.profiles.iter().find(|profile| profile.name == score.profile);
+    fn profile(&self, name: &str) -> Option<&Profile> {
+        self.config.profiles.iter().find(|profile| profile.name == name)
+    }
+
+    /// The profiles as the store keeps them.
+    fn versions(&self, now: Timestamp) -> Vec<ProfileVersion> {
+        let version = |profile: &Profile| ProfileVersion {
+            profile: profile.name.clone(),
+            profile_hash: profile.fingerprint(),
+            version: profile.version,
+            snapshot: profile.snapshot(),
+            first_used_at: now,
+        };
+        self.config.profiles.iter().map(version).collect()
+    }
+
+    /// Profiles whose scores below the line have become many since they were last counted.
+    fn grown(&mut self, below: &[StoredScore]) -> Vec<String> {
+        for score in below {
+            // Nobody knows how many there were before the program started.
+            *self.below.entry(score.profile.clone()).or_insert(TRIM_EVERY) += 1;
+        }
+        let grown = self.below.iter().filter(|(_, count)| **count >= TRIM_EVERY);
+        grown.map(|(profile, _)| profile.clone()).collect()
+    }
+
+    fn hit(&self, item: Item, score: Score, shadow: bool, now: Timestamp) -> Hit {
         Hit {
             item,
-            profile_version: profile.map_or(0, |profile| profile.version),
+            profile_version: self.profile(&score.profile).map_or(0, |profile| profile.version),
+            basis: score.basis,
+            shadow,
             profile: score.profile,
             score: score.score,
             threshold: score.threshold,
@@ -169,6 +230,21 @@ impl Matcher {
         engine.frequencies = frequencies;
         self.counted_rows = rows;
         Ok(())
+    }
+}
+
+/// What is kept of a score that made no hit.
+fn below(unscored: &UnscoredItem, score: Score, now: Timestamp) -> StoredScore {
+    StoredScore {
+        item: unscored.item.id,
+        story: unscored.story,
+        profile: score.profile,
+        profile_hash: score.basis.profile_hash,
+        score: score.score,
+        threshold: score.threshold,
+        scored_at: now,
+        backlog: unscored.item.backlog,
+        barred: score.barred,
     }
 }
 
@@ -212,7 +288,8 @@ impl Engine {
     }
 }
 
-/// The archive's frequencies, and the rows they are the sum of. Damaged rows, and those of another version, are left out with one warning: counts are
+/// The archive's frequencies, and the rows they are the sum of. Damaged rows, and those of another version, are left out
+/// with one warning: counts are
 /// statistics, and the rest of them is good.
 pub async fn load_frequencies(store: &Store) -> store::Result<(Frequencies, Vec<i64>)> {
     let mut sum = Frequencies::new();
@@ -229,6 +306,31 @@ pub async fn load_frequencies(store: &Store) -> store::Result<(Frequencies, Vec<
     }
     sum.prune(TERMS_MAX);
     Ok((sum, rows))
+}
+
+/// What came of making a stored score again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Again {
+    /// This score, from the same text.
+    Score(f64),
+    /// The item's text was changed since.
+    OtherText,
+    /// This program scores in another way, or cannot read the profile as it was.
+    OtherProgram,
+}
+
+/// Makes the score of a hit again, from what was stored with it: the profile as it was, and the archive of then.
+pub fn score_again(hit: &Hit, item: &Item, version: &ProfileVersion) -> Again {
+    let profile = Profile::from_snapshot(&version.snapshot).filter(|_| hit.basis.method == score::METHOD);
+    let scorer = profile.and_then(|profile| Scorer::again(&profile, &hit.basis, &hit.reasons).ok());
+    let Some(mut scorer) = scorer else { return Again::OtherProgram };
+    let body = item.body();
+    let mut tokenizer = Tokenizer::new();
+    let document = tokenizer.read(&item.title, &body).from(&item.source, &item.language);
+    if document.text_hash() != hit.basis.text_hash {
+        return Again::OtherText;
+    }
+    scorer.scores(&document).first().map_or(Again::OtherProgram, |score| Again::Score(*score))
 }
 
 /// What every profile says of an item now, also below the threshold: for `newswatch why`.

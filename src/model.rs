@@ -490,6 +490,9 @@ pub struct Score {
     pub threshold: f64,
     /// Score reached the threshold.
     pub hit: bool,
+    /// A required condition is not met: no threshold would make it a hit.
+    #[serde(skip)]
+    pub barred: bool,
     /// Heaviest first.
     pub reasons: Vec<Reason>,
     /// What it was made with.
@@ -513,8 +516,119 @@ pub struct Hit {
     pub threshold: f64,
     /// Heaviest first.
     pub reasons: Vec<Reason>,
+    /// What the score was made with; empty for a hit of an older version of the program.
+    pub basis: Basis,
+    /// The profile was on trial: nobody was told.
+    pub shadow: bool,
     /// When the matcher found it.
     pub found_at: Timestamp,
+}
+
+/// A score of at least [`StoredScore::KEPT_FROM`] of what makes a hit, that made none: below the line, or of an item that was
+/// a hit already.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StoredScore {
+    /// The item.
+    pub item: Id,
+    /// Its story.
+    pub story: Id,
+    /// Name of the profile.
+    pub profile: String,
+    /// Fingerprint of the profile as it was.
+    pub profile_hash: i64,
+    /// 1 = like a seed article.
+    pub score: f64,
+    /// What would have made a hit.
+    pub threshold: f64,
+    /// When it was scored.
+    pub scored_at: Timestamp,
+    /// The item was backlog then: nobody would have been told.
+    pub backlog: bool,
+    /// A required condition was not met: no threshold would have made it a hit.
+    pub barred: bool,
+}
+
+impl StoredScore {
+    /// Scores below this share of what makes a hit are not kept.
+    pub const KEPT_FROM: f64 = 0.5;
+}
+
+/// A profile as it was when it scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileVersion {
+    /// Name of the profile.
+    pub profile: String,
+    /// Its fingerprint.
+    pub profile_hash: i64,
+    /// Its version, as its file says.
+    pub version: i64,
+    /// All that scoring uses; see `Profile::from_snapshot`.
+    pub snapshot: String,
+    /// When it first scored.
+    pub first_used_at: Timestamp,
+}
+
+/// From when on a version of a profile scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProfileUse {
+    /// From then on, until the next use begins.
+    pub from: Timestamp,
+    /// Its fingerprint; 0 when the profile was taken out.
+    pub profile_hash: i64,
+    /// No item had been scored before.
+    pub from_start: bool,
+}
+
+/// What an analyst says of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// This is what the profile is for.
+    Relevant,
+    /// It is not.
+    Not,
+    /// On topic, but nothing new.
+    Known,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 3] = [Verdict::Relevant, Verdict::Not, Verdict::Known];
+
+    /// As typed, stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Relevant => "relevant",
+            Verdict::Not => "not",
+            Verdict::Known => "known",
+        }
+    }
+
+    /// From the stored form; anything unknown counts as known, which teaches nothing.
+    pub fn from_stored(text: &str) -> Verdict {
+        match text {
+            "relevant" => Verdict::Relevant,
+            "not" => Verdict::Not,
+            _ => Verdict::Known,
+        }
+    }
+}
+
+/// A verdict with who gave it, and when.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Judgement {
+    /// The item.
+    pub item: Id,
+    /// Name of the profile.
+    pub profile: String,
+    /// Who.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub verdict: Verdict,
+    /// Why, in the author's words; may be empty.
+    pub note: String,
 }
 
 /// What kind of message an outbox row becomes.

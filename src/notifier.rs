@@ -335,7 +335,7 @@ pub async fn gather<'a>(
         let by_profile = store.backlog_hits(from).await?;
         backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
     }
-    let profiles = config.profiles.iter().filter(|profile| route.wants(&profile.name));
+    let profiles = config.profiles.iter().filter(|profile| !profile.is_shadow() && route.wants(&profile.name));
     let profiles = profiles.map(|profile| ProfileName {
         name: profile.name.clone(),
         title: profile.title.clone(),

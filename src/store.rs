@@ -9,7 +9,9 @@ pub mod hits;
 pub mod items;
 pub mod outbox;
 mod schema;
+pub mod scores;
 pub mod sources;
+pub mod verdicts;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

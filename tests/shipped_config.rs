@@ -117,7 +117,7 @@ fn it_reads_a_feed_a_page_and_an_article_through_a_proxy() {
     let own = format!("\n[fetch]\nproxy = \"{}\"\nca_file = \"ca.pem\"\n", proxy.address);
     let folder = Folder::new(&shipped.replace("\n[fetch]\n", &own));
     folder.write("ca.pem", &proxy.authority);
-    for name in ["sources.d", "profiles.d"] {
+    for name in ["sources.d", "profiles.d", "aliases.d"] {
         for entry in std::fs::read_dir(manifest("config").join(name)).unwrap() {
             let path = entry.unwrap().path();
             let file = format!("{name}/{}", path.file_name().unwrap().to_str().unwrap());

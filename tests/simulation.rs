@@ -38,6 +38,8 @@ struct Web {
     seed: String,
     clock: Clock,
     start: Timestamp,
+    /// Items are more or less on topic, and some are edited: see [`Web::words`].
+    shades: bool,
     /// Nothing fails any more.
     healed: Mutex<bool>,
     /// Addresses that an answer showed in full, and whether the source's first answer showed them.
@@ -61,6 +63,27 @@ impl Web {
                 (format!("https://h{}.example/s{n}/{k}", n % 100), on_topic)
             })
             .collect()
+    }
+
+    /// What the item of this address says at `now`.
+    fn words(&self, url: &str, on_topic: bool, now: Timestamp) -> String {
+        let plain = if on_topic { "The observer seat was taken away today." } else { "A quiet day in the harbour." };
+        if !self.shades {
+            return plain.to_string();
+        }
+        let mut words = plain.to_string();
+        for word in ["observer", "status", "delegation", "plenary", "suspended", "laundering", "council", "vote"] {
+            if pick(&[&self.seed, "word", url, word], 4) == 0 {
+                write!(words, " They spoke of the {word} matter.").unwrap();
+            }
+        }
+        // Every third item is edited when a day of the simulation is over; some then come on topic.
+        let days = now.duration_since(self.start).as_hours() / 24;
+        if days > 0 && pick(&[&self.seed, "edit", url], 3) == 0 {
+            let word = ["observer", "suspended", "plenary"][pick(&[&self.seed, "news", url], 3) as usize];
+            write!(words, " Update {days}: {word} {word} {word}.").unwrap();
+        }
+        words
     }
 
     fn answer(&self, request: &Request) -> Result<Response, FetchError> {
@@ -93,8 +116,7 @@ impl Web {
         }
         let mut body = String::from("<rss version=\"2.0\"><channel><title>t</title>");
         for (url, on_topic) in &items {
-            let words =
-                if *on_topic { "The observer seat was taken away today." } else { "A quiet day in the harbour." };
+            let words = self.words(url, *on_topic, now);
             write!(body, "<item><title>Report {}</title><link>{url}</link><guid>{url}</guid><description>{words}</description></item>", &url[20..]).unwrap();
         }
         body.push_str("</channel></rss>");
@@ -182,6 +204,17 @@ struct Loops {
 
 impl World {
     async fn new(seed: &str, sources: usize, folder: &Path) -> World {
+        let profile = "name = \"apg\"\nthreshold = 1.0\n[[phrase]]\ntext = \"observer seat\"\nweight = 1.0\n";
+        World::with_profiles(seed, sources, folder, &[("apg", profile)], false).await
+    }
+
+    async fn with_profiles(
+        seed: &str,
+        sources: usize,
+        folder: &Path,
+        profiles: &[(&str, &str)],
+        shades: bool,
+    ) -> World {
         let start: Timestamp = "2026-03-23T00:00:00Z".parse().unwrap();
         let clock = Clock::simulated(start);
         let mut text = String::from(
@@ -194,8 +227,9 @@ impl World {
         }
         std::fs::create_dir_all(folder.join("profiles.d")).unwrap();
         std::fs::write(folder.join("newswatch.toml"), text).unwrap();
-        let profile = "name = \"apg\"\nthreshold = 1.0\n[[phrase]]\ntext = \"observer seat\"\nweight = 1.0\n";
-        std::fs::write(folder.join("profiles.d/apg.toml"), profile).unwrap();
+        for (name, profile) in profiles {
+            std::fs::write(folder.join(format!("profiles.d/{name}.toml")), profile).unwrap();
+        }
         let mut config = Config::load(Some(folder)).unwrap();
         let post = Arc::new(Post {
             seed: seed.into(),
@@ -209,12 +243,13 @@ impl World {
             seed: seed.into(),
             clock: clock.clone(),
             start,
+            shades,
             healed: Mutex::new(false),
             shown: Mutex::default(),
             first_answers: Mutex::default(),
             asked: Mutex::default(),
         });
-        let url = format!("sqlite:{}", folder.join("store.sqlite").display());
+        let url = format!("sqlite:{}", folder.join("newswatch.sqlite").display());
         let store = Store::open(&url, Durability::Process).await.unwrap().lock().unwrap();
         World { web, post, clock, config: Arc::new(config), store, lives: 0 }
     }
@@ -376,6 +411,74 @@ async fn a_week_with_failures_and_crashes_keeps_every_promise() {
     for row in messages.iter().filter(|row| row.route == "alerts") {
         assert_eq!((row.state.as_str(), row.recipient.as_str()), ("sent", RECIPIENT), "{row:?}");
     }
+}
+
+/// A profile whose scores take many values, and move as the archive grows.
+fn shaded(threshold: f64) -> String {
+    let terms =
+        [("observer", 30), ("status", 12), ("delegation", 14), ("plenary", 20), ("suspended", 26), ("seat", 18)];
+    let terms: String =
+        terms.iter().map(|(text, weight)| format!("[[term]]\ntext = \"{text}\"\nweight = {weight}\n")).collect();
+    format!("name = \"apg\"\nthreshold = {threshold}\naverage_length = 40.0\n{terms}")
+}
+
+/// The program on the folder of a world.
+fn program(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_newswatch"));
+    let ran = command.arg("-c").arg(folder).args(arguments).env("STATE_DIRECTORY", folder).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    serde_json::from_slice(&ran.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backtest_counts_what_a_daemon_with_that_threshold_finds() {
+    const PRESENT: f64 = 0.5;
+    let seed = "shades";
+    let week = async |folder: &Path, threshold: f64| {
+        let mut world = World::with_profiles(seed, 40, folder, &[("apg", &shaded(threshold))], true).await;
+        let mut loops = world.boot().await;
+        world.run(&mut loops, seed, 7 * 24 * 4, true).await;
+        world
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let world = week(folder.path(), PRESENT).await;
+    let tested = program(folder.path(), &["profile", "backtest", "apg", "--json", "--threshold", "0.43"]);
+    assert_eq!(tested["method"], "stored", "{tested}");
+    let rows = tested["rows"].as_array().unwrap();
+    let mut different = BTreeSet::new();
+    for threshold in [0.25, 0.43, PRESENT, 0.625] {
+        let again = tempfile::tempdir().unwrap();
+        let other = if threshold == PRESENT { None } else { Some(week(again.path(), threshold).await) };
+        let store = &other.as_ref().unwrap_or(&world).store;
+        let hits = store.hits(&HitFilter { limit: 1_000_000, ..HitFilter::default() }).await.unwrap();
+        let told: Vec<_> = hits.iter().filter(|hit| !hit.item.backlog).collect();
+        let days: BTreeSet<i64> = told.iter().map(|hit| hit.found_at.as_second() / 86_400).collect();
+        let alerts = store.outbox("", 1_000_000).await.unwrap().iter().filter(|row| row.route == "alerts").count();
+        let row = rows.iter().find(|row| row["threshold"] == threshold).unwrap();
+        let counted = |key: &str| row[key].as_u64().unwrap() as usize;
+        // A hit that was backlog when it was found, and was edited since, is shown by its item as news.
+        assert_eq!(counted("items") + counted("backlog"), hits.len(), "{threshold}: {row}");
+        assert_eq!(
+            (counted("stories"), counted("days").min(days.len())),
+            (alerts, counted("days")),
+            "{threshold}: {row}"
+        );
+        different.insert(hits.len());
+    }
+    assert!(different.len() == 4, "the thresholds find the same: {different:?}");
+    // The same items scored again, with the frequencies of the end, give nearly the same.
+    std::fs::write(folder.path().join("other.toml"), shaded(PRESENT).replace("weight = 18", "weight = 18.001"))
+        .unwrap();
+    let file = folder.path().join("other.toml");
+    let again = program(folder.path(), &["profile", "backtest", "--json", "--file", file.to_str().unwrap()]);
+    assert_eq!(again["method"], "scored-again", "{again}");
+    // A threshold alone changes no score: what is stored still tells.
+    std::fs::write(&file, shaded(0.6)).unwrap();
+    let moved =
+        program(folder.path(), &["profile", "backtest", "--json", "--file", file.to_str().unwrap(), "--per-day", "5"]);
+    assert_eq!(moved["method"], "stored", "{moved}");
+    let proposed = &moved["proposed"];
+    assert!(proposed["stories"].as_f64().unwrap() <= 5.0 * moved["days"].as_f64().unwrap(), "{proposed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

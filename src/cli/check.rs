@@ -113,7 +113,10 @@ fn write_profiles(out: &mut String, config: &Config) -> fmt::Result {
         let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(count, noun));
         let parts = parts.collect::<Vec<_>>().join(", ");
         let (score, level) = (profile.hit_score(), profile.level.as_str());
-        writeln!(out, "  {}: {parts}; a hit at score {score:.2} (level {level})", profile.name)?;
+        let shadow = profile.shadow_of.as_ref().map_or(String::new(), |live| {
+            format!("; a shadow of {live}: its hits are stored, nobody is told (newswatch profile shadow)")
+        });
+        writeln!(out, "  {}: {parts}; a hit at score {score:.2} (level {level}){shadow}", profile.name)?;
     }
     Ok(())
 }
@@ -213,7 +216,15 @@ fn notes(config: &Config) -> Vec<String> {
         notes.push("fetch.contact is not set: a publisher who is bothered by the requests cannot tell you".to_string());
     }
     for profile in &config.profiles {
-        if !config.routes.iter().any(|route| route.wants(&profile.name)) {
+        let named = |route: &&RouteConfig| route.profiles.is_some() && route.wants(&profile.name);
+        if profile.is_shadow() {
+            for route in config.routes.iter().filter(named) {
+                notes.push(format!(
+                    "the route {} names {}, which is a shadow: nobody is told",
+                    route.name, profile.name
+                ));
+            }
+        } else if !config.routes.iter().any(|route| route.wants(&profile.name)) {
             notes.push(format!("nobody is told about the profile {}: no route names it", profile.name));
         }
     }

@@ -124,7 +124,7 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
     {
         let mut stdout = anstream::stdout().lock();
         for hit in &hits {
-            super::hits::print(&mut stdout, hit)?;
+            super::hits::print(&mut stdout, hit, &[])?;
             writeln!(stdout)?;
         }
     }

@@ -1,5 +1,6 @@
 //! `newswatch hits`: what was found, with reasons; `-f` follows like tail.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::Global;
-use crate::config::section::parse_duration;
-use crate::model::{Hit, Id};
+use crate::model::{Hit, Id, Judgement};
 use crate::plain;
 use crate::store::hits::HitFilter;
+use crate::store::verdicts;
 
 /// How often a follower looks.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -19,13 +20,13 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// Arguments of `newswatch hits`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only of this profile
+    /// Only of this profile; the only way to see the hits of a shadow
     #[arg(long)]
     profile: Option<String>,
     /// Only of this source
     #[arg(long)]
     source: Option<String>,
-    /// Only found since: a time (2026-11-21T08:00:00Z) or a length of time ("2d")
+    /// Only found since: a time (2026-11-21T08:00:00Z), a day, or a length of time ("2d")
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// Leave out what was read at a first contact with its source
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+    /// Comma-separated values, with a head line
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 /// Lists hits.
@@ -48,19 +52,38 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut filter = HitFilter {
         profile: arguments.profile.clone(),
         source: arguments.source.clone(),
-        since: arguments.since.as_deref().map(since).transpose()?,
+        since: arguments.since.as_deref().map(|text| super::parse_when("--since", text)).transpose()?,
         after: None,
         without_backlog: arguments.no_backlog,
+        with_shadows: arguments.profile.is_some(),
         limit: arguments.limit,
     };
     super::block_on(async move {
         let store = super::open_store(&config).await?;
+        if arguments.csv {
+            writeln!(anstream::stdout().lock(), "{}\r", CSV_HEAD.join(","))?;
+        }
         loop {
             let hits = store.hits(&filter).await?;
+            let ids: Vec<Id> = hits.iter().map(|hit| hit.item.id).collect();
+            let all = store.verdicts_of(&ids).await?;
+            let mut verdicts: BTreeMap<Id, Vec<&Judgement>> = BTreeMap::new();
+            for judgement in verdicts::in_force(&all) {
+                verdicts.entry(judgement.item).or_default().push(judgement);
+            }
             {
                 let mut out = anstream::stdout().lock();
                 for hit in &hits {
-                    if arguments.json { writeln!(out, "{}", as_json(hit))? } else { print(&mut out, hit)? }
+                    let on_item = verdicts.get(&hit.item.id).map(Vec::as_slice).unwrap_or_default();
+                    let own: Vec<&Judgement> =
+                        on_item.iter().copied().filter(|judgement| judgement.profile == hit.profile).collect();
+                    if arguments.json {
+                        writeln!(out, "{}", as_json(hit, &own))?;
+                    } else if arguments.csv {
+                        writeln!(out, "{}\r", as_csv(hit, &own))?;
+                    } else {
+                        print(&mut out, hit, &own)?;
+                    }
                 }
                 out.flush()?;
             }
@@ -82,24 +105,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn since(text: &str) -> anyhow::Result<Timestamp> {
-    if let Some(length) = parse_duration(text) {
-        return Ok(super::now() - jiff::SignedDuration::try_from(length)?);
-    }
-    text.parse().map_err(|_| {
-        anyhow::anyhow!("--since {text:?} is neither a time (2026-11-21T08:00:00Z) nor a length of time (2d)")
-    })
-}
-
 /// A hit as a person reads it.
-pub(super) fn print(out: &mut impl Write, hit: &Hit) -> std::io::Result<()> {
+pub(super) fn print(out: &mut impl Write, hit: &Hit, verdicts: &[&Judgement]) -> std::io::Result<()> {
     let bold = anstyle::Style::new().bold();
     let dim = anstyle::Style::new().dimmed();
     let item = &hit.item;
     let backlog = if item.backlog { ", backlog" } else { "" };
+    let shadow = if hit.shadow { ", on trial: nobody was told" } else { "" };
     writeln!(
         out,
-        "{dim}{}{dim:#}  {bold}{}{bold:#}  {:.2} of {:.2}{backlog}",
+        "{dim}{}{dim:#}  {bold}{}{bold:#}  {:.2} of {:.2}{backlog}{shadow}",
         super::show_time(Some(hit.found_at)),
         hit.profile,
         hit.score,
@@ -122,6 +137,10 @@ pub(super) fn print(out: &mut impl Write, hit: &Hit) -> std::io::Result<()> {
         })
         .collect();
     writeln!(out, "  why: {}", why.join(", "))?;
+    if !verdicts.is_empty() {
+        let said: Vec<String> = verdicts.iter().map(|judgement| in_words(judgement)).collect();
+        writeln!(out, "  judged {}", said.join("; "))?;
+    }
     if let Some(url) = &item.url {
         writeln!(out, "  {}", plain::line(url, 2_000))?;
     }
@@ -129,7 +148,7 @@ pub(super) fn print(out: &mut impl Write, hit: &Hit) -> std::io::Result<()> {
 }
 
 /// A hit as one JSON object; the keys are a contract.
-pub(super) fn as_json(hit: &Hit) -> serde_json::Value {
+pub(super) fn as_json(hit: &Hit, verdicts: &[&Judgement]) -> serde_json::Value {
     let item = &hit.item;
     json!({
         "id": item.id,
@@ -147,6 +166,85 @@ pub(super) fn as_json(hit: &Hit) -> serde_json::Value {
         "first_seen": item.first_seen_at,
         "language": item.language,
         "article": item.article_state,
+        "shadow": hit.shadow,
+        "verdict": verdicts.last().map(|judgement| judgement.verdict),
+        "verdicts": verdicts,
         "reasons": hit.reasons,
     })
+}
+
+/// A verdict as people read it: "relevant (anna: the first report of it)".
+pub(super) fn in_words(judgement: &Judgement) -> String {
+    let note = match plain::line(&judgement.note, 300) {
+        note if note.is_empty() => note,
+        note => format!(": {note}"),
+    };
+    format!("{} ({}{note})", judgement.verdict.as_str(), plain::line(&judgement.author, 60))
+}
+
+/// The columns; a contract.
+const CSV_HEAD: [&str; 14] = [
+    "found",
+    "profile",
+    "profile_version",
+    "score",
+    "threshold",
+    "backlog",
+    "source",
+    "publisher",
+    "title",
+    "url",
+    "published",
+    "id",
+    "verdict",
+    "verdict_note",
+];
+
+fn as_csv(hit: &Hit, verdicts: &[&Judgement]) -> String {
+    let item = &hit.item;
+    let last = verdicts.last();
+    let cells = [
+        hit.found_at.to_string(),
+        hit.profile.clone(),
+        hit.profile_version.to_string(),
+        hit.score.to_string(),
+        hit.threshold.to_string(),
+        item.backlog.to_string(),
+        item.source.clone(),
+        item.publisher.clone(),
+        item.title.clone(),
+        item.url.clone().unwrap_or_default(),
+        item.published_at.map_or(String::new(), |at| at.to_string()),
+        item.id.to_string(),
+        last.map_or("", |judgement| judgement.verdict.as_str()).to_string(),
+        last.map_or(String::new(), |judgement| judgement.note.clone()),
+    ];
+    cells.map(|cell| csv_cell(&cell)).join(",")
+}
+
+/// A cell that no spreadsheet takes for a formula, quoted where it must be.
+fn csv_cell(text: &str) -> String {
+    let mut text = plain::line(text, 2_000);
+    if text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
+        text.insert(0, '\'');
+    }
+    if text.contains([',', '"', ';']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::csv_cell;
+
+    #[test]
+    fn a_cell_is_neither_a_formula_nor_two_cells() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("a, \"b\"", "\"a, \"\"b\"\"\""),
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("-1.5", "-1.5"),
+            ("two\nlines", "two lines"),
+        ] {
+            assert_eq!(csv_cell(text), expected);
+        }
+    }
 }

@@ -1,5 +1,13 @@
 //! `newswatch profile`: builds profiles from seed articles and shows them.
 
+mod archive;
+mod backtest;
+mod edit;
+mod lint;
+mod precision;
+mod shadow;
+mod suggest;
+
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,6 +16,8 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use url::Url;
 
+use self::precision::Precision;
+use super::Global;
 use crate::config::section::{File, Problem, Problems};
 use crate::config::{Config, FetchSettings, read_folder};
 use crate::matcher;
@@ -15,6 +25,7 @@ use crate::matcher::frequency::Frequencies;
 use crate::matcher::profile::{self, Aliases, Candidate, Name, Profile};
 use crate::matcher::seed::Seed;
 use crate::matcher::text::Tokenizer;
+use crate::model::ReasonKind;
 use crate::plain;
 use crate::poller::fetch::{Fetch, Request};
 use crate::poller::http::Http;
@@ -38,6 +49,14 @@ enum Command {
     Build(Build),
     /// Show what a profile looks for, the heaviest terms first
     Show(Show),
+    /// What other thresholds, or a changed profile, would have found in the archive
+    Backtest(backtest::Arguments),
+    /// Names that never occur, occur everywhere or alone make the hits; languages without names. Exit code 1 when any is found
+    Lint(lint::Arguments),
+    /// What verdicts and recent hits teach, as a change of the profile's file to accept by hand
+    Suggest(suggest::Arguments),
+    /// What would change if a profile on trial (`shadow_of`) took the place of the other
+    Shadow(shadow::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,21 +77,27 @@ struct Build {
 
 #[derive(Debug, clap::Args)]
 struct Show {
-    /// The profile's file
-    file: PathBuf,
+    /// The profile's file, or its name in the configuration: then with what verdicts say of it
+    #[arg(value_name = "NAME|FILE")]
+    profile: PathBuf,
 }
 
 /// Runs the command.
-pub fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     match &arguments.command {
+        Command::Backtest(own) => return backtest::run(global, own),
+        Command::Lint(own) => return lint::run(global, own),
+        Command::Suggest(own) => return suggest::run(global, own),
+        Command::Shadow(own) => return shadow::run(global, own),
         Command::Build(build) => {
             let mut frequencies = Frequencies::new();
             if let Some(path) = &build.background {
                 count_background(path, &mut Tokenizer::new(), &mut frequencies)?;
             }
             // A bad or missing configuration must not keep anyone from building a profile from files.
-            let network = Config::load(config).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
+            let network =
+                Config::load(global.config.as_deref()).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
             let seeds = build.seed.iter().map(|path| read_seed(path, &network));
             let seeds = seeds.collect::<anyhow::Result<Vec<Seed>>>()?;
             let (built, candidates) = profile::learn(&build.name, &seeds, &frequencies)?;
@@ -81,35 +106,55 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> anyhow::Result<ExitC
             }
             out.write_all(profile::to_toml(&built).as_bytes())?;
         }
-        Command::Show(show) => match load(&show.file)? {
-            Ok(profile) => write_profile(&mut out, &profile)?,
+        Command::Show(show) if show.profile.exists() => match load(&show.profile)? {
+            Ok(profile) => write_profile(&mut out, &profile, None)?,
             Err(problems) => return report(&problems),
         },
+        Command::Show(show) => {
+            let name = show.profile.display().to_string();
+            if name.contains(['/', '.']) {
+                bail!("there is no file {}", plain::line(&name, 500));
+            }
+            let config = super::load_config(global)?;
+            let profile = archive::find(&config, &name)?;
+            let precision = super::block_on(precision::of(&config, profile))?;
+            write_profile(&mut out, profile, Some(&precision))?;
+        }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_profile(out: &mut impl Write, profile: &Profile) -> std::io::Result<()> {
+fn write_profile(out: &mut impl Write, profile: &Profile, precision: Option<&Precision>) -> std::io::Result<()> {
     let clean = |text: &str| plain::line(text, 200);
     writeln!(out, "{} (version {}): {}", clean(&profile.name), profile.version, clean(&profile.title))?;
+    if let Some(live) = &profile.shadow_of {
+        writeln!(out, "on trial beside {}: nobody is told", clean(live))?;
+    }
     let moves = if profile.follows_noise { ", more where the sources are noisy" } else { "" };
     writeln!(out, "a hit from a score of {:.3} (level {}{moves})", profile.hit_score(), profile.level.as_str())?;
     for seed in &profile.seeds {
         writeln!(out, "learned from {}: {}", clean(&seed.file), clean(&seed.title))?;
     }
+    if let Some(precision) = precision {
+        writeln!(out, "{}", precision.in_words())?;
+    }
+    // Of the judged hits that a term had a part in: how many were right.
+    let judged = |kind, text: &str| precision.and_then(|precision| precision.of_name(kind, text)).unwrap_or_default();
     if !profile.terms.is_empty() {
         writeln!(out, "\n weight  rarity  seeds  term")?;
     }
     for term in &profile.terms {
         let rarity = term.rarity.map_or("     -".to_string(), |rarity| format!("{rarity:6.1}"));
-        writeln!(out, "{:6.2}%  {rarity}  {:5}  {}", term.weight, term.seeds, clean(&term.text))?;
+        let judged = judged(ReasonKind::Term, &term.text);
+        writeln!(out, "{:6.2}%  {rarity}  {:5}  {}{judged}", term.weight, term.seeds, clean(&term.text))?;
     }
     if !profile.phrases.is_empty() {
         writeln!(out, "\n  adds  phrase")?;
     }
     for phrase in &profile.phrases {
-        writeln!(out, "{:6.2}  {}", phrase.weight, clean(&phrase.text))?;
+        let judged = judged(ReasonKind::Phrase, &phrase.text);
+        writeln!(out, "{:6.2}  {}{judged}", phrase.weight, clean(&phrase.text))?;
     }
     if !profile.concepts.is_empty() {
         writeln!(out, "\n  adds  concept: its names (in brackets: only beside another concept)")?;
@@ -189,6 +234,11 @@ fn write_candidates(out: &mut impl Write, candidates: &[Candidate], seeds: &[See
 /// Reads a profile's file: the profile, or all that is wrong with it. The outer error: the file cannot be read.
 pub fn load(path: &Path) -> anyhow::Result<Result<Profile, Vec<Problem>>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the profile {}", path.display()))?;
+    Ok(parse(path, text))
+}
+
+/// The profile that a file of this path and text is, or all that is wrong with it.
+fn parse(path: &Path, text: String) -> Result<Profile, Vec<Problem>> {
     let problems = Problems::default();
     // The packs lie where the configuration has them: beside the folder of the profile, or beside the profile itself.
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -197,10 +247,10 @@ pub fn load(path: &Path) -> anyhow::Result<Result<Profile, Vec<Problem>>> {
     let packs = Aliases::read(&packs.unwrap_or_default(), &problems);
     let file = File::new(&path.display().to_string(), text);
     let profile = file.read(&problems, |section| profile::read(section, &packs));
-    Ok(match profile {
+    match profile {
         Some(profile) if problems.is_empty() => Ok(profile),
         _ => Err(problems.into_sorted()),
-    })
+    }
 }
 
 /// Prints problems of the configuration; the exit code says so.

@@ -1,15 +1,20 @@
 //! `newswatch why ID|URL`: an item through every stage.
 
+mod never_seen;
+
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
 use super::Global;
 use crate::config::Config;
-use crate::matcher;
-use crate::model::{ArticleState, Id, Item, Reason};
+use crate::matcher::{self, Again};
+use crate::model::{ArticleState, Hit, Item, Judgement, Reason};
 use crate::plain;
-use crate::poller::identity;
-use crate::store::Store;
+use crate::store::{Store, verdicts};
+
+/// Reasons shown of a score.
+const REASONS_SHOWN: usize = 15;
 
 /// Arguments of `newswatch why`.
 #[derive(Debug, clap::Args)]
@@ -23,13 +28,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
     super::block_on(async move {
         let store = super::open_store(&config).await?;
-        let items = match arguments.item.parse::<Id>() {
-            Ok(id) => store.item(id).await?.into_iter().collect(),
-            Err(_) => store.items_by_link(identity::link(&arguments.item)).await?,
-        };
+        let items = super::find_items(&store, &arguments.item).await?;
         let mut out = anstream::stdout().lock();
         if items.is_empty() {
-            not_seen(&mut out, &store, &arguments.item).await?;
+            never_seen::explain(&mut out, &store, &config, &arguments.item).await?;
             return Ok(ExitCode::FAILURE);
         }
         for item in &items {
@@ -76,17 +78,32 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
     if store.is_unscored(item.id).await? {
         writeln!(out, "matching  it waits to be scored")?;
     }
+    let verdicts = store.verdicts_of(&[item.id]).await?;
     for hit in store.hits_of_item(item.id).await? {
+        explain_hit(out, store, item, &hit).await?;
+        explain_verdicts(out, &verdicts, &hit.profile)?;
+    }
+    for score in store.scores_of_item(item.id).await? {
+        let backlog = if score.backlog { ", backlog" } else { "" };
+        let meaning = if score.score < score.threshold {
+            format!("{:.3} short of a hit", score.threshold - score.score)
+        } else {
+            "it was a hit already".to_string()
+        };
         writeln!(
             out,
-            "\n{bold}hit{bold:#} of profile {} version {}, found {}: score {} against {}",
-            hit.profile,
-            hit.profile_version,
-            super::show_time(Some(hit.found_at)),
-            hit.score,
-            hit.threshold
+            "scored    {} against {} for profile {}, {}{backlog}: {meaning}",
+            score.score,
+            score.threshold,
+            score.profile,
+            super::show_time(Some(score.scored_at))
         )?;
-        reasons(out, &hit.reasons, hit.score)?;
+    }
+    let of_hits: BTreeSet<String> = store.hits_of_item(item.id).await?.into_iter().map(|hit| hit.profile).collect();
+    for profile in verdicts.iter().map(|judgement| &judgement.profile).collect::<BTreeSet<_>>() {
+        if !of_hits.contains(profile) {
+            explain_verdicts(out, &verdicts, profile)?;
+        }
     }
     for row in store.outbox_of_item(item.id).await? {
         let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
@@ -110,16 +127,15 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
         match scores.iter().find(|score| score.profile == profile.name) {
             None => writeln!(out, "{bold}{}{bold:#}: nothing of this profile occurs", profile.name)?,
             Some(score) => {
-                let missing = if score.hit {
-                    "a hit".to_string()
-                } else {
-                    format!("{:.3} short of a hit", score.threshold - score.score)
-                };
+                let missing = if score.hit { "a hit" } else { "no hit" };
                 writeln!(
                     out,
                     "{bold}{}{bold:#}: score {:.3} against {:.3}, {missing}",
                     score.profile, score.score, score.threshold
                 )?;
+                for missing in &score.missing {
+                    writeln!(out, "  missing: {}", plain::line(missing, 300))?;
+                }
                 reasons(out, &score.reasons, score.score)?;
             }
         }
@@ -127,50 +143,81 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
     Ok(())
 }
 
-fn reasons(out: &mut impl Write, reasons: &[Reason], score: f64) -> std::io::Result<()> {
-    for reason in reasons.iter().take(15) {
-        let share = 100.0 * reason.share / score.max(f64::MIN_POSITIVE);
+/// The hit with what its score was made with.
+async fn explain_hit(out: &mut impl Write, store: &Store, item: &Item, hit: &Hit) -> anyhow::Result<()> {
+    let bold = anstyle::Style::new().bold();
+    let shadow = if hit.shadow { ", on trial: nobody is told" } else { "" };
+    writeln!(
+        out,
+        "\n{bold}hit{bold:#} of profile {} version {}, found {}: score {} against {}{shadow}",
+        hit.profile,
+        hit.profile_version,
+        super::show_time(Some(hit.found_at)),
+        hit.score,
+        hit.threshold
+    )?;
+    // A hit of an older program was not stored with what made it.
+    if hit.basis.method > 0 {
+        let basis = &hit.basis;
+        let version = store.profile_version(&hit.profile, basis.profile_hash).await?;
+        let since = version.as_ref().map_or(String::new(), |version| {
+            format!(", in use since {}", super::show_time(Some(version.first_used_at)))
+        });
         writeln!(
             out,
-            "  {share:5.1} %  {} ({}x)  {}",
+            "  made with profile {:015x}{since}; an archive of {} documents of {:.0} words on average; this text of {} words",
+            basis.profile_hash, basis.documents, basis.average_length, basis.length
+        )?;
+        if let Some(version) = version {
+            let again = match matcher::score_again(hit, item, &version) {
+                Again::Score(score) if score == hit.score => format!("the same {score:.3}"),
+                Again::Score(score) => format!("{score}, which differs; please report it"),
+                Again::OtherText => "not possible, its text was changed since".to_string(),
+                Again::OtherProgram => "not possible, it was scored by another version of newswatch".to_string(),
+            };
+            writeln!(out, "  scored again: {again}")?;
+        }
+    }
+    reasons(out, &hit.reasons, hit.score)?;
+    Ok(())
+}
+
+/// All that was said of the item for a profile; who said something else later is shown too.
+fn explain_verdicts(out: &mut impl Write, all: &[Judgement], profile: &str) -> std::io::Result<()> {
+    let own: Vec<Judgement> = all.iter().filter(|judgement| judgement.profile == profile).cloned().collect();
+    let counting = verdicts::in_force(&own);
+    for judgement in &own {
+        let over = if counting.contains(&judgement) { "" } else { ", replaced since" };
+        writeln!(
+            out,
+            "verdict   {} for {profile}, {}{over}",
+            super::hits::in_words(judgement),
+            super::show_time(Some(judgement.at))
+        )?;
+    }
+    Ok(())
+}
+
+/// The heaviest reasons, by how much they weigh for or against.
+fn reasons(out: &mut impl Write, reasons: &[Reason], score: f64) -> std::io::Result<()> {
+    let mut ordered: Vec<&Reason> = reasons.iter().collect();
+    ordered.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
+    for reason in ordered.iter().take(REASONS_SHOWN) {
+        let share = 100.0 * reason.share / score.abs().max(f64::MIN_POSITIVE);
+        let note =
+            if reason.note.is_empty() { String::new() } else { format!(" [{}]", plain::line(&reason.note, 100)) };
+        writeln!(
+            out,
+            "  {:+.3}  {share:5.1} %  {} {} ({}x){note}  {}",
+            reason.share,
+            reason.kind.as_str(),
             plain::line(&reason.term, 60),
             reason.count,
             plain::line(&reason.context, 200)
         )?;
     }
-    if reasons.len() > 15 {
-        writeln!(out, "  and {} weaker ones", reasons.len() - 15)?;
-    }
-    Ok(())
-}
-
-/// What can be said of something that no source ever showed.
-async fn not_seen(out: &mut impl Write, store: &Store, what: &str) -> anyhow::Result<()> {
-    writeln!(out, "{} was never seen.", plain::line(what, 500))?;
-    let host = url::Url::parse(what).ok().and_then(|url| url.host_str().map(str::to_string));
-    let Some(host) = host else { return Ok(()) };
-    let site = host.trim_start_matches("www.");
-    let mut any = false;
-    for source in store.sources().await? {
-        if source.host == host || source.host.ends_with(&format!(".{site}")) || source.host == site {
-            any = true;
-            writeln!(
-                out,
-                "Source {} is of the same site: {}, last read {}, next visit {}{}",
-                source.name,
-                source.health.as_str(),
-                super::show_time(source.succeeded_at),
-                super::show_time(Some(source.next_at)),
-                if source.error.is_empty() { String::new() } else { format!("; {}", plain::line(&source.error, 300)) }
-            )?;
-        }
-    }
-    if !any {
-        writeln!(
-            out,
-            "No configured source is of the site {}. (newswatch probe finds what could be watched there.)",
-            plain::line(&host, 200)
-        )?;
+    if reasons.len() > REASONS_SHOWN {
+        writeln!(out, "  and {} weaker ones", reasons.len() - REASONS_SHOWN)?;
     }
     Ok(())
 }

@@ -68,6 +68,9 @@ pub struct Profile {
     pub look_alikes: Vec<LookAlike>,
     /// Thresholds that differ for a source or a language.
     pub settings: Vec<Setting>,
+    /// On trial beside this profile: it is scored, but nobody is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_of: Option<String>,
 }
 
 /// How sure an alert must be; people differ.
@@ -158,10 +161,10 @@ impl Profile {
         self.threshold * self.level.factor()
     }
 
-    /// What the threshold is multiplied by for items of this source and language.
-    pub fn threshold_factor(&self, source: &str, language: &str) -> f64 {
+    /// What the score that makes a hit is multiplied by for items of this source and language.
+    pub fn factor_for(&self, source: &str, language: &str) -> f64 {
         let own = self.settings.iter().filter(|setting| setting.applies(source, language));
-        own.map(|setting| setting.threshold_factor).product()
+        own.map(|setting| setting.threshold_factor).product::<f64>()
     }
 
     /// The profile with everything that scoring uses, as stored beside the first hit it made: JSON, numbers to the last digit.
@@ -173,6 +176,27 @@ impl Profile {
     /// From a stored [`Profile::snapshot`]; `None` when it is of another version of the program.
     pub fn from_snapshot(text: &str) -> Option<Profile> {
         serde_json::from_str(text).ok()
+    }
+
+    /// On trial: nobody is told of its hits.
+    pub fn is_shadow(&self) -> bool {
+        self.shadow_of.is_some()
+    }
+
+    /// Gives every item the same score, though perhaps from another score on a hit: what one scored tells of the other.
+    pub fn scores_like(&self, other: &Profile) -> bool {
+        let same = Profile {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            version: self.version,
+            level: self.level,
+            threshold: self.threshold,
+            seeds: self.seeds.clone(),
+            settings: self.settings.clone(),
+            shadow_of: self.shadow_of.clone(),
+            ..other.clone()
+        };
+        *self == same
     }
 
     /// Differs when anything differs that scoring uses: the hash of the snapshot.

@@ -231,9 +231,13 @@ impl Scorer {
 
     /// The score that makes this document a hit of the profile with this number.
     pub fn threshold(&self, number: usize, document: &Document<'_>) -> f64 {
-        let profile = &self.profiles[number];
-        let own = profile.threshold_factor(document.source, document.stated_language);
-        profile.hit_score() * own * self.bases[number].noise_factor
+        self.profiles[number].hit_score() * self.threshold_factor(number, document)
+    }
+
+    /// What the profile's hit score is multiplied by for this document: for its source, its language, and the noise.
+    pub fn threshold_factor(&self, number: usize, document: &Document<'_>) -> f64 {
+        let own = self.profiles[number].factor_for(document.source, document.stated_language);
+        own * self.bases[number].noise_factor
     }
 
     /// Counts the scores of the item that was scored last: the noise that thresholds follow from the next
@@ -248,6 +252,12 @@ impl Scorer {
     pub fn scores(&mut self, document: &Document<'_>) -> &[f64] {
         self.add_up(document);
         &self.scores
+    }
+
+    /// A condition without which nothing is a hit of this profile was not met by the document that was scored last: no other
+    /// threshold would make it a hit.
+    pub fn is_barred(&self, profile: usize) -> bool {
+        self.outcome(profile).is_some_and(|outcome| !outcome.unmet.is_empty())
     }
 
     /// The scores above 0, in the order of the profiles. Those that are explained have reasons whose shares add up to the
@@ -271,7 +281,8 @@ impl Scorer {
                 _ => Default::default(),
             };
             let profile = self.profiles[number].name.clone();
-            scores.push(Score { profile, score, threshold, hit, reasons, basis, missing });
+            let barred = self.is_barred(number);
+            scores.push(Score { profile, score, threshold, hit, barred, reasons, basis, missing });
         }
         scores
     }

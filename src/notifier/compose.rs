@@ -321,6 +321,8 @@ mod tests {
                 context: "the <b>observer status".into(),
                 ..Reason::default()
             }],
+            basis: crate::model::Basis::default(),
+            shadow: false,
             found_at: at(0),
         }
     }

@@ -91,6 +91,11 @@ pub trait Source: Send + Sync + Debug {
         None
     }
 
+    /// Which pattern of the configuration leaves out entries of this address, in words; `None` when none does.
+    fn leaves_out(&self, _url: &str) -> Option<String> {
+        None
+    }
+
     /// The selectors of a list page.
     fn selectors(&self) -> Option<&page::Select> {
         None

@@ -9,8 +9,8 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use super::items::{self, COLUMN_COUNT};
 use super::outbox;
 use super::sources::Claim;
-use super::{Result, Store, engine_of, frequencies, millis, placeholders, some_time};
-use crate::model::{Hit, Id, Item, NewDelivery};
+use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
+use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, StoredScore};
 
 /// A hit to be stored.
 #[derive(Clone, Debug)]
@@ -23,6 +23,23 @@ pub struct NewHit {
     pub deliveries: Vec<NewDelivery>,
 }
 
+impl NewHit {
+    /// What is kept of it when the item was a hit already.
+    fn as_score(&self) -> StoredScore {
+        StoredScore {
+            item: self.hit.item.id,
+            story: self.story,
+            profile: self.hit.profile.clone(),
+            profile_hash: self.hit.basis.profile_hash,
+            score: self.hit.score,
+            threshold: self.hit.threshold,
+            scored_at: self.hit.found_at,
+            backlog: self.hit.item.backlog,
+            barred: false,
+        }
+    }
+}
+
 /// What the matcher found in one batch, to be committed as one.
 #[derive(Clone, Debug, Default)]
 pub struct MatchResult {
@@ -30,6 +47,12 @@ pub struct MatchResult {
     pub scored: Vec<(Id, Claim)>,
     /// The hits among them.
     pub hits: Vec<NewHit>,
+    /// Scores of at least half of what makes a hit.
+    pub below: Vec<StoredScore>,
+    /// All profiles, when they have scored for the first time since the program started or was configured; else empty.
+    pub profiles: Vec<ProfileVersion>,
+    /// Profiles whose rows below the line are to be counted, and the oldest forgotten.
+    pub trim: Vec<String>,
     /// The batch's document frequencies, encoded; the number is unique.
     pub frequencies: Option<(i64, Vec<u8>)>,
 }
@@ -47,11 +70,13 @@ pub struct HitFilter {
     pub after: Option<(Timestamp, Id)>,
     /// Leave out what was read at a first contact.
     pub without_backlog: bool,
+    /// Also those of profiles on trial.
+    pub with_shadows: bool,
     /// At most so many, the newest.
     pub limit: usize,
 }
 
-const COLUMNS: &str = "h.profile, h.profile_version, h.score, h.threshold, h.reasons, h.found_at";
+const COLUMNS: &str = "h.profile, h.profile_version, h.score, h.threshold, h.reasons, h.found_at, h.basis, h.shadow";
 
 fn hit(row: &AnyRow) -> Hit {
     let at = |index: usize| COLUMN_COUNT + index;
@@ -63,6 +88,8 @@ fn hit(row: &AnyRow) -> Hit {
         threshold: row.get(at(3)),
         reasons: serde_json::from_str(&row.get::<String, _>(at(4))).unwrap_or_default(),
         found_at: some_time(row.get(at(5))),
+        basis: serde_json::from_str(&row.get::<String, _>(at(6))).unwrap_or_default(),
+        shadow: row.get::<i64, _>(at(7)) != 0,
     }
 }
 
@@ -71,15 +98,24 @@ impl Store {
     /// taken over, or whose text changed meanwhile, is left to the next batch. Answers the hits that were new.
     pub async fn commit_matches(&self, result: &MatchResult) -> Result<u64> {
         let mut tx = self.begin().await?;
+        scores::begin_use(&mut tx, &result.profiles).await?;
         let finished = leave_queue(&mut tx, &result.scored).await?;
         let mut stored = 0;
+        let mut below: Vec<StoredScore> =
+            result.below.iter().filter(|score| finished.contains(&score.item)).cloned().collect();
         for new in result.hits.iter().filter(|new| finished.contains(&new.hit.item.id)) {
             if insert(&mut tx, new).await? {
                 stored += 1;
                 for delivery in &new.deliveries {
                     outbox::add(&mut tx, delivery, &new.hit, new.story).await?;
                 }
+            } else {
+                below.push(new.as_score());
             }
+        }
+        scores::add(&mut tx, &below).await?;
+        for profile in &result.trim {
+            scores::trim(&mut tx, profile).await?;
         }
         if let Some((id, data)) = result.frequencies.as_ref().filter(|_| !finished.is_empty()) {
             frequencies::append(&mut tx, *id, data).await?;
@@ -95,7 +131,7 @@ impl Store {
             "SELECT {}, {COLUMNS} FROM hits h JOIN items i ON i.id = h.item_id \
              WHERE ($1 = '' OR h.profile = $1) AND ($2 = '' OR i.source = $2) AND h.found_at >= $3 \
              AND (h.found_at > $4 OR (h.found_at = $4 AND h.item_id > $5)) AND (h.backlog = 0 OR $6 = 0) \
-             ORDER BY h.found_at DESC, h.item_id DESC, h.profile DESC LIMIT $7",
+             AND (h.shadow = 0 OR $7 = 1) ORDER BY h.found_at DESC, h.item_id DESC, h.profile DESC LIMIT $8",
             items::COLUMNS_BRIEF
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -105,6 +141,7 @@ impl Store {
             .bind(millis(after.0))
             .bind(after.1.0)
             .bind(i64::from(filter.without_backlog))
+            .bind(i64::from(filter.with_shadows))
             .bind(filter.limit.min(1_000_000) as i64)
             .fetch_all(&self.reader)
             .await?;
@@ -146,7 +183,8 @@ impl Store {
     /// How many hits first contacts brought since `since`, by profile: they were not alerted, so they must be told.
     pub async fn backlog_hits(&self, since: Timestamp) -> Result<Vec<(String, i64)>> {
         let rows = sqlx::query(
-            "SELECT profile, count(*) FROM hits WHERE backlog = 1 AND found_at >= $1 GROUP BY profile ORDER BY profile",
+            "SELECT profile, count(*) FROM hits WHERE backlog = 1 AND shadow = 0 AND found_at >= $1 \
+             GROUP BY profile ORDER BY profile",
         )
         .bind(millis(since))
         .fetch_all(&self.reader)
@@ -154,13 +192,14 @@ impl Store {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Hits by profile found since `since`.
+    /// Hits by profile found since `since`, without those of profiles on trial.
     pub async fn hit_counts(&self, since: Timestamp) -> Result<Vec<(String, i64)>> {
-        let rows =
-            sqlx::query("SELECT profile, count(*) FROM hits WHERE found_at >= $1 GROUP BY profile ORDER BY profile")
-                .bind(millis(since))
-                .fetch_all(&self.reader)
-                .await?;
+        let rows = sqlx::query(
+            "SELECT profile, count(*) FROM hits WHERE found_at >= $1 AND shadow = 0 GROUP BY profile ORDER BY profile",
+        )
+        .bind(millis(since))
+        .fetch_all(&self.reader)
+        .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 }
@@ -190,11 +229,17 @@ async fn leave_queue(tx: &mut Transaction<'static, Any>, scored: &[(Id, Claim)])
     Ok(finished)
 }
 
+/// Stores a hit; answers whether it is new. One that was found on trial is new when its profile is not on trial any more.
 async fn insert(tx: &mut Transaction<'static, Any>, new: &NewHit) -> Result<bool> {
     let hit = &new.hit;
     let done = sqlx::query(
-        "INSERT INTO hits (item_id, profile, profile_version, score, threshold, reasons, found_at, backlog, story_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (item_id, profile) DO NOTHING",
+        "INSERT INTO hits (item_id, profile, profile_version, score, threshold, reasons, found_at, backlog, story_id, basis, \
+         profile_hash, shadow) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         ON CONFLICT (item_id, profile) DO UPDATE SET profile_version = excluded.profile_version, \
+         score = excluded.score, threshold = excluded.threshold, reasons = excluded.reasons, \
+         found_at = excluded.found_at, backlog = excluded.backlog, story_id = excluded.story_id, \
+         basis = excluded.basis, profile_hash = excluded.profile_hash, shadow = excluded.shadow \
+         WHERE hits.shadow = 1 AND excluded.shadow = 0",
     )
     .bind(hit.item.id.0)
     .bind(&hit.profile)
@@ -205,6 +250,9 @@ async fn insert(tx: &mut Transaction<'static, Any>, new: &NewHit) -> Result<bool
     .bind(millis(hit.found_at))
     .bind(i64::from(hit.item.backlog))
     .bind(new.story.0)
+    .bind(serde_json::to_string(&hit.basis).unwrap_or_default())
+    .bind(hit.basis.profile_hash)
+    .bind(i64::from(hit.shadow))
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)

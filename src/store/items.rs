@@ -323,6 +323,77 @@ impl Store {
         Ok((all, recent))
     }
 
+    /// A page of the archive in the order in which it was read: items first seen from `from` to before `to`, those after
+    /// `after`, with their stories.
+    pub async fn archive_page(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        after: Option<(Timestamp, Id)>,
+        limit: usize,
+    ) -> Result<Vec<UnscoredItem>> {
+        let (seen, id) = after.unwrap_or((from, Id(-1)));
+        let sql = format!(
+            "SELECT {COLUMNS}, i.story_id FROM items i WHERE (i.first_seen_at, i.id) > ($1, $2) AND i.first_seen_at < $3 \
+             ORDER BY i.first_seen_at, i.id LIMIT $4"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(millis(seen.max(from)))
+            .bind(id.0)
+            .bind(millis(to))
+            .bind(limit as i64)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(rows.iter().map(|row| UnscoredItem { item: item(row), story: Id(row.get(COLUMN_COUNT)) }).collect())
+    }
+
+    /// When the first and the last of the stored items were first seen; `None` when there are none.
+    pub async fn archive_span(&self) -> Result<Option<(Timestamp, Timestamp)>> {
+        let end =
+            |order: &str| format!("SELECT first_seen_at FROM items ORDER BY first_seen_at {order}, id {order} LIMIT 1");
+        let first = sqlx::query(AssertSqlSafe(end("ASC"))).fetch_optional(&self.reader).await?;
+        let last = sqlx::query(AssertSqlSafe(end("DESC"))).fetch_optional(&self.reader).await?;
+        Ok(first.zip(last).map(|(first, last)| (some_time(first.get(0)), some_time(last.get(0)))))
+    }
+
+    /// How many items were first seen from `from` to before `to`.
+    pub async fn archive_count(&self, from: Timestamp, to: Timestamp) -> Result<i64> {
+        let row = sqlx::query("SELECT count(*) FROM items WHERE first_seen_at >= $1 AND first_seen_at < $2");
+        Ok(row.bind(millis(from)).bind(millis(to)).fetch_one(&self.reader).await?.get(0))
+    }
+
+    /// Items by identity, without their long texts.
+    pub async fn items_brief(&self, ids: &[Id]) -> Result<BTreeMap<Id, Item>> {
+        let keys: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        let rows = read_by_keys(self, &format!("SELECT {COLUMNS_BRIEF} FROM items i WHERE i.id"), "", &keys).await?;
+        Ok(rows.iter().map(|row| (Id(row.get(0)), item(row))).collect())
+    }
+
+    /// Items by identity, with their texts.
+    pub async fn items_whole(&self, ids: &[Id]) -> Result<BTreeMap<Id, Item>> {
+        let keys: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        let rows = read_by_keys(self, &format!("SELECT {COLUMNS} FROM items i WHERE i.id"), "", &keys).await?;
+        Ok(rows.iter().map(|row| (Id(row.get(0)), item(row))).collect())
+    }
+
+    /// Among the newest `look_at` items those whose address begins with one of the given texts, the newest first.
+    pub async fn items_below(&self, heads: &[String], look_at: usize, limit: usize) -> Result<Vec<Item>> {
+        let mut found = Vec::new();
+        for head in heads {
+            // Compared as text of a fixed length: an address may hold what LIKE takes for a pattern.
+            let rows = sqlx::query(
+                "SELECT n.id FROM (SELECT id, url, first_seen_at FROM items ORDER BY first_seen_at DESC, id DESC LIMIT $1) n \
+                 WHERE substr(n.url, 1, CAST($2 AS INTEGER)) = $3 ORDER BY n.first_seen_at DESC, n.id DESC LIMIT $4",
+            );
+            let rows = rows.bind(look_at as i64).bind(head.chars().count() as i64).bind(head).bind(limit as i64);
+            found.extend(rows.fetch_all(&self.reader).await?.iter().map(|row| Id(row.get(0))));
+        }
+        let mut items: Vec<Item> = self.items_brief(&found).await?.into_values().collect();
+        items.sort_by_key(|item| std::cmp::Reverse((item.first_seen_at, item.id)));
+        items.truncate(limit);
+        Ok(items)
+    }
+
     /// One item.
     pub async fn item(&self, id: Id) -> Result<Option<Item>> {
         let sql = format!("SELECT {COLUMNS} FROM items i WHERE i.id = $1");

@@ -165,6 +165,57 @@ const MIGRATIONS: &[&[&str]] = &[
         memory TEXT NOT NULL
     )",
     ],
+    &[
+        // What a score was made with, so that it can be made again; whether the profile was a shadow then: nobody was told.
+        "ALTER TABLE hits ADD COLUMN basis TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE hits ADD COLUMN profile_hash BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE hits ADD COLUMN shadow BIGINT NOT NULL DEFAULT 0",
+        "CREATE INDEX hits_profile ON hits (profile, found_at)",
+        // Every profile that ever scored, as it was.
+        "CREATE TABLE profile_versions (
+        profile TEXT NOT NULL,
+        profile_hash BIGINT NOT NULL,
+        version BIGINT NOT NULL,
+        snapshot TEXT NOT NULL,
+        first_used_at BIGINT NOT NULL,
+        PRIMARY KEY (profile, profile_hash)
+    )",
+        // From when on which of them scored; hash 0: from then on none. `from_start`: no item had been scored before.
+        "CREATE TABLE profile_uses (
+        profile TEXT NOT NULL,
+        used_from BIGINT NOT NULL,
+        profile_hash BIGINT NOT NULL,
+        from_start BIGINT NOT NULL,
+        PRIMARY KEY (profile, used_from)
+    )",
+        // Scores of at least half of what makes a hit that made none: below the line, or of an item that was a hit already.
+        "CREATE TABLE scores (
+        profile TEXT NOT NULL,
+        scored_at BIGINT NOT NULL,
+        item_id BIGINT NOT NULL,
+        profile_hash BIGINT NOT NULL,
+        score DOUBLE PRECISION NOT NULL,
+        threshold DOUBLE PRECISION NOT NULL,
+        backlog BIGINT NOT NULL,
+        barred BIGINT NOT NULL,
+        story_id BIGINT NOT NULL,
+        PRIMARY KEY (profile, scored_at, item_id)
+    )",
+        "CREATE INDEX scores_item ON scores (item_id)",
+        // What analysts said; nothing is ever changed here, the last word of each author counts.
+        "CREATE TABLE verdicts (
+        item_id BIGINT NOT NULL,
+        profile TEXT NOT NULL,
+        author TEXT NOT NULL,
+        judged_at BIGINT NOT NULL,
+        verdict TEXT NOT NULL,
+        note TEXT NOT NULL,
+        PRIMARY KEY (item_id, profile, author, judged_at)
+    )",
+        "CREATE INDEX verdicts_profile ON verdicts (profile, judged_at)",
+        // The archive in the order in which it was read: the order of the table itself, so it grows at its end.
+        "CREATE INDEX items_seen ON items (first_seen_at, id)",
+    ],
 ];
 
 /// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.

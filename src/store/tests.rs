@@ -8,7 +8,10 @@ use super::hits::{HitFilter, MatchResult, NewHit};
 use super::items::{NewItem, UnscoredItem};
 use super::sources::{Claim, ConfiguredSource, VisitResult};
 use super::*;
-use crate::model::{ArticleState, DigestRow, Health, Hit, Id, Item, NewDelivery, Outcome, Reason};
+use crate::model::{
+    ArticleState, Basis, DigestRow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, ProfileUse, ProfileVersion,
+    Reason, StoredScore, Verdict,
+};
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
@@ -111,6 +114,8 @@ async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>
                 context: "…".into(),
                 ..Reason::default()
             }],
+            basis: Basis::default(),
+            shadow: false,
             found_at: now,
             item: unscored.item.clone(),
         };
@@ -284,6 +289,8 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
                 score: 1.0,
                 threshold: 0.5,
                 reasons: vec![],
+                basis: Basis::default(),
+                shadow: false,
                 found_at: at(2),
             },
             story: unscored.story,
@@ -292,12 +299,12 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
         // One item with two profiles is one alert about both.
         let hits = vec![hit("apg", &claimed.0), hit("panel", &claimed.0)];
         let scored = vec![(claimed.0.item.id, claimed.1.clone())];
-        store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap();
+        store.commit_matches(&MatchResult { scored, hits, ..MatchResult::default() }).await.unwrap();
         visit(&store, "paper", vec![copy], at(40)).await;
         let claimed = claim_unscored(&store, "me", at(41), at(46), 10).await.remove(0);
         let hits = vec![hit("apg", &claimed.0)];
         let scored = vec![(claimed.0.item.id, claimed.1.clone())];
-        assert_eq!(store.commit_matches(&MatchResult { scored, hits, frequencies: None }).await.unwrap(), 1);
+        assert_eq!(store.commit_matches(&MatchResult { scored, hits, ..MatchResult::default() }).await.unwrap(), 1);
         for id in [Id(1), Id(60)] {
             let told = store.hits_of_delivery(id, 10).await.unwrap();
             let told: Vec<(&str, &str)> =
@@ -381,4 +388,229 @@ async fn a_second_daemon_and_a_newer_store_are_refused() {
 fn a_password_is_never_part_of_the_name() {
     assert_eq!(without_password("postgres://user:pa@ss@db.example/news"), "postgres://db.example/news");
     assert_eq!(without_password("postgres://db.example/news?password=x"), "postgres://db.example/news");
+}
+
+fn version(profile: &str, hash: i64, now: Timestamp) -> ProfileVersion {
+    ProfileVersion {
+        profile: profile.into(),
+        profile_hash: hash,
+        version: 1,
+        snapshot: format!("{{\"of\": {hash}}}"),
+        first_used_at: now,
+    }
+}
+
+fn below(item: Id, score: f64, now: Timestamp) -> StoredScore {
+    StoredScore {
+        item,
+        story: item,
+        profile: "apg".into(),
+        profile_hash: 7,
+        score,
+        threshold: 0.5,
+        scored_at: now,
+        backlog: false,
+        barred: false,
+    }
+}
+
+#[tokio::test]
+async fn scores_below_the_line_are_kept_with_the_profile_that_made_them() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        visit(&store, "wire", vec![new_item("wire", "1"), new_item("wire", "2")], at(1)).await;
+        let claimed = claim_unscored(&store, "me", at(2), at(7), 10).await;
+        let (first, second) = (claimed[0].0.clone(), claimed[1].0.clone());
+        let hit = Hit {
+            item: first.item.clone(),
+            profile: "apg".into(),
+            profile_version: 1,
+            score: 0.7,
+            threshold: 0.5,
+            reasons: vec![],
+            basis: Basis { method: 2, documents: 12, profile_hash: 7, ..Basis::default() },
+            shadow: false,
+            found_at: at(2),
+        };
+        let result = MatchResult {
+            scored: claimed.iter().map(|(unscored, claim)| (unscored.item.id, claim.clone())).collect(),
+            hits: vec![NewHit { hit: hit.clone(), story: first.story, deliveries: vec![] }],
+            // The claim of the third is not held: its score is not kept.
+            below: vec![below(second.item.id, 0.3, at(2)), below(Id(5), 0.4, at(2))],
+            profiles: vec![version("apg", 7, at(2)), version("panel", 8, at(2))],
+            ..MatchResult::default()
+        };
+        assert_eq!(store.commit_matches(&result).await.unwrap(), 1);
+        let found = store.hits_of_item(first.item.id).await.unwrap().remove(0);
+        assert_eq!((found.basis, found.shadow), (hit.basis.clone(), false));
+        assert_eq!(store.profile_version("apg", 7).await.unwrap(), Some(version("apg", 7, at(2))));
+        let used = store.profile_uses("apg").await.unwrap();
+        assert_eq!(used, [ProfileUse { from: at(2), profile_hash: 7, from_start: true }]);
+
+        // The item is edited and scored again: it was a hit already, so the score is kept beside it.
+        let rescore = async |item: &UnscoredItem, hits: Vec<NewHit>, profiles: Vec<ProfileVersion>, now: Timestamp| {
+            let due =
+                store.claim_sources("me", now, now + SignedDuration::from_mins(5), 10, 1).await.unwrap().remove(0);
+            let mut changed = new_item("wire", &item.item.key);
+            changed.item.summary = now.to_string();
+            let mut state = due.0;
+            state.next_at = now + SignedDuration::from_mins(30);
+            let edit = VisitResult {
+                claim: due.1,
+                state,
+                before: Default::default(),
+                new_items: vec![],
+                edited_items: vec![changed],
+                memory: None,
+            };
+            store.commit_visits(&[edit], now).await.unwrap();
+            let scored = claim_unscored(&store, "me", now, now + SignedDuration::from_mins(5), 10).await;
+            let scored = scored.into_iter().map(|(unscored, claim)| (unscored.item.id, claim)).collect();
+            store.commit_matches(&MatchResult { scored, hits, profiles, ..MatchResult::default() }).await.unwrap()
+        };
+        let again =
+            NewHit { hit: Hit { score: 0.9, found_at: at(41), ..hit.clone() }, story: first.story, deliveries: vec![] };
+        assert_eq!(rescore(&first, vec![again], vec![version("apg", 7, at(41))], at(41)).await, 0);
+        let scored = store.scored("apg", at(0), at(100)).await.unwrap();
+        let scored: Vec<(f64, bool)> = scored.iter().map(|scored| (scored.score.score, scored.hit)).collect();
+        assert_eq!(scored.len(), 3);
+        assert!(scored.contains(&(0.7, true)) && scored.contains(&(0.3, false)) && scored.contains(&(0.9, false)));
+        assert_eq!(store.scores_of_item(second.item.id).await.unwrap(), [below(second.item.id, 0.3, at(2))]);
+        // The same profile goes on; the other was taken out.
+        assert_eq!(store.profile_uses("apg").await.unwrap().len(), 1);
+        assert_eq!(store.profile_uses("panel").await.unwrap().last().map(|used| used.profile_hash), Some(0));
+        // Another version, and back: each begins anew, and no longer with the first item.
+        rescore(&first, vec![], vec![version("apg", 9, at(80))], at(80)).await;
+        rescore(&first, vec![], vec![version("apg", 7, at(120))], at(120)).await;
+        let used = store.profile_uses("apg").await.unwrap();
+        assert_eq!(used.iter().map(|used| used.profile_hash).collect::<Vec<_>>(), [7, 9, 7]);
+        assert!(!used[2].from_start);
+        assert_eq!(store.profile_versions("apg").await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_found_on_trial_is_told_once_the_trial_is_over() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
+        let (unscored, claim) = claim_unscored(&store, "me", at(2), at(7), 10).await.remove(0);
+        let found = |shadow: bool| NewHit {
+            hit: Hit {
+                item: unscored.item.clone(),
+                profile: "trial".into(),
+                profile_version: 1,
+                score: 0.7,
+                threshold: 0.5,
+                reasons: vec![],
+                basis: Basis::default(),
+                shadow,
+                found_at: at(2),
+            },
+            story: unscored.story,
+            deliveries: vec![],
+        };
+        let scored = vec![(unscored.item.id, claim.clone())];
+        let result = MatchResult { scored, hits: vec![found(true)], ..MatchResult::default() };
+        store.commit_matches(&result).await.unwrap();
+        let listed = async |with_shadows: bool| {
+            let filter = HitFilter { with_shadows, limit: 10, ..HitFilter::default() };
+            store.hits(&filter).await.unwrap().len()
+        };
+        assert_eq!((listed(false).await, listed(true).await), (0, 1));
+        assert_eq!(store.hit_counts(at(0)).await.unwrap(), []);
+        let mut changed = new_item("wire", "1");
+        changed.item.summary = "edited".into();
+        let due = store.claim_sources("me", at(40), at(45), 10, 1).await.unwrap().remove(0);
+        let edit = VisitResult {
+            claim: due.1,
+            state: due.0,
+            before: Default::default(),
+            new_items: vec![],
+            edited_items: vec![changed],
+            memory: None,
+        };
+        store.commit_visits(&[edit], at(41)).await.unwrap();
+        let (again, claim) = claim_unscored(&store, "me", at(42), at(47), 10).await.remove(0);
+        let scored = vec![(again.item.id, claim)];
+        let result = MatchResult { scored, hits: vec![found(false)], ..MatchResult::default() };
+        assert_eq!(store.commit_matches(&result).await.unwrap(), 1, "it is new to people");
+        assert_eq!(listed(false).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_oldest_scores_of_a_bad_profile_are_forgotten_and_that_is_known() {
+    on_each_engine(async |store| {
+        let mut tx = store.begin().await.unwrap();
+        for batch in 0..5 {
+            let rows: Vec<StoredScore> =
+                (0..5_000).map(|n| below(Id::of(&[&batch.to_string(), &n.to_string()]), 0.3, at(batch))).collect();
+            scores::add(&mut tx, &rows).await.unwrap();
+        }
+        scores::trim(&mut tx, "apg").await.unwrap();
+        tx.commit().await.unwrap();
+        let count = sqlx::query("SELECT count(*) FROM scores").fetch_one(&store.reader).await.unwrap();
+        assert_eq!(count.get::<i64, _>(0), 20_000);
+        assert_eq!(store.scores_whole_since("apg").await.unwrap(), Some(at(1)));
+        assert_eq!(store.scores_whole_since("other").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_verdict_of_each_author_counts_and_history_stays() {
+    on_each_engine(async |store| {
+        let judge = async |author: &str, verdict: Verdict, now: Timestamp| {
+            let (profile, note) = ("apg".to_string(), format!("{author} says \"{}\"", verdict.as_str()));
+            let judgement = Judgement { item: Id(1), profile, author: author.into(), at: now, verdict, note };
+            store.judge(&judgement).await.unwrap();
+        };
+        judge("anna", Verdict::Not, at(1)).await;
+        judge("ben", Verdict::Known, at(2)).await;
+        // The clock was set back: what is said later still counts.
+        judge("anna", Verdict::Relevant, at(0)).await;
+        let all = store.verdicts_of(&[Id(1), Id(2)]).await.unwrap();
+        assert_eq!(all.len(), 3);
+        let counting: Vec<(&str, Verdict)> =
+            verdicts::in_force(&all).iter().map(|judgement| (judgement.author.as_str(), judgement.verdict)).collect();
+        assert_eq!(counting, [("anna", Verdict::Relevant), ("ben", Verdict::Known)]);
+        assert_eq!(store.verdicts_for("apg").await.unwrap(), all);
+        assert_eq!(store.verdicts_for("panel").await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_archive_is_read_page_by_page_in_the_order_in_which_it_came() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let items = |range: std::ops::Range<i64>| {
+            range
+                .map(|n| {
+                    let mut new = new_item("wire", &n.to_string());
+                    new.item.first_seen_at = at(n / 3);
+                    new
+                })
+                .collect::<Vec<_>>()
+        };
+        visit(&store, "wire", items(0..20), at(1)).await;
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = store.archive_page(at(1), at(6), after, 4).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some((last.item.first_seen_at, last.item.id));
+            seen.extend(page.iter().map(|unscored| (unscored.item.first_seen_at, unscored.item.id)));
+        }
+        assert_eq!(seen.len(), 15);
+        assert!(seen.is_sorted());
+        assert_eq!(store.archive_count(at(1), at(6)).await.unwrap(), 15);
+        assert_eq!(store.archive_span().await.unwrap(), Some((at(0), at(6))));
+        let heads = ["https://example.org/1".to_string()];
+        assert_eq!(store.items_below(&heads, 100, 50).await.unwrap().len(), 11);
+        assert_eq!(store.items_below(&["https://example.org/_".to_string()], 100, 50).await.unwrap(), []);
+    })
+    .await;
 }

@@ -169,6 +169,7 @@ pub fn learn(name: &str, seeds: &[Seed], frequencies: &Frequencies) -> Result<(P
         conditions: Vec::new(),
         look_alikes: Vec::new(),
         settings: Vec::new(),
+        shadow_of: None,
     };
     kept.append(&mut rejected);
     Ok((profile, kept))

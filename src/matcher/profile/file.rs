@@ -22,8 +22,10 @@ pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
     let title = section.text("title").unwrap_or_default();
     let language = section.one_of("language", &Language::CODES).map_or(Language::English, Language::from_code);
     let version = section.integer("version", 1..=i64::MAX).unwrap_or(1);
+    let shadow_of = section.text("shadow_of");
     let level = section.one_of("level", &Level::WORDS).map_or(Level::Normal, Level::from_word);
     let threshold = section.number("threshold", 0.001..=1000.0);
+    let follows_noise = section.boolean("follow_noise");
     let average_length = section.number("average_length", 1.0..=1e9);
     let seeds: Vec<SeedName> = lists(&mut section, ["seeds", "seed"]).into_iter().filter_map(seed).collect();
     let mut tokenizer = Tokenizer::new();
@@ -64,7 +66,7 @@ pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
         version,
         level,
         threshold: threshold.unwrap_or_else(|| default_threshold(seeds.len())),
-        follows_noise: threshold.is_none() && !seeds.is_empty(),
+        follows_noise: follows_noise.unwrap_or(threshold.is_none() && !seeds.is_empty()),
         // That of a news report, when no seeds say better.
         average_length: average_length.unwrap_or(500.0),
         seeds,
@@ -74,6 +76,7 @@ pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
         conditions,
         look_alikes,
         settings,
+        shadow_of,
     })
 }
 
@@ -159,6 +162,9 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
         writeln!(out, "language = {}", quoted(profile.language.code()))?;
     }
     writeln!(out, "version = {}", profile.version)?;
+    if let Some(live) = &profile.shadow_of {
+        writeln!(out, "shadow_of = {}", quoted(live))?;
+    }
     writeln!(out, "# strict asks for 1.25 times the threshold, loose for 0.8 times.")?;
     writeln!(out, "level = {}", quoted(profile.level.as_str()))?;
     write_threshold(out, profile)?;
@@ -221,16 +227,12 @@ fn write_profile(out: &mut String, profile: &Profile) -> std::fmt::Result {
 }
 
 fn write_threshold(out: &mut String, profile: &Profile) -> std::fmt::Result {
-    if !profile.follows_noise {
-        return writeln!(out, "threshold = {}", profile.threshold);
+    writeln!(out, "threshold = {}", profile.threshold)?;
+    if profile.follows_noise {
+        writeln!(out, "# Where unrelated items score high it asks for a little more, where they score low for less.")?;
+        writeln!(out, "follow_noise = true")?;
     }
-    writeln!(
-        out,
-        "# The threshold is learned: {} at first, then a little more where unrelated items score high and less",
-        profile.threshold
-    )?;
-    writeln!(out, "# where they score low (`newswatch why` tells it). A number that is written here stays as it is:")?;
-    writeln!(out, "# threshold = {}", profile.threshold)
+    Ok(())
 }
 
 /// A text as TOML writes it, on one line.

@@ -247,6 +247,8 @@ mod tests {
                 context: String::new(),
                 ..Reason::default()
             }],
+            basis: crate::model::Basis::default(),
+            shadow: false,
             found_at: Timestamp::UNIX_EPOCH,
         };
         let message = Message {

@@ -28,9 +28,7 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Source>> {
 
 impl Sitemap {
     fn is_wanted(&self, entry: &Entry) -> bool {
-        let url = entry.url.as_deref().unwrap_or_default();
-        let any = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(url));
-        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+        self.leaves_out(entry.url.as_deref().unwrap_or_default()).is_none()
     }
 }
 
@@ -45,6 +43,14 @@ impl Source for Sitemap {
 
     fn unread(&self) -> Fault {
         Fault::NotAFeed
+    }
+
+    fn leaves_out(&self, url: &str) -> Option<String> {
+        if let Some(pattern) = self.exclude.iter().find(|pattern| pattern.is_match(url)) {
+            return Some(format!("`exclude` leaves out {pattern}"));
+        }
+        let included = self.include.is_empty() || self.include.iter().any(|pattern| pattern.is_match(url));
+        (!included).then(|| "no pattern of its `include` matches".to_string())
     }
 
     fn drops_old_entries(&self) -> bool {

@@ -1,0 +1,162 @@
+//! `newswatch verdict ID relevant|not|known`: what an analyst says of an item.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::ValueEnum;
+
+use super::Global;
+use crate::config::section::nearest;
+use crate::model::{Hit, Item, Judgement, Verdict};
+use crate::plain;
+use crate::store::verdicts;
+
+/// Longer notes are cut.
+const NOTE_CHARACTERS_MAX: usize = 2_000;
+/// Longer names of authors are cut.
+const AUTHOR_CHARACTERS_MAX: usize = 100;
+
+/// A verdict as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Word {
+    /// This is what the profile is for
+    Relevant,
+    /// It is not
+    Not,
+    /// On topic, but nothing new
+    Known,
+}
+
+/// Arguments of `newswatch verdict`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Id of an item as `newswatch hits` prints it, or its address
+    item: String,
+    /// What you say of it
+    verdict: Word,
+    /// Why, in your words
+    #[arg(short = 'm', long = "note", value_name = "NOTE", default_value = "")]
+    note: String,
+    /// For which profile; may be left out when the item is a hit of exactly one
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Who says so [default: $USER, else the login name]
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+}
+
+/// Stores it; earlier ones are kept, the last of each author counts.
+pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = super::load_config(global)?;
+    let known: Vec<&str> = config.profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let author = plain::line(&arguments.author.clone().unwrap_or_else(login_name), AUTHOR_CHARACTERS_MAX);
+    let author = if author.is_empty() { "unknown".to_string() } else { author };
+    super::block_on(async {
+        let store = super::open_store(&config).await?;
+        let items = super::find_items(&store, &arguments.item).await?;
+        let shown = plain::line(&arguments.item, 500);
+        if items.is_empty() {
+            bail!(
+                "no stored item is {shown}; `newswatch hits` lists the ids, `newswatch why {shown}` says what is known of it"
+            );
+        }
+        let mut hits = Vec::new();
+        for item in &items {
+            hits.extend(store.hits_of_item(item.id).await?);
+        }
+        let (item, profile) =
+            choose(&items, &hits, arguments.profile.as_deref(), &known).map_err(anyhow::Error::msg)?;
+        let verdict = match arguments.verdict {
+            Word::Relevant => Verdict::Relevant,
+            Word::Not => Verdict::Not,
+            Word::Known => Verdict::Known,
+        };
+        let judgement = Judgement {
+            item: item.id,
+            profile: profile.clone(),
+            author: author.clone(),
+            at: super::now(),
+            verdict,
+            note: plain::line(&arguments.note, NOTE_CHARACTERS_MAX),
+        };
+        store.judge(&judgement).await?;
+        let all = store.verdicts_for(&profile).await?;
+        let count = |verdict| verdicts::in_force(&all).iter().filter(|known| known.verdict == verdict).count();
+        let hit = hits.iter().any(|hit| hit.item.id == item.id && hit.profile == profile);
+        let missed = if hit { "" } else { " It is no hit of the profile, so it counts as missed." };
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "{} for {profile}: {}.{missed}", verdict.as_str(), plain::line(&item.title, 200))?;
+        writeln!(
+            out,
+            "{profile} has {} relevant, {} not, {} known; newswatch profile suggest {profile} says what they teach.",
+            count(Verdict::Relevant),
+            count(Verdict::Not),
+            count(Verdict::Known)
+        )?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The item and profile that are meant; else what to do.
+fn choose<'i>(
+    items: &'i [Item],
+    hits: &[Hit],
+    wanted: Option<&str>,
+    known: &[&str],
+) -> Result<(&'i Item, String), String> {
+    let mut profiles: Vec<&str> = hits.iter().map(|hit| hit.profile.as_str()).collect();
+    profiles.sort_unstable();
+    profiles.dedup();
+    let profile = match (wanted, profiles.as_slice()) {
+        (Some(wanted), _) if known.contains(&wanted) || profiles.contains(&wanted) => wanted,
+        (Some(wanted), _) => {
+            let wanted_shown = plain::line(wanted, 100);
+            return Err(match nearest(wanted, known.iter().copied()) {
+                Some(near) => format!("there is no profile {wanted_shown:?}; did you mean {near:?}?"),
+                None => format!("there is no profile {wanted_shown:?}; there are: {}", known.join(", ")),
+            });
+        }
+        (None, [only]) => only,
+        (None, []) => {
+            return Err(format!(
+                "it is no hit of any profile; say with --profile which one should have found it: {}",
+                known.join(", ")
+            ));
+        }
+        (None, several) => {
+            return Err(format!("it is a hit of {}; say which one is meant with --profile", several.join(" and of ")));
+        }
+    };
+    // Of several items with one address the one that is a hit is meant.
+    let is_hit = |item: &&Item| hits.iter().any(|hit| hit.item.id == item.id && hit.profile == profile);
+    let matching: Vec<&Item> = items.iter().filter(is_hit).collect();
+    match (matching.as_slice(), items) {
+        ([only], _) => Ok((*only, profile.to_string())),
+        ([], [only]) => Ok((only, profile.to_string())),
+        (several, all) => {
+            let several: Vec<&Item> = if several.is_empty() { all.iter().collect() } else { several.to_vec() };
+            let lines: Vec<String> =
+                several.iter().map(|item| format!("  {}  {}", item.id, plain::line(&item.title, 100))).collect();
+            Err(format!(
+                "{} items have this address; name the one that is meant by its id:\n{}",
+                lines.len(),
+                lines.join("\n")
+            ))
+        }
+    }
+}
+
+/// Who is at the keyboard.
+fn login_name() -> String {
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    named.or_else(name_of_user_id).unwrap_or_default()
+}
+
+/// The name that the system's list of users has for whoever runs this.
+fn name_of_user_id() -> Option<String> {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = users.lines().find(|line| line.split(':').nth(2) == Some(&id))?;
+    line.split(':').next().map(str::to_string)
+}
