@@ -114,8 +114,16 @@ fn scoring(c: &mut Criterion) {
     });
     // Time per item = time / 200. The archive knows the language, as a daemon's does after its first days.
     let archive = counted(3, 2000);
-    for count in [3, 30, 300] {
-        let mut scorer = Scorer::new(&profiles(count, &archive), &archive).expect("small");
+    let most = if std::env::var_os("NEWSWATCH_BENCH_LARGE").is_some() { 10_000 } else { 1_000 };
+    let all = profiles(most, &archive);
+    for count in [1, 10, 100, 1_000, 10_000].into_iter().filter(|count| *count <= most) {
+        let own = &all[..count];
+        if count >= 1_000 {
+            group.bench_function(BenchmarkId::new("building", count), |b| {
+                b.iter(|| black_box(Scorer::new(own, &archive).expect("small")));
+            });
+        }
+        let mut scorer = Scorer::new(own, &archive).expect("small");
         group.bench_function(BenchmarkId::new("profiles", count), |b| {
             b.iter(|| {
                 for item in &items {

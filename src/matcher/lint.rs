@@ -3,11 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aho_corasick::BuildError;
-
 use super::fold::Folded;
 use super::frequency::{Frequencies, Key, KeyMap};
-use super::phrase::{Finder, Pattern};
+use super::phrase::{Finder, Pattern, TooMany};
 use super::profile::Profile;
 use super::score::{Explain, Scorer};
 use super::text::{Class, Tokenizer, class};
@@ -165,7 +163,7 @@ pub struct Lint {
 
 impl Lint {
     /// Ready to count. Fails only when the names of all profiles together exceed the automaton's limit.
-    pub fn new(profiles: &[Profile], frequencies: &Frequencies) -> Result<Lint, BuildError> {
+    pub fn new(profiles: &[Profile], frequencies: &Frequencies) -> Result<Lint, TooMany> {
         let mut counted = Vec::new();
         let mut by_key: KeyMap<Vec<usize>> = KeyMap::default();
         let mut patterns: BTreeMap<Pattern, Vec<usize>> = BTreeMap::new();

@@ -8,9 +8,11 @@
 //! Кореи and Северную Корею. Words in capitals (ФАТФ) and phrases with a "=" before them ("=Северной Кореи") or a "*" behind
 //! them are found as written only.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
+use daachorse::DoubleArrayAhoCorasick;
 
 use super::fold::Folded;
 use super::script::PARTICLES;
@@ -27,9 +29,6 @@ const ENDINGS: &[&str] = &[
 ];
 /// Letters that are left of a word without its ending.
 const BASE_LETTERS_MIN: usize = 3;
-
-/// Up to so many patterns the automaton is of the kind that takes about 15 kB a pattern and is twice as fast.
-const FAST_PATTERNS_MAX: usize = 2_000;
 
 /// A phrase as it is searched for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,32 +182,57 @@ fn only_particles(rest: &str) -> bool {
 }
 
 /// Finds many patterns in one pass.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Finder {
     patterns: Vec<Pattern>,
-    automaton: Option<AhoCorasick>,
+    /// Gives for each text that is searched for a range of `numbers`: the patterns that search for it.
+    automaton: Option<DoubleArrayAhoCorasick<u32>>,
+    ranges: Vec<Range<u32>>,
+    numbers: Vec<u32>,
 }
 
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Finder({} patterns)", self.patterns.len())
+    }
+}
+
+/// The names of all profiles together are more than can be searched for at once.
+#[derive(Debug, thiserror::Error)]
+#[error("the profiles have too many names to search for at once: {0}")]
+pub struct TooMany(String);
+
 impl Finder {
-    /// A finder of these patterns. Fails only when together they are larger than the automaton's limit (gigabytes).
-    pub fn new(patterns: Vec<Pattern>) -> Result<Finder, BuildError> {
-        let automaton = match patterns.is_empty() {
+    /// A finder of these patterns. Fails only when they are more than millions.
+    pub fn new(patterns: Vec<Pattern>) -> Result<Finder, TooMany> {
+        let mut by_text: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for (number, pattern) in patterns.iter().enumerate() {
+            by_text.entry(&pattern.folded).or_default().push(number as u32);
+        }
+        let (mut ranges, mut numbers) = (Vec::with_capacity(by_text.len()), Vec::with_capacity(patterns.len()));
+        for same in by_text.values() {
+            let start = numbers.len() as u32;
+            numbers.extend(same);
+            ranges.push(start..numbers.len() as u32);
+        }
+        let texts = by_text.keys().enumerate().map(|(index, text)| (*text, index as u32));
+        let automaton = match by_text.is_empty() {
             true => None,
-            false => {
-                let kind = (patterns.len() <= FAST_PATTERNS_MAX).then_some(AhoCorasickKind::DFA);
-                Some(AhoCorasick::builder().kind(kind).build(patterns.iter().map(|p| &p.folded))?)
-            }
+            false => Some(DoubleArrayAhoCorasick::with_values(texts).map_err(|error| TooMany(error.to_string()))?),
         };
-        Ok(Finder { patterns, automaton })
+        Ok(Finder { automaton, ranges, numbers, patterns })
     }
 
     /// Calls `found` with the number of a pattern and the bytes of the folded text, for every match.
     pub fn find(&self, folded: &Folded, mut found: impl FnMut(usize, Range<usize>)) {
         let Some(automaton) = &self.automaton else { return };
         for hit in automaton.find_overlapping_iter(folded.text()) {
-            let number = hit.pattern().as_usize();
-            if let Some(end) = self.patterns[number].stands(folded.text(), &hit.range()) {
-                found(number, hit.start()..end);
+            let range = &self.ranges[hit.value() as usize];
+            for number in &self.numbers[range.start as usize..range.end as usize] {
+                let number = *number as usize;
+                if let Some(end) = self.patterns[number].stands(folded.text(), &(hit.start()..hit.end())) {
+                    found(number, hit.start()..end);
+                }
             }
         }
     }

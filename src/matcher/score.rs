@@ -11,9 +11,8 @@ mod places;
 mod rules;
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use aho_corasick::BuildError;
 use regex::{Regex, RegexBuilder};
 
 use self::places::{Place, Places};
@@ -22,7 +21,7 @@ use super::fold::{Folded, context};
 use super::frequency::{Frequencies, Key, KeyMap};
 use super::language::LANGUAGES;
 use super::noise::Noise;
-use super::phrase::{Finder, Pattern};
+use super::phrase::{Finder, Pattern, TooMany};
 use super::profile::{Profile, Term, length_norm, saturated};
 use super::text::Document;
 use crate::model::{Basis, Reason, ReasonKind, Score};
@@ -104,14 +103,14 @@ pub struct Scorer {
 
 impl Scorer {
     /// A scorer for these profiles. Fails only when their names together exceed the automaton's limit.
-    pub fn new(profiles: &[Profile], frequencies: &Frequencies) -> Result<Scorer, BuildError> {
+    pub fn new(profiles: &[Profile], frequencies: &Frequencies) -> Result<Scorer, TooMany> {
         let mut known = HashMap::new();
         let mut keys = Vec::new();
         let mut postings: Vec<(u32, Posting)> = Vec::new();
         let mut patterns: Vec<Pattern> = Vec::new();
         let mut known_patterns: HashMap<Pattern, usize> = HashMap::new();
         let mut uses: Vec<Vec<(u32, Target)>> = Vec::new();
-        let mut expressions: Vec<(Regex, (u32, Target))> = Vec::new();
+        let mut expressions: BTreeMap<&str, Vec<(u32, Target)>> = BTreeMap::new();
         for (profile_number, profile) in profiles.iter().enumerate() {
             let profile_number = profile_number as u32;
             for (term_number, term) in profile.terms.iter().enumerate() {
@@ -123,10 +122,7 @@ impl Scorer {
             }
             for (target, text, is_expression) in rules::names(profile) {
                 if is_expression {
-                    // The profile's reader has compiled it before; one that fails now finds nothing.
-                    if let Ok(expression) = expression(text) {
-                        expressions.push((expression, (profile_number, target)));
-                    }
+                    expressions.entry(text).or_default().push((profile_number, target));
                     continue;
                 }
                 let Some(pattern) = Pattern::new(text) else { continue };
@@ -138,7 +134,10 @@ impl Scorer {
                 uses[number].push((profile_number, target));
             }
         }
-        uses.extend(expressions.iter().map(|(_, used)| vec![*used]));
+        // The profile's reader has compiled them before; one that fails now finds nothing.
+        let expressions: Vec<(Regex, Vec<(u32, Target)>)> =
+            expressions.into_iter().filter_map(|(text, used)| Some((expression(text).ok()?, used))).collect();
+        uses.extend(expressions.iter().map(|(_, used)| used.clone()));
         postings.sort_by_key(|(number, _)| *number);
         let starts =
             (0..=keys.len() as u32).map(|n| postings.partition_point(|(number, _)| *number < n) as u32).collect();
@@ -183,7 +182,7 @@ impl Scorer {
 
     /// A scorer that scores as a stored score was made: with the archive of then, and the rarities of the terms that occurred.
     /// The same text gives the same score, to the last digit.
-    pub fn again(profile: &Profile, basis: &Basis, reasons: &[Reason]) -> Result<Scorer, BuildError> {
+    pub fn again(profile: &Profile, basis: &Basis, reasons: &[Reason]) -> Result<Scorer, TooMany> {
         let mut scorer = Scorer::new(std::slice::from_ref(profile), &Frequencies::new())?;
         let stored: HashMap<&str, f64> =
             reasons.iter().filter_map(|reason| Some((reason.term.as_str(), reason.rarity?))).collect();
@@ -373,7 +372,7 @@ impl Scorer {
     fn apply_rules(&mut self, document: &Document<'_>, folded: &[Folded; 2]) {
         self.outcomes.clear();
         let places = OnceCell::new();
-        let mut make = || &*places.get_or_init(|| Places::of(folded[0].text(), folded[1].text()));
+        let mut make = || places.get_or_init(|| Places::of(folded[0].text(), folded[1].text()));
         let mut next = 0;
         for number in 0..self.profiles.len() {
             let start = next;

@@ -76,11 +76,14 @@ pub(super) struct Rules {
     members: Vec<Vec<usize>>,
     weights: Vec<f64>,
     /// By concept and name: what a weak name needs beside it.
-    contexts: Vec<Vec<Option<(Vec<usize>, Within)>>>,
+    contexts: Vec<Vec<Option<Beside>>>,
     phrase_weights: Vec<f64>,
     conditions: Vec<Condition>,
     look_alikes: Vec<LookAlike>,
 }
+
+/// What a weak name needs beside it: any of these concepts, how near.
+type Beside = (Vec<usize>, Within);
 
 #[derive(Clone, Debug)]
 struct Condition {
