@@ -1,14 +1,14 @@
 //! Seeds → profile, by recipe R of the filtering notes, with these changes (gain in mean MAP with 3/2/1 seeds on the
 //! development data, each alone against recipe R):
 //!
-//! - the strength, the rarity and the share of seeds count with the powers 1.3, 1.2 and 1.5 (+.006/+.002/+.005 for the
-//!   first, +.005/+.003/0 for the last): what speaks for a term does so more than in proportion;
-//! - a term that the title or the head of a seed names and the text comes back to counts up to 1.3 times (+.003 with one
-//!   seed): it is what the article is about;
-//! - the head of the body counts 2, not 3 (+.003/+.002/+.005), and length counts nearly in full, b = 0.9 (+.001/+.003/+.002);
-//! - when rarities change later, only that of the item's side is renewed (+.005 with one seed): see [`crate::matcher::score`].
+//! - the strength, the rarity and the share of seeds count with the powers 1.3, 1.2 and 1.5 (+.006/+.002/+.005,
+//!   +.002/+.002/+.002 and +.005/+.003/0): what speaks for a term does so more than in proportion;
+//! - a term that the title or the head of a seed names and the text comes back to counts up to 1.3 times
+//!   (+.006/+.001/+.004): it is what the article is about;
+//! - the head of the body counts 2, not 3 (+.003/+.002/+.005), and length counts nearly in full, b = 0.9 (+.003/+.003/0);
+//! - when rarities change later, only that of the item's side is renewed (−.003/0/+.005): see [`crate::matcher::score`].
 //!
-//! Together .809/.753/.661 become .813/.765/.677. Every one of these numbers lies on a flat top.
+//! Together .809/.753/.661 become .813/.765/.677. With 3 seeds the last two take back what the powers gave beyond that.
 
 use std::collections::BTreeMap;
 
