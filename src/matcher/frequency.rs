@@ -353,6 +353,12 @@ mod tests {
     fn merging_is_counting_together() {
         let mut left = counted(&["oil ship", "oil"]);
         left.merge(&counted(&["oil", "steel"]));
+        left.count_score(1, 0.5);
+        let mut scored = Frequencies::new();
+        scored.count_score(1, 0.5);
+        left.merge(&scored);
+        assert_eq!(left.noise(1).map(|noise| noise.steps().map(|(_, count)| count).sum()), Some(2));
+        left.noises.clear();
         assert_eq!(left, counted(&["oil ship", "oil", "oil", "steel"]));
     }
 
@@ -366,7 +372,13 @@ mod tests {
 
     #[test]
     fn the_stored_form_reads_back() {
-        for frequencies in [Frequencies::new(), counted(&["oil ship", "oil", "북한에"])] {
+        let mut with_scores = counted(&["oil"]);
+        for (profile, score) in [(7, 0.0), (7, 0.3), (7, 9.0), (u64::MAX, 0.1), (0, 0.1)] {
+            with_scores.count_score(profile, score);
+        }
+        let stored = with_scores.encode();
+        assert!((0..stored.len()).all(|cut| Frequencies::decode(&stored[..cut]).is_err()));
+        for frequencies in [with_scores, Frequencies::new(), counted(&["oil ship", "oil", "북한에"])] {
             assert_eq!(Frequencies::decode(&frequencies.encode()), Ok(frequencies));
         }
     }

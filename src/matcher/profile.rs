@@ -214,9 +214,9 @@ fn default_strength() -> f64 {
 fn default_threshold(seeds: usize) -> f64 {
     match seeds {
         0 => 1.0,
-        1 => 0.15,
-        2 => 0.27,
-        _ => 0.335,
+        1 => 0.17,
+        2 => 0.305,
+        _ => 0.38,
     }
 }
 

@@ -260,7 +260,7 @@ mod tests {
         let place = |text: &str| profile.terms.iter().position(|term| term.text == text);
         assert!(place("island") < place("ferry"), "a term of both seeds comes before one of one seed");
         assert!(place("Quokkas").is_some() && place("the").is_none());
-        assert_eq!((profile.threshold, profile.follows_noise), (0.27, true));
+        assert_eq!((profile.threshold, profile.follows_noise), (0.305, true));
         let sum: f64 = profile.terms.iter().map(|term| term.weight).sum();
         assert!((sum - 100.0).abs() < 1e-9);
     }
