@@ -112,6 +112,14 @@ impl Pattern {
 
     /// Where the match ends when it stands as words of its own.
     fn stands(&self, text: &str, place: &Range<usize>) -> Option<usize> {
+        // Nearly all that is found within a word is Latin: told without looking at characters.
+        let bytes = text.as_bytes();
+        let letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphanumeric);
+        let glued = |before: Option<usize>, after: usize| before.is_some_and(letter) && letter(after);
+        let may_go_on = self.goes_on || !self.rest.is_empty();
+        if glued(place.start.checked_sub(1), place.start) || !may_go_on && glued(place.end.checked_sub(1), place.end) {
+            return None;
+        }
         let kind = |c: Option<char>| c.map_or(Class::Separator, class);
         let apart = |a: Class, b: Class| a != b || !matches!(a, Class::Word | Class::Hangul);
         let first = kind(self.folded.chars().next());
@@ -181,19 +189,27 @@ fn only_particles(rest: &str) -> bool {
             && PARTICLES.iter().any(|particle| rest.strip_prefix(particle).is_some_and(only_particles))
 }
 
-/// Finds many patterns in one pass.
-#[derive(Default)]
+/// Finds many patterns: in one pass over a text of plain Latin letters, in two over any other.
+#[derive(Debug, Default)]
 pub struct Finder {
     patterns: Vec<Pattern>,
+    /// Those of ASCII characters, and the others: a text without other characters holds none of these.
+    plain: Automaton,
+    others: Automaton,
+}
+
+/// Patterns that are searched for at once.
+#[derive(Default)]
+struct Automaton {
     /// Gives for each text that is searched for a range of `numbers`: the patterns that search for it.
-    automaton: Option<DoubleArrayAhoCorasick<u32>>,
+    states: Option<DoubleArrayAhoCorasick<u32>>,
     ranges: Vec<Range<u32>>,
     numbers: Vec<u32>,
 }
 
-impl fmt::Debug for Finder {
+impl fmt::Debug for Automaton {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Finder({} patterns)", self.patterns.len())
+        write!(f, "Automaton({} patterns)", self.numbers.len())
     }
 }
 
@@ -202,36 +218,49 @@ impl fmt::Debug for Finder {
 #[error("the profiles have too many names to search for at once: {0}")]
 pub struct TooMany(String);
 
-impl Finder {
-    /// A finder of these patterns. Fails only when they are more than millions.
-    pub fn new(patterns: Vec<Pattern>) -> Result<Finder, TooMany> {
+impl Automaton {
+    /// Of some of these patterns.
+    fn of(patterns: &[Pattern], wanted: impl Fn(&Pattern) -> bool) -> Result<Automaton, TooMany> {
         let mut by_text: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
-        for (number, pattern) in patterns.iter().enumerate() {
+        for (number, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| wanted(pattern)) {
             by_text.entry(&pattern.folded).or_default().push(number as u32);
         }
-        let (mut ranges, mut numbers) = (Vec::with_capacity(by_text.len()), Vec::with_capacity(patterns.len()));
+        let (mut ranges, mut numbers) = (Vec::with_capacity(by_text.len()), Vec::new());
         for same in by_text.values() {
             let start = numbers.len() as u32;
             numbers.extend(same);
             ranges.push(start..numbers.len() as u32);
         }
         let texts = by_text.keys().enumerate().map(|(index, text)| (*text, index as u32));
-        let automaton = match by_text.is_empty() {
+        let states = match by_text.is_empty() {
             true => None,
             false => Some(DoubleArrayAhoCorasick::with_values(texts).map_err(|error| TooMany(error.to_string()))?),
         };
-        Ok(Finder { automaton, ranges, numbers, patterns })
+        Ok(Automaton { states, ranges, numbers })
+    }
+}
+
+impl Finder {
+    /// A finder of these patterns. Fails only when they are more than millions.
+    pub fn new(patterns: Vec<Pattern>) -> Result<Finder, TooMany> {
+        let plain = Automaton::of(&patterns, |pattern| pattern.folded.is_ascii())?;
+        let others = Automaton::of(&patterns, |pattern| !pattern.folded.is_ascii())?;
+        Ok(Finder { plain, others, patterns })
     }
 
     /// Calls `found` with the number of a pattern and the bytes of the folded text, for every match.
     pub fn find(&self, folded: &Folded, mut found: impl FnMut(usize, Range<usize>)) {
-        let Some(automaton) = &self.automaton else { return };
-        for hit in automaton.find_overlapping_iter(folded.text()) {
-            let range = &self.ranges[hit.value() as usize];
-            for number in &self.numbers[range.start as usize..range.end as usize] {
-                let number = *number as usize;
-                if let Some(end) = self.patterns[number].stands(folded.text(), &(hit.start()..hit.end())) {
-                    found(number, hit.start()..end);
+        let text = folded.text();
+        let automata = [Some(&self.plain), (!text.is_ascii()).then_some(&self.others)];
+        for automaton in automata.into_iter().flatten() {
+            let Some(states) = &automaton.states else { continue };
+            for hit in states.find_overlapping_iter(text) {
+                let range = &automaton.ranges[hit.value() as usize];
+                for number in &automaton.numbers[range.start as usize..range.end as usize] {
+                    let number = *number as usize;
+                    if let Some(end) = self.patterns[number].stands(text, &(hit.start()..hit.end())) {
+                        found(number, hit.start()..end);
+                    }
                 }
             }
         }

@@ -24,7 +24,7 @@ use super::noise::Noise;
 use super::phrase::{Finder, Pattern, TooMany};
 use super::profile::{Profile, Term, length_norm, saturated};
 use super::text::Document;
-use crate::model::{Basis, Reason, ReasonKind, Score};
+use crate::model::{Basis, Reason, ReasonKind, Score, StoredScore};
 
 /// The way of scoring. Raised whenever the same profile, frequencies and text may score otherwise than before.
 pub const METHOD: u32 = 1;
@@ -44,7 +44,7 @@ const EXPRESSION_BYTES_MAX: usize = 1 << 20;
 pub enum Explain {
     /// None.
     Nothing,
-    /// Those that reached the threshold.
+    /// Those that reached the threshold; what is below half of it is not even answered.
     Hits,
     /// All above 0.
     Everything,
@@ -95,9 +95,13 @@ pub struct Scorer {
     found: Vec<Found>,
     /// By index into `found`: its pattern.
     found_patterns: Vec<usize>,
+    /// By pattern: its index into `found`, or `u32::MAX`.
+    found_at: Vec<u32>,
     /// Which profile has a name among those found: profile, whose name, index into `found`.
     named: Vec<(u32, Target, usize)>,
     outcomes: Vec<(u32, Outcome)>,
+    /// By profile: what the length of the item does to its terms.
+    norms: Vec<f64>,
     scores: Vec<f64>,
 }
 
@@ -158,6 +162,7 @@ impl Scorer {
         let mut scorer = Scorer {
             bases: profiles.iter().map(base).collect(),
             rarities: vec![0.0; keys.len()],
+            norms: Vec::new(),
             scores: vec![0.0; profiles.len()],
             seen: vec![Seen::default(); keys.len()],
             profiles: profiles.to_vec(),
@@ -168,6 +173,7 @@ impl Scorer {
             postings: postings.into_iter().map(|(_, posting)| posting).collect(),
             finder: Finder::new(patterns)?,
             expressions: expressions.into_iter().map(|(expression, _)| expression).collect(),
+            found_at: vec![u32::MAX; uses.len()],
             uses,
             rules: profiles.iter().map(Rules::of).collect(),
             touched: Vec::new(),
@@ -271,6 +277,9 @@ impl Scorer {
                 continue;
             }
             let threshold = self.threshold(number, document);
+            if explain == Explain::Hits && score < threshold * StoredScore::KEPT_FROM {
+                continue;
+            }
             let hit = score >= threshold;
             let mut basis = self.bases[number].clone();
             (basis.length, basis.text_hash) = (document.length(), text_hash);
@@ -294,14 +303,15 @@ impl Scorer {
         self.scores.fill(0.0);
         self.count_terms(document);
         let length = document.length() as f64;
+        self.norms.clear();
+        self.norms.extend(self.bases.iter().map(|basis| length_norm(length, basis.average_length)));
         for number in &self.touched {
             let frequency = f64::from(self.seen[*number as usize].frequency);
             for posting in
                 &self.postings[self.starts[*number as usize] as usize..self.starts[*number as usize + 1] as usize]
             {
                 let profile = posting.profile as usize;
-                let norm = length_norm(length, self.bases[profile].average_length);
-                self.scores[profile] += posting.factor * saturated(frequency, norm);
+                self.scores[profile] += posting.factor * saturated(frequency, self.norms[profile]);
             }
         }
         let folded = self.find_names(document);
@@ -330,21 +340,23 @@ impl Scorer {
     /// Fills `found` and `named`.
     fn find_names(&mut self, document: &Document<'_>) -> [Folded; 2] {
         self.found.clear();
-        self.found_patterns.clear();
+        for pattern in self.found_patterns.drain(..) {
+            self.found_at[pattern] = u32::MAX;
+        }
         self.named.clear();
         if self.uses.is_empty() {
             return [Folded::default(), Folded::default()];
         }
         let folded = [Folded::new(document.title), Folded::new(document.body)];
-        let mut at: KeyMap<usize> = KeyMap::default();
+        let at = &mut self.found_at;
         let (found, patterns) = (&mut self.found, &mut self.found_patterns);
         let mut add = |pattern: usize, place: Place| {
-            let at = *at.entry(pattern as u64).or_insert_with(|| {
+            if at[pattern] == u32::MAX {
+                at[pattern] = found.len() as u32;
                 found.push(Found { count: 0, places: Vec::new() });
                 patterns.push(pattern);
-                found.len() - 1
-            });
-            let found = &mut found[at];
+            }
+            let found = &mut found[at[pattern] as usize];
             found.count = found.count.saturating_add(1);
             if found.places.len() < PLACES_MAX {
                 found.places.push(place);
@@ -411,7 +423,7 @@ impl Scorer {
     fn explain(&self, document: &Document<'_>, folded: &[Folded; 2], number: usize) -> (Vec<Reason>, Vec<String>) {
         let (profile, score) = (&self.profiles[number], self.scores[number]);
         let mut reasons: Vec<(Reason, Cause)> = Vec::new();
-        let norm = length_norm(document.length() as f64, self.bases[number].average_length);
+        let norm = self.norms[number];
         let mut sum = 0.0;
         for term in &self.touched {
             for posting in self.postings_of(*term).iter().filter(|posting| posting.profile as usize == number) {

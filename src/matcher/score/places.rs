@@ -66,7 +66,11 @@ impl Part {
         // Letters since the last separator: the dot after one letter, or between digits, ends no sentence.
         let mut letters = 0;
         while let Some((at, c)) = characters.next() {
-            let kind = class(c);
+            let kind = match c {
+                'a'..='z' | '0'..='9' => Class::Word,
+                ' ' => Class::Separator,
+                _ => class(c),
+            };
             if kind == Class::Ideograph || kind != before && matches!(kind, Class::Word | Class::Hangul) {
                 part.word_starts.push(at as u32);
             }
