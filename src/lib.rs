@@ -31,7 +31,7 @@
 //! | [`config`] | files to a checked configuration, or every problem at once |
 //! | [`store`] | the only place with SQL |
 //! | [`poller`] | `schedule`, `guard`, `robots`, `unpack`, `identity`, `outcome`, `parts`, `read`, `source` are pure; `http`, `folder` and `pdf` are edges; `visit` is one visit on one screen, `follow` its further documents, `articles` the pages of its items, which come after it |
-//! | [`matcher`] | `text`, `profile`, `score`, `frequency` are pure |
+//! | [`matcher`] | all pure but the loop itself: `text`, `fold`, `script` and `language` read, `profile` says what to look for (`build` learns it, `concept` and `rule` are made by hand), `phrase` finds names, `score` weighs, `frequency` and `noise` know what is usual; `backtest`, `lint` and `suggest` judge profiles |
 //! | [`notifier`] | `compose`, `retry` are pure; each `channel` is an edge |
 //! | [`health`] | how sources do, what a digest may say about coverage; pure |
 //! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |

@@ -7,21 +7,28 @@ use libfuzzer_sys::fuzz_target;
 use newswatch::config::section::{File, Problems};
 use newswatch::matcher::fold::Folded;
 use newswatch::matcher::frequency::Frequencies;
-use newswatch::matcher::profile;
+use newswatch::matcher::profile::{self, Aliases};
 use newswatch::matcher::score::{Explain, Scorer};
 use newswatch::matcher::text::Tokenizer;
 use newswatch_fuzz::check_line;
 
 const PROFILE: &str = "name = 'harbour'\nthreshold = 0.1\n\
     term = [{text = 'strike', weight = 30}, {text = 'port authority', weight = 20}, {text = '\u{c1c}a', weight = 1}, {text = 'санкции', weight = 5}]\n\
-    phrase = [{text = '북한', weight = 1}, {text = 'норкоре*', weight = 0.5}, {text = '金正恩', weight = 0.5, group = 'k'}, \
-    {text = 'U.S. Treasury', weight = 0.2, group = 'k'}, {text = 'ﬁ', weight = 0.1}]\n";
+    phrase = [{text = '북한', weight = 1}, {text = 'норкоре*', weight = 0.5}, {text = '金正恩', weight = 0.5}, \
+    {text = 'U.S. Treasury', weight = 0.2}, {text = 'ﬁ', weight = 0.1}]\n\
+    [[concept]]\nname = 'actor'\nweight = 0.1\nnames = ['DPRK', 'Северная Корея', '朝鮮']\nexpressions = ['\\bapt\\s?38\\b']\n\
+    [[concept.weak]]\nnames = ['the North', '北']\nwith = ['seat']\nwithin = 5\n\
+    [[concept]]\nname = 'seat'\nnames = ['seat', '옵서버']\n[[concept.weak]]\nnames = ['place']\nwith = ['actor']\nwithin = 'sentence'\n\
+    [[condition]]\nname = 'both'\nall = ['actor', 'seat']\nwithin = 4\nadds = 0.2\n\
+    [[condition]]\nname = 'in one sentence'\nall = ['actor']\nany = ['seat']\nwithin = 'sentence'\nadds = 0.2\n\
+    [[condition]]\nname = 'needed'\nany = ['actor', 'seat']\nrequired = true\n\
+    [[look_alike]]\nname = 'pension'\nnames = ['pension*', '年金']\nunless = ['actor']\nsubtracts = 0.3\nreason = 'x'\n";
 
 thread_local! {
     /// Used again and again, as the matcher does.
     static MATCHER: RefCell<(Tokenizer, Scorer)> = RefCell::new({
         let problems = Problems::default();
-        let profile = File::new("p.toml", PROFILE.into()).read(&problems, profile::read).expect("a profile");
+        let profile = File::new("p.toml", PROFILE.into()).read(&problems, |section| profile::read(section, &Aliases::none())).expect("a profile");
         (Tokenizer::new(), Scorer::new(&[profile], &Frequencies::new()).expect("a small automaton"))
     });
 }
