@@ -28,7 +28,7 @@ use self::profile::Profile;
 use self::score::{Explain, Scorer};
 use self::text::Tokenizer;
 use crate::config::Config;
-use crate::model::{Hit, Id, Item, ProfileVersion, Score, StoredScore};
+use crate::model::{Hit, Id, Item, ProfileVersion, Relation, Score, StoredScore};
 use crate::plain;
 use crate::store::frequencies::ROWS_MAX;
 use crate::store::hits::{MatchResult, NewHit};
@@ -174,8 +174,8 @@ impl Matcher {
                     let routes = self.config.routes.iter();
                     routes.flat_map(|route| route.deliveries(&score.profile, unscored.story, now)).collect()
                 };
-                let hit = self.hit(unscored.item.clone(), score, shadow, now);
-                result.hits.push(NewHit { hit, story: unscored.story, deliveries });
+                let hit = self.hit(unscored, score, shadow, now);
+                result.hits.push(NewHit { hit, deliveries });
             }
         }
     }
@@ -206,9 +206,11 @@ impl Matcher {
         grown.map(|(profile, _)| profile.clone()).collect()
     }
 
-    fn hit(&self, item: Item, score: Score, shadow: bool, now: Timestamp) -> Hit {
+    fn hit(&self, unscored: &UnscoredItem, score: Score, shadow: bool, now: Timestamp) -> Hit {
         Hit {
-            item,
+            item: unscored.item.clone(),
+            story: unscored.story,
+            relation: Relation::First,
             profile_version: self.profile(&score.profile).map_or(0, |profile| profile.version),
             basis: score.basis,
             shadow,

@@ -522,6 +522,122 @@ pub struct Hit {
     pub shadow: bool,
     /// When the matcher found it.
     pub found_at: Timestamp,
+    /// The story it belongs to.
+    pub story: Id,
+    /// How it belongs to it.
+    pub relation: Relation,
+}
+
+impl Hit {
+    /// Score against threshold: 1 is just a hit, 2 twice as much as it takes. The same for every profile.
+    pub fn strength(&self) -> f64 {
+        if self.threshold > 0.0 { self.score / self.threshold } else { 0.0 }
+    }
+}
+
+/// How an item belongs to its story.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// Nobody told the story before it.
+    #[default]
+    First,
+    /// It says the same as an earlier item of the story, or less.
+    Copy,
+    /// It says what an earlier item of the story says, and more.
+    Update,
+    /// It tells the same in words of its own; only its link or an analyst says so.
+    Independent,
+}
+
+impl Relation {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Relation::First => "first",
+            Relation::Copy => "copy",
+            Relation::Update => "update",
+            Relation::Independent => "independent",
+        }
+    }
+
+    /// From the stored form; anything unknown counts as a copy, which is listed and not told again.
+    pub fn from_stored(text: &str) -> Relation {
+        match text {
+            "first" => Relation::First,
+            "update" => Relation::Update,
+            "independent" => Relation::Independent,
+            _ => Relation::Copy,
+        }
+    }
+}
+
+/// An item as a part of its story.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoryItem {
+    /// The item, without its long texts.
+    pub item: Item,
+    /// How it belongs to the story.
+    pub relation: Relation,
+    /// Why it was joined, in words: "the same link", "92 % of its text"; empty for the first.
+    pub reason: String,
+}
+
+/// What tells the same thing, the first seen first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Story {
+    /// Its identity.
+    pub id: Id,
+    /// Its items, the oldest first; at most as many as were asked for.
+    pub items: Vec<StoryItem>,
+    /// How many there are in all.
+    pub count: i64,
+}
+
+/// What is not told for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mute {
+    /// Its identity.
+    pub id: Id,
+    /// Of what it is a name.
+    pub kind: MuteKind,
+    /// Name of the profile or source, or id of the story.
+    pub name: String,
+    /// From then on.
+    pub from: Timestamp,
+    /// Until then.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Who said so.
+    pub author: String,
+}
+
+/// What can be muted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MuteKind {
+    /// Hits of a profile.
+    Profile,
+    /// Hits from a source.
+    Source,
+    /// One story.
+    Story,
+}
+
+/// Something the operator is told about newswatch itself: a source broke or recovered, a message was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReportLine {
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// Of what: name of a source, or "outbox", "canary".
+    pub about: String,
+    /// One sentence.
+    pub headline: String,
+    /// What to do; may be empty.
+    pub advice: String,
+    /// Good news: what was wrong is over.
+    pub is_recovery: bool,
 }
 
 /// A score of at least [`StoredScore::KEPT_FROM`] of what makes a hit, that made none: below the line, or of an item that was
@@ -639,6 +755,12 @@ pub enum DeliveryKind {
     Alert,
     /// All hits of a window.
     Digest,
+    /// Stories of a short while, or held over quiet hours, together.
+    Group,
+    /// What a day's budget left no room for.
+    Overflow,
+    /// About newswatch itself, for its operator.
+    Report,
 }
 
 impl DeliveryKind {
@@ -647,12 +769,21 @@ impl DeliveryKind {
         match self {
             DeliveryKind::Alert => "alert",
             DeliveryKind::Digest => "digest",
+            DeliveryKind::Group => "group",
+            DeliveryKind::Overflow => "overflow",
+            DeliveryKind::Report => "report",
         }
     }
 
     /// From the stored form.
     pub fn from_stored(text: &str) -> DeliveryKind {
-        if text == "digest" { DeliveryKind::Digest } else { DeliveryKind::Alert }
+        match text {
+            "digest" => DeliveryKind::Digest,
+            "group" => DeliveryKind::Group,
+            "overflow" => DeliveryKind::Overflow,
+            "report" => DeliveryKind::Report,
+            _ => DeliveryKind::Alert,
+        }
     }
 }
 

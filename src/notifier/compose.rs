@@ -324,6 +324,8 @@ mod tests {
             basis: crate::model::Basis::default(),
             shadow: false,
             found_at: at(0),
+            story: Id(9),
+            relation: crate::model::Relation::First,
         }
     }
 

@@ -10,15 +10,13 @@ use super::items::{self, COLUMN_COUNT};
 use super::outbox;
 use super::sources::Claim;
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
-use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, StoredScore};
+use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, StoredScore};
 
 /// A hit to be stored.
 #[derive(Clone, Debug)]
 pub struct NewHit {
     /// The hit.
     pub hit: Hit,
-    /// Its story.
-    pub story: Id,
     /// Who is to be told.
     pub deliveries: Vec<NewDelivery>,
 }
@@ -28,7 +26,7 @@ impl NewHit {
     fn as_score(&self) -> StoredScore {
         StoredScore {
             item: self.hit.item.id,
-            story: self.story,
+            story: self.hit.story,
             profile: self.hit.profile.clone(),
             profile_hash: self.hit.basis.profile_hash,
             score: self.hit.score,
@@ -76,7 +74,7 @@ pub struct HitFilter {
     pub limit: usize,
 }
 
-const COLUMNS: &str = "h.profile, h.profile_version, h.score, h.threshold, h.reasons, h.found_at, h.basis, h.shadow";
+const COLUMNS: &str = "h.profile, h.profile_version, h.score, h.threshold, h.reasons, h.found_at, h.basis, h.shadow, h.story_id, h.relation";
 
 fn hit(row: &AnyRow) -> Hit {
     let at = |index: usize| COLUMN_COUNT + index;
@@ -90,6 +88,8 @@ fn hit(row: &AnyRow) -> Hit {
         found_at: some_time(row.get(at(5))),
         basis: serde_json::from_str(&row.get::<String, _>(at(6))).unwrap_or_default(),
         shadow: row.get::<i64, _>(at(7)) != 0,
+        story: Id(row.get(at(8))),
+        relation: Relation::from_stored(&row.get::<String, _>(at(9))),
     }
 }
 
@@ -107,7 +107,7 @@ impl Store {
             if insert(&mut tx, new).await? {
                 stored += 1;
                 for delivery in &new.deliveries {
-                    outbox::add(&mut tx, delivery, &new.hit, new.story).await?;
+                    outbox::add(&mut tx, delivery, &new.hit).await?;
                 }
             } else {
                 below.push(new.as_score());
@@ -234,11 +234,11 @@ async fn insert(tx: &mut Transaction<'static, Any>, new: &NewHit) -> Result<bool
     let hit = &new.hit;
     let done = sqlx::query(
         "INSERT INTO hits (item_id, profile, profile_version, score, threshold, reasons, found_at, backlog, story_id, basis, \
-         profile_hash, shadow) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         profile_hash, shadow, relation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (item_id, profile) DO UPDATE SET profile_version = excluded.profile_version, \
          score = excluded.score, threshold = excluded.threshold, reasons = excluded.reasons, \
          found_at = excluded.found_at, backlog = excluded.backlog, story_id = excluded.story_id, \
-         basis = excluded.basis, profile_hash = excluded.profile_hash, shadow = excluded.shadow \
+         basis = excluded.basis, profile_hash = excluded.profile_hash, shadow = excluded.shadow, relation = excluded.relation \
          WHERE hits.shadow = 1 AND excluded.shadow = 0",
     )
     .bind(hit.item.id.0)
@@ -249,10 +249,11 @@ async fn insert(tx: &mut Transaction<'static, Any>, new: &NewHit) -> Result<bool
     .bind(serde_json::to_string(&hit.reasons).unwrap_or_default())
     .bind(millis(hit.found_at))
     .bind(i64::from(hit.item.backlog))
-    .bind(new.story.0)
+    .bind(hit.story.0)
     .bind(serde_json::to_string(&hit.basis).unwrap_or_default())
     .bind(hit.basis.profile_hash)
     .bind(i64::from(hit.shadow))
+    .bind(hit.relation.as_str())
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -71,12 +71,7 @@ async fn link(tx: &mut Transaction<'static, Any>, outbox: Id, item: Id, profile:
 
 /// Makes the rows that a new hit asks for, in the hit's own transaction. A story is told once a route and recipient: its copies
 /// are counted and listed with it, never told again.
-pub(super) async fn add(
-    tx: &mut Transaction<'static, Any>,
-    delivery: &NewDelivery,
-    hit: &Hit,
-    story: Id,
-) -> Result<()> {
+pub(super) async fn add(tx: &mut Transaction<'static, Any>, delivery: &NewDelivery, hit: &Hit) -> Result<()> {
     let (item, now) = (hit.item.id, hit.found_at);
     match delivery {
         NewDelivery::Alert { id, route, recipient, due_at } => {
@@ -88,7 +83,7 @@ pub(super) async fn add(
         }
         NewDelivery::Digest { windows } => {
             for window in windows {
-                if is_told(tx, window, hit, story).await? {
+                if is_told(tx, window, hit).await? {
                     break;
                 }
                 insert_digest(tx, window, now).await?;
@@ -122,13 +117,13 @@ async fn tells_of(tx: &mut Transaction<'static, Any>, id: Id, item: Id) -> Resul
 }
 
 /// Another item of the story was or will be told to this recipient on this route.
-async fn is_told(tx: &mut Transaction<'static, Any>, window: &DigestRow, hit: &Hit, story: Id) -> Result<bool> {
+async fn is_told(tx: &mut Transaction<'static, Any>, window: &DigestRow, hit: &Hit) -> Result<bool> {
     let row = sqlx::query(
         "SELECT 1 FROM hits h JOIN outbox_hits l ON l.item_id = h.item_id AND l.profile = h.profile \
          JOIN outbox o ON o.id = l.outbox_id \
          WHERE h.story_id = $1 AND h.profile = $2 AND h.item_id <> $3 AND o.route = $4 AND o.recipient = $5 LIMIT 1",
     )
-    .bind(story.0)
+    .bind(hit.story.0)
     .bind(&hit.profile)
     .bind(hit.item.id.0)
     .bind(&window.route)

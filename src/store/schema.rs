@@ -216,6 +216,14 @@ const MIGRATIONS: &[&[&str]] = &[
         // The archive in the order in which it was read: the order of the table itself, so it grows at its end.
         "CREATE INDEX items_seen ON items (first_seen_at, id)",
     ],
+    // Stories: how an item belongs to its story.
+    &["ALTER TABLE hits ADD COLUMN relation TEXT NOT NULL DEFAULT 'first'"],
+    // Routes: what is muted.
+    &[],
+    // Health: what is told to the operator.
+    &[],
+    // Messages.
+    &[],
 ];
 
 /// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.

@@ -10,7 +10,7 @@ use super::sources::{Claim, ConfiguredSource, VisitResult};
 use super::*;
 use crate::model::{
     ArticleState, Basis, DigestRow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, ProfileUse, ProfileVersion,
-    Reason, StoredScore, Verdict,
+    Reason, Relation, StoredScore, Verdict,
 };
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
@@ -117,9 +117,11 @@ async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>
             basis: Basis::default(),
             shadow: false,
             found_at: now,
+            story: unscored.story,
+            relation: Relation::First,
             item: unscored.item.clone(),
         };
-        result.hits.push(NewHit { deliveries: deliveries(&unscored.item), hit, story: unscored.story });
+        result.hits.push(NewHit { deliveries: deliveries(&unscored.item), hit });
     }
     result.frequencies = Some((now.as_millisecond(), vec![1, 2, 3]));
     store.commit_matches(&result).await.unwrap()
@@ -292,8 +294,9 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
                 basis: Basis::default(),
                 shadow: false,
                 found_at: at(2),
+                story: unscored.story,
+                relation: Relation::First,
             },
-            story: unscored.story,
             deliveries: deliveries(),
         };
         // One item with two profiles is one alert about both.
@@ -431,10 +434,12 @@ async fn scores_below_the_line_are_kept_with_the_profile_that_made_them() {
             basis: Basis { method: 2, documents: 12, profile_hash: 7, ..Basis::default() },
             shadow: false,
             found_at: at(2),
+            story: first.story,
+            relation: Relation::First,
         };
         let result = MatchResult {
             scored: claimed.iter().map(|(unscored, claim)| (unscored.item.id, claim.clone())).collect(),
-            hits: vec![NewHit { hit: hit.clone(), story: first.story, deliveries: vec![] }],
+            hits: vec![NewHit { hit: hit.clone(), deliveries: vec![] }],
             // The claim of the third is not held: its score is not kept.
             below: vec![below(second.item.id, 0.3, at(2)), below(Id(5), 0.4, at(2))],
             profiles: vec![version("apg", 7, at(2)), version("panel", 8, at(2))],
@@ -468,8 +473,7 @@ async fn scores_below_the_line_are_kept_with_the_profile_that_made_them() {
             let scored = scored.into_iter().map(|(unscored, claim)| (unscored.item.id, claim)).collect();
             store.commit_matches(&MatchResult { scored, hits, profiles, ..MatchResult::default() }).await.unwrap()
         };
-        let again =
-            NewHit { hit: Hit { score: 0.9, found_at: at(41), ..hit.clone() }, story: first.story, deliveries: vec![] };
+        let again = NewHit { hit: Hit { score: 0.9, found_at: at(41), ..hit.clone() }, deliveries: vec![] };
         assert_eq!(rescore(&first, vec![again], vec![version("apg", 7, at(41))], at(41)).await, 0);
         let scored = store.scored("apg", at(0), at(100)).await.unwrap();
         let scored: Vec<(f64, bool)> = scored.iter().map(|scored| (scored.score.score, scored.hit)).collect();
@@ -507,8 +511,9 @@ async fn what_was_found_on_trial_is_told_once_the_trial_is_over() {
                 basis: Basis::default(),
                 shadow,
                 found_at: at(2),
+                story: unscored.story,
+                relation: Relation::First,
             },
-            story: unscored.story,
             deliveries: vec![],
         };
         let scored = vec![(unscored.item.id, claim.clone())];

@@ -250,6 +250,8 @@ mod tests {
             basis: crate::model::Basis::default(),
             shadow: false,
             found_at: Timestamp::UNIX_EPOCH,
+            story: Id(9),
+            relation: crate::model::Relation::First,
         };
         let message = Message {
             id: Id(2),
