@@ -14,12 +14,14 @@ use crate::plain;
 
 /// Longer lists are refused: no person reads them, and they would cost memory without bound.
 const ENTRIES_MAX: usize = 5_000;
+/// Longer texts are cut.
+const TEXT_CHARS_MAX: usize = 500;
 
 /// Reads a profile, with the concepts of the alias packs that it uses. Whatever is wrong is noted in the section's problems;
 /// `None` when no profile came out.
 pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
     let name = section.required_text("name");
-    let title = section.text("title").unwrap_or_default();
+    let title = shown(section.text("title")).unwrap_or_default();
     let language = section.one_of("language", &Language::CODES).map_or(Language::English, Language::from_code);
     let version = section.integer("version", 1..=i64::MAX).unwrap_or(1);
     let shadow_of = section.text("shadow_of");
@@ -93,15 +95,20 @@ fn lists<'a>(section: &mut Section<'a>, names: [&str; 2]) -> Vec<Section<'a>> {
     found
 }
 
+/// A text as it is written back: what nobody sees in it (a space at its end) makes no other profile.
+fn shown(text: Option<String>) -> Option<String> {
+    text.map(|text| plain::line(&text, TEXT_CHARS_MAX))
+}
+
 fn seed(mut section: Section<'_>) -> Option<SeedName> {
     let file = section.required_text("file");
-    let title = section.text("title").unwrap_or_default();
+    let title = shown(section.text("title")).unwrap_or_default();
     section.finish();
     Some(SeedName { file: file?, title })
 }
 
 fn term(mut section: Section<'_>, language: Language, tokenizer: &mut Tokenizer) -> Option<Term> {
-    let text = section.required_text("text");
+    let text = shown(section.required_text("text"));
     let weight = required_number(&mut section, "weight", 0.0..=10_000.0);
     let rarity = section.number("rarity", 0.01..=50.0);
     let strength = section.number("strength", 0.001..=9.0).unwrap_or_else(default_strength);
@@ -119,7 +126,7 @@ fn term(mut section: Section<'_>, language: Language, tokenizer: &mut Tokenizer)
 }
 
 fn phrase(mut section: Section<'_>) -> Option<Phrase> {
-    let text = section.required_text("text");
+    let text = shown(section.required_text("text"));
     let weight = required_number(&mut section, "weight", 0.0..=1000.0);
     let text = text?;
     let searchable = Pattern::new(&text).is_some();
@@ -237,7 +244,7 @@ fn write_threshold(out: &mut String, profile: &Profile) -> std::fmt::Result {
 
 /// A text as TOML writes it, on one line.
 fn quoted(text: &str) -> String {
-    toml::Value::String(plain::line(text, 500)).to_string()
+    toml::Value::String(plain::line(text, TEXT_CHARS_MAX)).to_string()
 }
 
 #[cfg(test)]
@@ -270,6 +277,16 @@ mod tests {
             assert!((a.weight - b.weight).abs() < 0.001 && (a.strength - b.strength).abs() < 0.001);
         }
         assert_eq!(to_toml(&read), to_toml(&parse(&to_toml(&read)).0.expect("read")));
+    }
+
+    #[test]
+    fn what_nobody_sees_in_a_text_is_not_kept() {
+        let text = "name = \"x\"\ntitle = \" The  ferry \"\nterms = [{ text = \"ferry = \", weight = 1, strength = 4 }]\n";
+        let (first, problems) = parse(&format!("{text}[[phrase]]\ntext = \"north\u{a0} quay \"\nweight = 1\n"));
+        assert_eq!(problems, Vec::<String>::new());
+        let first = first.expect("read");
+        assert_eq!((first.title.as_str(), first.terms[0].text.as_str()), ("The ferry", "ferry ="));
+        assert_eq!(parse(&to_toml(&first)).0, Some(first));
     }
 
     #[test]
