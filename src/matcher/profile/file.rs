@@ -101,7 +101,7 @@ fn shown(text: Option<String>) -> Option<String> {
 }
 
 fn seed(mut section: Section<'_>) -> Option<SeedName> {
-    let file = section.required_text("file");
+    let file = shown(section.required_text("file"));
     let title = shown(section.text("title")).unwrap_or_default();
     section.finish();
     Some(SeedName { file: file?, title })
@@ -281,7 +281,8 @@ mod tests {
 
     #[test]
     fn what_nobody_sees_in_a_text_is_not_kept() {
-        let text = "name = \"x\"\ntitle = \" The  ferry \"\nterms = [{ text = \"ferry = \", weight = 1, strength = 4 }]\n";
+        let text =
+            "name = \"x\"\ntitle = \" The  ferry \"\nterms = [{ text = \"ferry = \", weight = 1, strength = 4 }]\n";
         let (first, problems) = parse(&format!("{text}[[phrase]]\ntext = \"north\u{a0} quay \"\nweight = 1\n"));
         assert_eq!(problems, Vec::<String>::new());
         let first = first.expect("read");
