@@ -120,3 +120,27 @@ fn stories_are_found_in_the_half_that_thresholds_were_chosen_by() {
     eprintln!("{}", measured.report);
     assert!(measured.precision >= 0.98 && measured.recall >= 0.9 && measured.relations >= 0.9, "{}", measured.report);
 }
+
+#[test]
+fn judged_items_are_stories_of_their_own() {
+    let mut shelf = Shelf::default();
+    let mut joined = Vec::new();
+    let mut count = 0;
+    for file in ["first", "second", "third", "fourth"] {
+        let path = format!("{}/tests/data/judged/{file}.jsonl", env!("CARGO_MANIFEST_DIR"));
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |key: &str| value[key].as_str().unwrap_or_default().to_string();
+            let row = Row {
+                id: text("id"), group: String::new(), kind: String::new(), hours: 0, source: text("id"), publisher: String::new(),
+                url: String::new(), title: text("title"), summary: String::new(), content: text("text"), lang: text("lang"), relation: Relation::First,
+            };
+            let found = shelf.add(Told::new(&row.item()), Id::of(&["own", &row.id]));
+            count += 1;
+            if found.relation != Relation::First {
+                joined.push(format!("{}: {} ({})", row.id, found.reason, row.title));
+            }
+        }
+    }
+    eprintln!("{count}: {joined:#?}");
+}

@@ -719,8 +719,15 @@ impl Swaps {
             tokens.iter().filter(|token| token.kind == Kind::Plain).map(|token| token.word).collect::<BTreeSet<u64>>()
         };
         let is_template = !plain(one).is_empty() && plain(one) == plain(two);
-        if is_template || common * 2 >= of_one.len().max(of_two.len()) {
-            self.in_gap(one, two, &of_one, &of_two);
+        if !is_template && common * 2 < of_one.len().max(of_two.len()) {
+            return;
+        }
+        let (mut a, mut b) = (0, 0);
+        for (at, place) in in_both(one, two).into_iter().chain([(one.len(), two.len())]) {
+            if at > a && place > b {
+                self.in_gap(&one[a..at], &two[b..place], &of_one, &of_two);
+            }
+            (a, b) = (at + 1, place + 1);
         }
     }
 
@@ -741,6 +748,37 @@ impl Swaps {
             (a, b) = (block.one + block.length, block.two + block.length);
         }
     }
+}
+
+/// The longest row of words that two titles share in the same order, by their places.
+fn in_both(one: &[Token], two: &[Token]) -> Vec<(usize, usize)> {
+    /// A longer title is none.
+    const WORDS_MAX: usize = 100;
+    let (one, two) = (&one[..one.len().min(WORDS_MAX)], &two[..two.len().min(WORDS_MAX)]);
+    let columns = two.len() + 1;
+    // Of the rest of both from each place on.
+    let mut lengths = vec![0u8; (one.len() + 1) * columns];
+    for a in (0..one.len()).rev() {
+        for b in (0..two.len()).rev() {
+            lengths[a * columns + b] = if one[a].word == two[b].word {
+                lengths[(a + 1) * columns + b + 1] + 1
+            } else {
+                lengths[(a + 1) * columns + b].max(lengths[a * columns + b + 1])
+            };
+        }
+    }
+    let (mut a, mut b, mut found) = (0, 0, Vec::new());
+    while a < one.len() && b < two.len() {
+        if one[a].word == two[b].word {
+            found.push((a, b));
+            (a, b) = (a + 1, b + 1);
+        } else if lengths[(a + 1) * columns + b] >= lengths[a * columns + b + 1] {
+            a += 1;
+        } else {
+            b += 1;
+        }
+    }
+    found
 }
 
 /// A stretch that is the same in two texts.
