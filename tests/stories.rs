@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use jiff::{SignedDuration, Timestamp};
-use newswatch::matcher::story::{Joined, Shelf, Told};
-use newswatch::model::{ArticleState, Id, Item, Relation};
+use newswatch::matcher::story::{Incoming, Shelf};
+use newswatch::model::{ArticleState, Id, Item, Placement, Relation};
 use newswatch::poller::identity;
 use serde::Deserialize;
 
@@ -69,9 +69,9 @@ struct Measured {
 fn measure(half: &str) -> Measured {
     let rows = rows(half);
     let mut shelf = Shelf::default();
-    let joined: Vec<Joined> = rows
+    let joined: Vec<Placement> = rows
         .iter()
-        .map(|row| shelf.add(Told::new(&row.item()), Id::of(&["story by link", &identity::link(&row.url).to_string()])))
+        .map(|row| shelf.add(Incoming::new(&row.item(), Id::of(&["story by link", &identity::link(&row.url).to_string()]))))
         .collect();
     let (mut right, mut wrong, mut missed) = (0, 0, 0);
     let mut report = String::new();
@@ -135,7 +135,7 @@ fn judged_items_are_stories_of_their_own() {
                 id: text("id"), group: String::new(), kind: String::new(), hours: 0, source: text("id"), publisher: String::new(),
                 url: String::new(), title: text("title"), summary: String::new(), content: text("text"), lang: text("lang"), relation: Relation::First,
             };
-            let found = shelf.add(Told::new(&row.item()), Id::of(&["own", &row.id]));
+            let found = shelf.add(Incoming::new(&row.item(), Id::of(&["own", &row.id])));
             count += 1;
             if found.relation != Relation::First {
                 joined.push(format!("{}: {} ({})", row.id, found.reason, row.title));
