@@ -14,6 +14,7 @@ pub mod profile;
 pub mod score;
 pub mod script;
 pub mod seed;
+pub mod story;
 pub mod suggest;
 pub mod text;
 
@@ -26,14 +27,16 @@ use jiff::{SignedDuration, Timestamp};
 use self::frequency::Frequencies;
 use self::profile::Profile;
 use self::score::{Explain, Scorer};
+use self::story::{Batch, Incoming, Told};
 use self::text::Tokenizer;
 use crate::config::Config;
-use crate::model::{Hit, Id, Item, ProfileVersion, Relation, Score, StoredScore};
+use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, Score, StoredScore};
 use crate::plain;
 use crate::store::frequencies::ROWS_MAX;
 use crate::store::hits::{MatchResult, NewHit};
 use crate::store::items::UnscoredItem;
 use crate::store::scores::TRIM_EVERY;
+use crate::store::stories::NewPlacement;
 use crate::store::{self, Store};
 
 /// A claim is held so long; scoring a batch takes a fraction of a second.
@@ -42,6 +45,8 @@ const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const BATCH_MAX: usize = 4_000;
 /// Items whose texts are in memory together.
 const PART_MAX: usize = 500;
+/// Items that are placed into stories together: their texts, and those of the items that they are compared with, are in memory.
+const PLACED_MAX: usize = 32;
 /// Terms remembered with their frequencies; the rarest go first. About 10 MB.
 const TERMS_MAX: usize = 400_000;
 /// The store is asked again after this long even if nobody signalled new items.
@@ -137,6 +142,11 @@ impl Matcher {
             counted = so_far;
             self.add_hits(&mut result, &part, scores, now);
         }
+        self.find_stories(&mut result).await?;
+        result.marks_since = Some(now - story::WINDOW);
+        for new in &mut result.hits {
+            new.deliveries = self.deliveries(&new.hit, now);
+        }
         result.scored = claims;
         result.frequencies = Some((id.0, counted.encode()));
         if !self.is_noted {
@@ -168,16 +178,79 @@ impl Matcher {
                     continue;
                 }
                 let shadow = self.profile(&score.profile).is_some_and(Profile::is_shadow);
-                let deliveries = if unscored.item.backlog || shadow {
-                    Vec::new()
-                } else {
-                    let routes = self.config.routes.iter();
-                    routes.flat_map(|route| route.deliveries(&score.profile, unscored.story, now)).collect()
-                };
                 let hit = self.hit(unscored, score, shadow, now);
-                result.hits.push(NewHit { hit, deliveries });
+                // Who is to be told depends on the story.
+                result.hits.push(NewHit { hit, deliveries: Vec::new() });
             }
         }
+    }
+
+    /// Finds the story of every item that matters to a profile, in the order in which they were first seen: scores of at least half
+    /// a hit, too, because what came first may be what scored less.
+    async fn find_stories(&self, result: &mut MatchResult) -> anyhow::Result<()> {
+        let stories = result.hits.iter().map(|new| (new.hit.item.id, new.hit.story));
+        let stories: BTreeMap<Id, Id> =
+            stories.chain(result.below.iter().map(|score| (score.item, score.story))).collect();
+        let items = self.store.items_brief(&stories.keys().copied().collect::<Vec<Id>>()).await?;
+        let mut order: Vec<Id> = stories.keys().copied().collect();
+        order.sort_by_key(|id| (items.get(id).map(|item| item.first_seen_at), *id));
+        let mut batch = Batch::default();
+        for part in order.chunks(PLACED_MAX) {
+            let items = self.store.items_whole(part).await?;
+            let read = tokio::task::spawn_blocking({
+                let stories: Vec<Id> = part.iter().map(|id| stories.get(id).copied().unwrap_or(*id)).collect();
+                let part = part.to_vec();
+                move || {
+                    let incoming = part.iter().zip(stories).filter_map(|(id, story)| Some((items.get(id)?, story)));
+                    incoming.map(|(item, story)| Incoming::new(item, story)).collect::<Vec<Incoming>>()
+                }
+            });
+            let incoming = read.await?;
+            let keys: Vec<(Id, Id, &[i64])> =
+                incoming.iter().map(|own| (own.told.item, own.story, own.marks.as_slice())).collect();
+            let facts = self.store.story_facts(&keys).await?;
+            // What of this part is a candidate shows while it is placed; its texts are here.
+            let wanted: Vec<Id> = batch.wanted(&incoming, &facts).into_iter().collect();
+            let others = self.store.items_whole(&wanted).await?;
+            let place = tokio::task::spawn_blocking(move || {
+                let own = incoming.iter().map(|own| (own.told.item, own.told.clone()));
+                let mut texts: BTreeMap<Id, Told> = others.values().map(|item| (item.id, Incoming::new(item, item.id).told)).collect();
+                texts.extend(own);
+                let placed = incoming.iter().map(|own| {
+                    let placement = batch.place(own, &facts, &texts);
+                    let marks = if placement.relation == Relation::Copy { Vec::new() } else { own.marks.clone() };
+                    NewPlacement { placement, before: own.story, marks, seen_at: own.told.seen_at }
+                });
+                let placed: Vec<NewPlacement> = placed.collect();
+                (batch, placed)
+            });
+            let (so_far, placed) = place.await?;
+            batch = so_far;
+            result.stories.extend(placed);
+        }
+        let placed: BTreeMap<Id, (Id, Relation)> = result
+            .stories
+            .iter()
+            .map(|new| (new.placement.item, (new.placement.story, new.placement.relation)))
+            .collect();
+        for new in &mut result.hits {
+            if let Some((story, relation)) = placed.get(&new.hit.item.id) {
+                (new.hit.story, new.hit.relation) = (*story, *relation);
+            }
+        }
+        for score in &mut result.below {
+            score.story = placed.get(&score.item).map_or(score.story, |(story, _)| *story);
+        }
+        Ok(())
+    }
+
+    /// Who is to be told of a hit. A story is told by its first item of which people are told at all: that an earlier one was
+    /// backlog, or a shadow's hit, keeps nothing from them.
+    fn deliveries(&self, hit: &Hit, now: Timestamp) -> Vec<NewDelivery> {
+        if hit.item.backlog || hit.shadow {
+            return Vec::new();
+        }
+        self.config.routes.iter().flat_map(|route| route.deliveries(&hit.profile, hit.story, now)).collect()
     }
 
     fn profile(&self, name: &str) -> Option<&Profile> {

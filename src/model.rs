@@ -1,6 +1,6 @@
 //! The nouns of the program as plain data. Times are UTC; nothing here reads a clock, a file or a socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -581,6 +581,53 @@ pub struct StoryItem {
     pub relation: Relation,
     /// Why it was joined, in words: "the same link", "92 % of its text"; empty for the first.
     pub reason: String,
+}
+
+/// Where an item that matters to a profile was put, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// The item.
+    pub item: Id,
+    /// Its story.
+    pub story: Id,
+    /// How it belongs to it.
+    pub relation: Relation,
+    /// Why, in words; empty for the first.
+    pub reason: String,
+    /// The item of the story that it was found by; itself for the first.
+    pub with: Id,
+    /// An analyst put it there: no rule moves it.
+    pub by_hand: bool,
+}
+
+/// What the store knows of items that are about to be placed.
+#[derive(Clone, Debug, Default)]
+pub struct StoryFacts {
+    /// Where they and those that share marks with them are.
+    pub placements: BTreeMap<Id, Placement>,
+    /// Which of them are hits already.
+    pub hits: BTreeSet<Id>,
+    /// What a link alone calls a story, and the story where its items are.
+    pub links: BTreeMap<Id, Id>,
+    /// Stories with how many placed items they have, and one of them that came first.
+    pub stories: BTreeMap<Id, (i64, Option<Id>)>,
+    /// Marks with the items that have them.
+    pub marks: Vec<(i64, Id)>,
+}
+
+/// What an analyst said of stories.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StoryDecision {
+    /// The item.
+    pub item: Id,
+    /// The item that it tells the same as; `None`: it does not tell the same as the others of its story.
+    pub joined_with: Option<Id>,
+    /// Who.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the author's words; may be empty.
+    pub note: String,
 }
 
 /// What tells the same thing, the first seen first.

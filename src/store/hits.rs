@@ -9,6 +9,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use super::items::{self, COLUMN_COUNT};
 use super::outbox;
 use super::sources::Claim;
+use super::stories::{self, NewPlacement};
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
 use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, StoredScore};
 
@@ -43,6 +44,10 @@ impl NewHit {
 pub struct MatchResult {
     /// Every item of the batch with its claim: it leaves the queue.
     pub scored: Vec<(Id, Claim)>,
+    /// Where those of them belong that matter to a profile.
+    pub stories: Vec<NewPlacement>,
+    /// Marks of items that were first seen before are forgotten.
+    pub marks_since: Option<Timestamp>,
     /// The hits among them.
     pub hits: Vec<NewHit>,
     /// Scores of at least half of what makes a hit.
@@ -100,11 +105,18 @@ impl Store {
         let mut tx = self.begin().await?;
         scores::begin_use(&mut tx, &result.profiles).await?;
         let finished = leave_queue(&mut tx, &result.scored).await?;
+        let placed: Vec<&NewPlacement> =
+            result.stories.iter().filter(|new| finished.contains(&new.placement.item)).collect();
+        let elsewhere = stories::add(&mut tx, &placed, result.marks_since).await?;
         let mut stored = 0;
         let mut below: Vec<StoredScore> =
             result.below.iter().filter(|score| finished.contains(&score.item)).cloned().collect();
         for new in result.hits.iter().filter(|new| finished.contains(&new.hit.item.id)) {
-            if insert(&mut tx, new).await? {
+            let mut new = std::borrow::Cow::Borrowed(new);
+            if let Some(story) = elsewhere.get(&new.hit.item.id).filter(|story| **story != new.hit.story) {
+                new.to_mut().hit.story = *story;
+            }
+            if insert(&mut tx, &new).await? {
                 stored += 1;
                 for delivery in &new.deliveries {
                     outbox::add(&mut tx, delivery, &new.hit).await?;
@@ -112,6 +124,9 @@ impl Store {
             } else {
                 below.push(new.as_score());
             }
+        }
+        for score in &mut below {
+            score.story = elsewhere.get(&score.item).copied().unwrap_or(score.story);
         }
         scores::add(&mut tx, &below).await?;
         for profile in &result.trim {

@@ -217,7 +217,43 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE INDEX items_seen ON items (first_seen_at, id)",
     ],
     // Stories: how an item belongs to its story.
-    &["ALTER TABLE hits ADD COLUMN relation TEXT NOT NULL DEFAULT 'first'"],
+    &[
+        "ALTER TABLE hits ADD COLUMN relation TEXT NOT NULL DEFAULT 'first'",
+        // Items that matter to a profile: why they are in their story, by which of its items they were found, and whether an
+        // analyst put them there.
+        "CREATE TABLE story_items (
+        item_id BIGINT NOT NULL PRIMARY KEY,
+        story_id BIGINT NOT NULL,
+        relation TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        joined_with BIGINT NOT NULL,
+        by_hand BIGINT NOT NULL
+    )",
+        "CREATE INDEX story_items_story ON story_items (story_id)",
+        // What later items find them by, as long as stories last.
+        "CREATE TABLE story_marks (
+        mark BIGINT NOT NULL,
+        item_id BIGINT NOT NULL,
+        seen_at BIGINT NOT NULL,
+        PRIMARY KEY (mark, item_id)
+    )",
+        "CREATE INDEX story_marks_seen ON story_marks (seen_at)",
+        // What a link alone calls a story, and the story where its items are.
+        "CREATE TABLE story_links (
+        story_id BIGINT NOT NULL PRIMARY KEY,
+        told_as BIGINT NOT NULL
+    )",
+        "CREATE INDEX story_links_told ON story_links (told_as)",
+        // What analysts said; nothing is ever changed here. `joined_with` is 0 for an item that was taken out of its story.
+        "CREATE TABLE story_decisions (
+        item_id BIGINT NOT NULL,
+        joined_with BIGINT NOT NULL,
+        author TEXT NOT NULL,
+        decided_at BIGINT NOT NULL,
+        note TEXT NOT NULL,
+        PRIMARY KEY (item_id, decided_at)
+    )",
+    ],
     // Routes: what is muted.
     &[],
     // Health: what is told to the operator.
