@@ -168,13 +168,12 @@ impl Matcher {
                     continue;
                 }
                 let shadow = self.profile(&score.profile).is_some_and(Profile::is_shadow);
+                let hit = self.hit(unscored, score, shadow, now);
                 let deliveries = if unscored.item.backlog || shadow {
                     Vec::new()
                 } else {
-                    let routes = self.config.routes.iter();
-                    routes.flat_map(|route| route.deliveries(&score.profile, unscored.story, now)).collect()
+                    self.config.routes.iter().flat_map(|route| route.deliveries(&hit, now)).collect()
                 };
-                let hit = self.hit(unscored, score, shadow, now);
                 result.hits.push(NewHit { hit, deliveries });
             }
         }

@@ -366,6 +366,14 @@ impl<'a> Section<'a> {
         sections
     }
 
+    /// A table within this one, or a list of them.
+    pub fn section_or_sections(&mut self, key: &str) -> Vec<Section<'a>> {
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(_)) => self.sections(key),
+            _ => self.section(key).into_iter().collect(),
+        }
+    }
+
     /// Notes every key that nobody asked for.
     pub fn finish(self) {
         for (key, _) in self.table.iter() {
