@@ -446,3 +446,141 @@ fn read_budget(section: &mut Section<'_>) -> Option<i64> {
     }
     budget
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::{File, Problems};
+    use crate::model::{ArticleState, Basis, Id, Item, Relation};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn route(text: &str) -> RouteConfig {
+        let problems = Problems::default();
+        let text = format!("channel = \"log\"\n{text}");
+        let route = File::new("a.toml", text).read(&problems, |section| read(section, Some("desk".to_string())));
+        let problems = problems.into_sorted();
+        assert!(problems.is_empty(), "{problems:?}");
+        route.unwrap()
+    }
+
+    fn hit(profile: &str, strength: f64) -> Hit {
+        Hit {
+            item: Item {
+                id: Id(1),
+                source: "wire".into(),
+                key: "k".into(),
+                url: None,
+                title: String::new(),
+                summary: String::new(),
+                content: String::new(),
+                article: String::new(),
+                article_state: ArticleState::NotWanted,
+                article_problem: String::new(),
+                publisher: String::new(),
+                language: String::new(),
+                published_at: None,
+                first_seen_at: at("2026-11-20T12:00:00Z"),
+                backlog: false,
+            },
+            profile: profile.into(),
+            profile_version: 1,
+            score: strength * 0.25,
+            threshold: 0.25,
+            reasons: vec![],
+            basis: Basis::default(),
+            shadow: false,
+            found_at: at("2026-11-20T12:00:00Z"),
+            story: Id(2),
+            relation: Relation::First,
+        }
+    }
+
+    #[test]
+    fn bands_that_touch_leave_no_gap_and_do_not_overlap() {
+        let strong = route("strength_min = 1.5\n");
+        let weak = route("strength_below = 1.5\nprofiles = [\"apg\"]\n");
+        let now = at("2026-11-20T12:00:00Z");
+        for (strength, told) in [(1.0, (0, 1)), (1.499, (0, 1)), (1.5, (1, 0)), (7.0, (1, 0))] {
+            let hit = hit("apg", strength);
+            assert_eq!((strong.deliveries(&hit, now).len(), weak.deliveries(&hit, now).len()), told, "{strength}");
+        }
+        assert_eq!(weak.deliveries(&hit("panel", 1.2), now), []);
+        let band = |min: Option<f64>, below: Option<f64>| Band { min, below };
+        assert_eq!(gaps(&[strong.band, weak.band]), []);
+        assert_eq!(gaps(&[strong.band]), [band(None, Some(1.5))]);
+        assert_eq!(
+            gaps(&[band(Some(3.0), Some(4.0)), weak.band]),
+            [band(Some(1.5), Some(3.0)), band(Some(4.0), None)]
+        );
+        assert_eq!(gaps(&[band(Some(1.0), None)]), []);
+    }
+
+    #[test]
+    fn quiet_hours_hold_what_is_found_and_what_would_go_out() {
+        let quiet = "[quiet]\nfrom = \"22:00\"\nuntil = \"07:00\"\n";
+        let alerts = route(&format!("time_zone = \"Europe/Zurich\"\nbudget_per_day = 2\n{quiet}"));
+        let groups = route(&format!("time_zone = \"Europe/Zurich\"\ngroup = \"10m\"\n{quiet}"));
+        let way = |route: &RouteConfig, now: &str| route.deliveries(&hit("apg", 1.0), at(now))[0].way.clone();
+        let morning = Way::Together { due_at: at("2026-11-21T06:00:00Z") };
+        assert_eq!(way(&alerts, "2026-11-20T20:59:59Z"), Way::Alone);
+        assert_eq!(way(&alerts, "2026-11-20T21:00:00Z"), morning);
+        assert_eq!(way(&alerts, "2026-11-21T06:00:00Z"), Way::Alone);
+        assert_eq!(way(&groups, "2026-11-20T20:40:00Z"), Way::Together { due_at: at("2026-11-20T20:50:00Z") });
+        assert_eq!(way(&groups, "2026-11-20T20:55:00Z"), morning, "its time falls into the quiet hours");
+        assert_eq!(way(&groups, "2026-11-21T03:00:00Z"), morning);
+        let budget = alerts.deliveries(&hit("apg", 1.0), at("2026-11-20T12:00:00Z"))[0].budget.unwrap();
+        let day = (at("2026-11-19T23:00:00Z"), at("2026-11-20T23:00:00Z"));
+        assert_eq!((budget.stories, (budget.day_from, budget.day_until)), (2, day));
+        assert_eq!(budget.due_at, at("2026-11-21T06:00:00Z"), "midnight is quiet");
+    }
+
+    #[test]
+    fn what_waits_is_left_alone_unless_the_configuration_changed() {
+        let row = |kind: DeliveryKind, due: &str| OutboxRow {
+            id: Id(5),
+            route: "desk".into(),
+            recipient: String::new(),
+            kind,
+            window_from: None,
+            window_to: Some(at(due)),
+            created_at: at("2026-11-20T20:00:00Z"),
+            due_at: at(due),
+            state: "waiting".into(),
+            attempts: 0,
+            finished_at: None,
+            error: String::new(),
+        };
+        let at_seven = route("[digest]\nat = [\"07:00\"]\ntime_zone = \"Europe/Zurich\"\n");
+        let at_nine = route("[digest]\nat = [\"09:00\"]\ntime_zone = \"Europe/Zurich\"\n");
+        let nights = route("budget_per_day = 3\n[quiet]\nfrom = \"22:00\"\nuntil = \"07:00\"\ntime_zone = \"Europe/Zurich\"\n");
+        let longer = route("[quiet]\nfrom = \"22:00\"\nuntil = \"08:00\"\ntime_zone = \"Europe/Zurich\"\n");
+        let at_once = route("");
+        let night = at("2026-11-21T02:00:00Z");
+        let morning = "2026-11-21T06:00:00Z";
+        let nine = Window { from: at("2026-11-20T08:00:00Z"), until: at("2026-11-21T08:00:00Z") };
+        for (route, kind, expected) in [
+            (&at_seven, DeliveryKind::Digest, Revised::Stays),
+            (&at_nine, DeliveryKind::Digest, Revised::InDigest(nine)),
+            (&at_once, DeliveryKind::Digest, Revised::DueAt(night)),
+            (&nights, DeliveryKind::Group, Revised::Stays),
+            (&nights, DeliveryKind::Overflow, Revised::Stays),
+            (&longer, DeliveryKind::Group, Revised::DueAt(at("2026-11-21T07:00:00Z"))),
+            (&at_once, DeliveryKind::Group, Revised::DueAt(night)),
+            (&at_once, DeliveryKind::Alert, Revised::Stays),
+            (&at_once, DeliveryKind::Report, Revised::Stays),
+        ] {
+            assert_eq!(route.revised(&row(kind, morning), night), expected, "{kind:?} of {route:?}");
+        }
+        // A digest whose time has come goes out, whatever the schedule says now.
+        assert_eq!(at_nine.revised(&row(DeliveryKind::Digest, "2026-11-21T01:00:00Z"), night), Revised::Stays);
+        // A group that a clock made which went ahead.
+        let groups = route("group = \"10m\"");
+        assert_eq!(
+            groups.revised(&row(DeliveryKind::Group, morning), night),
+            Revised::DueAt(at("2026-11-21T02:10:00Z"))
+        );
+    }
+}

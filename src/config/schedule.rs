@@ -402,4 +402,98 @@ mod tests {
         );
         assert_eq!(schedule(&["07:30"], &["thu", "mon"], "UTC").describe(), "07:30 on mon, thu (UTC)");
     }
+
+    fn quiet(from: &str, until: &str, days: &[&str], zone: &str) -> QuietHours {
+        let days: Vec<String> = days.iter().map(|day| day.to_string()).collect();
+        QuietHours::new(from, until, &days, zone).unwrap()
+    }
+
+    /// At each moment: until when it is quiet, "" when it is not.
+    fn check_quiet(hours: &[QuietHours], moments: &[(&str, &str)]) {
+        for (at, expected) in moments {
+            let end = quiet_until(hours, at.parse().unwrap());
+            assert_eq!(end, (!expected.is_empty()).then(|| expected.parse().unwrap()), "at {at}");
+        }
+    }
+
+    #[test]
+    fn quiet_hours_hold_across_midnight_and_clock_changes() {
+        let nights = [quiet("22:00", "07:00", &["every day"], "Europe/Zurich")];
+        check_quiet(
+            &nights,
+            &[
+                ("2026-11-20T20:59:59Z", ""),
+                ("2026-11-20T21:00:00Z", "2026-11-21T06:00:00Z"),
+                ("2026-11-21T05:59:59Z", "2026-11-21T06:00:00Z"),
+                ("2026-11-21T06:00:00Z", ""),
+                // The nights of the clock changes are an hour shorter and an hour longer.
+                ("2026-03-28T21:00:00Z", "2026-03-29T05:00:00Z"),
+                ("2026-10-24T20:00:00Z", "2026-10-25T06:00:00Z"),
+            ],
+        );
+        // From 02:00 to 03:00 on 29 March does not exist; on 25 October it exists twice, and is quiet both times.
+        let hour = [quiet("02:15", "02:45", &["every day"], "Europe/Zurich")];
+        check_quiet(
+            &hour,
+            &[
+                ("2026-03-29T00:59:59Z", ""),
+                ("2026-03-29T01:00:00Z", ""),
+                ("2026-10-25T00:15:00Z", "2026-10-25T01:45:00Z"),
+                ("2026-10-25T01:00:00Z", "2026-10-25T01:45:00Z"),
+                ("2026-10-25T01:45:00Z", ""),
+            ],
+        );
+        // An end in the gap is the gap's end; so is a beginning.
+        check_quiet(
+            &[quiet("22:00", "02:30", &["every day"], "Europe/Zurich")],
+            &[("2026-03-29T00:59:00Z", "2026-03-29T01:00:00Z"), ("2026-03-29T01:00:00Z", "")],
+        );
+        check_quiet(
+            &[quiet("02:30", "07:00", &["every day"], "Europe/Zurich")],
+            &[("2026-03-29T00:59:59Z", ""), ("2026-03-29T01:00:00Z", "2026-03-29T05:00:00Z")],
+        );
+        // Apia went from 29 to 31 December 2011.
+        check_quiet(
+            &[quiet("22:00", "07:00", &["every day"], "Pacific/Apia")],
+            &[("2011-12-30T09:00:00Z", "2011-12-30T17:00:00Z")],
+        );
+    }
+
+    #[test]
+    fn quiet_hours_of_several_kinds_are_one_quiet_time() {
+        let zone = "America/New_York";
+        let hours = [quiet("22:00", "07:00", &["weekdays", "sun"], zone), quiet("00:00", "00:00", &["sat", "sun"], zone)];
+        // From Friday at 22:00 until Monday at 07:00.
+        check_quiet(
+            &hours,
+            &[
+                ("2026-11-21T02:59:59Z", ""),
+                ("2026-11-21T03:00:00Z", "2026-11-23T12:00:00Z"),
+                ("2026-11-22T17:00:00Z", "2026-11-23T12:00:00Z"),
+                ("2026-11-23T12:00:00Z", ""),
+            ],
+        );
+        assert_eq!(hours[1].describe(), "all day on sat, sun (America/New_York)");
+        assert_eq!(hours[0].next_start("2026-11-21T04:00:00Z".parse().unwrap()), "2026-11-23T03:00:00Z".parse().ok());
+        assert!(!never_ends(&hours));
+        let always = [quiet("00:00", "12:00", &["every day"], "UTC"), quiet("12:00", "00:00", &["every day"], "UTC")];
+        assert!(never_ends(&always) && never_ends(&[quiet("07:00", "07:00", &["every day"], "UTC")]));
+        // Quiet at this moment of the check, but not for ever.
+        assert!(!never_ends(&[quiet("23:00", "22:59", &["every day"], "UTC")]));
+    }
+
+    #[test]
+    fn a_day_is_as_long_as_its_zone_has_it() {
+        let check = |zone: &str, at: &str, from: &str, until: &str| {
+            let zone = TimeZone::get(zone).unwrap();
+            let day: (Timestamp, Timestamp) = (from.parse().unwrap(), until.parse().unwrap());
+            assert_eq!(day_of(&zone, at.parse().unwrap()), day);
+            assert_eq!(day_of(&zone, day.0), day);
+        };
+        check("Europe/Zurich", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z");
+        check("Europe/Zurich", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z");
+        check("Pacific/Apia", "2011-12-30T09:59:59Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z");
+        // Midnight does not exist on the day that summer time begins there.
+        check("Asia/Beirut", "2026-03-29T12:00:00Z", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z");
+    }
 }

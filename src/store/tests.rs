@@ -9,8 +9,8 @@ use super::items::{NewItem, UnscoredItem};
 use super::sources::{Claim, ConfiguredSource, VisitResult};
 use super::*;
 use crate::model::{
-    ArticleState, Basis, Budget, DeliveryKind, EmptyDigest, EndedWindow, Health, Hit, Id, Item, Judgement, Mute, MuteKind,
-    NewDelivery, OutboxRow, Outcome, ProfileUse, ProfileVersion, Reason, Relation, StoredScore, Verdict, Way, Window,
+    ArticleState, Basis, EmptyDigest, EndedWindow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, ProfileUse,
+    ProfileVersion, Reason, Relation, StoredScore, Verdict, Way, Window,
 };
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
@@ -18,7 +18,7 @@ pub(crate) fn at(minutes: i64) -> Timestamp {
 }
 
 /// Runs a test on each engine at hand.
-async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
+pub(crate) async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/store.sqlite", folder.path().display());
     test(Store::open(&url, Durability::Process).await.unwrap()).await;
@@ -37,7 +37,7 @@ async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
     }
 }
 
-fn source(name: &str, host: &str) -> ConfiguredSource {
+pub(crate) fn source(name: &str, host: &str) -> ConfiguredSource {
     ConfiguredSource {
         remembers: false,
         reader: "r".into(),
@@ -49,7 +49,7 @@ fn source(name: &str, host: &str) -> ConfiguredSource {
     }
 }
 
-fn new_item(source: &str, key: &str) -> NewItem {
+pub(crate) fn new_item(source: &str, key: &str) -> NewItem {
     let id = Id::of(&[source, key]);
     let item = Item {
         id,
@@ -71,20 +71,20 @@ fn new_item(source: &str, key: &str) -> NewItem {
     NewItem { item, text_hash: 1, story: Id::of(&["story", key]), link: id, aliases: vec![] }
 }
 
-fn delivery(route: &str, way: Way) -> NewDelivery {
+pub(crate) fn delivery(route: &str, way: Way) -> NewDelivery {
     NewDelivery { route: route.into(), recipient: "me@example.org".into(), way, budget: None }
 }
 
 /// The hour that ends so many minutes in.
-fn window(end: i64) -> Window {
+pub(crate) fn window(end: i64) -> Window {
     Window { from: at(end - 60), until: at(end) }
 }
 
-fn ended(route: &str, end: i64, empty: EmptyDigest) -> EndedWindow {
+pub(crate) fn ended(route: &str, end: i64, empty: EmptyDigest) -> EndedWindow {
     EndedWindow { route: route.into(), recipient: "me@example.org".into(), window: window(end), empty }
 }
 
-async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestamp) -> u64 {
+pub(crate) async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestamp) -> u64 {
     let claimed = store.claim_sources("me", now, now + SignedDuration::from_mins(5), 100, 4).await.unwrap();
     let (mut state, claim) = claimed.into_iter().find(|(state, _)| state.name == name).unwrap();
     state.health = Health::Fine;
@@ -98,7 +98,7 @@ async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestam
 }
 
 /// Items with the claims on them.
-async fn claim_unscored(
+pub(crate) async fn claim_unscored(
     store: &Store,
     owner: &str,
     now: Timestamp,
