@@ -439,4 +439,75 @@ To consider
 ";
         assert_eq!(plan(&config, false, now), expected);
     }
+
+    #[test]
+    fn routes_are_said_with_their_next_time_and_what_they_leave_out() {
+        let main = r#"
+[[source]]
+name = "wire"
+url = "https://wire.example/feed"
+[[route]]
+name = "duty"
+channel = "log"
+strength_min = 2
+time_zone = "Europe/Zurich"
+budget_per_day = 20
+[route.quiet]
+from = "22:00"
+until = "07:00"
+[[route]]
+name = "team"
+profiles = ["apg"]
+channel = "log"
+strength_min = 1.2
+strength_below = 1.5
+group = "10m"
+[[route.quiet]]
+from = "20:00"
+until = "08:00"
+days = "weekdays"
+time_zone = "Asia/Seoul"
+[[route.quiet]]
+from = "00:00"
+until = "00:00"
+days = ["sat", "sun"]
+time_zone = "Asia/Seoul"
+[[route]]
+name = "desk"
+profiles = ["lonely"]
+channel = "log"
+[route.digest]
+at = ["07:30"]
+days = "mon"
+time_zone = "America/New_York"
+empty = "weekly"
+"#;
+        let file = |name: &str, text: &str| File::new(name, text.to_string());
+        let profiles = [file("etc/profiles.d/apg.toml", APG), file("etc/profiles.d/lonely.toml", LONELY)];
+        let config = Config::from_files(&file("etc/newswatch.toml", main), &[], &profiles).unwrap();
+        let plan = plan(&config, true, "2026-11-20T12:00:00Z".parse().unwrap());
+        let expected = "\
+Routes: 3
+  duty: every profile, hits of strength 2 or more
+    by channel log: lines in newswatch's own log
+    at once, each story once
+    quiet 22:00 to 07:00 every day (Europe/Zurich): what is found then comes in one message at the end, next on Sat 21 Nov 2026, 07:00
+    at most 20 stories a day (Europe/Zurich) to each; the others come in one list, the next on Sat 21 Nov 2026, 07:00
+  team: apg, hits of strength 1.2 to below 1.5
+    by channel log: lines in newswatch's own log
+    each story once, all that are found within 10 min of the first in one message
+    quiet 20:00 to 08:00 on weekdays (Asia/Seoul) and all day on sat, sun (Asia/Seoul): what is found then comes in one message at the end, next on Mon 23 Nov 2026, 00:00
+  desk: lonely
+    by channel log: lines in newswatch's own log
+    a digest at 07:30 on mon (America/New_York), without a hit when there was none for a week; the next on Mon 23 Nov 2026, 07:30
+";
+        let routes = plan.split("\nLimits").next().unwrap();
+        let routes = &routes[routes.find("Routes: ").unwrap()..];
+        assert_eq!(routes, expected);
+        for gap in ["of strength below 1.2", "of strength 1.5 to below 2"] {
+            let note = format!("nobody is told about hits of apg {gap}: no route's band holds them");
+            assert!(plan.contains(&note), "{plan}");
+        }
+        assert!(!plan.contains("hits of lonely"), "{plan}");
+    }
 }

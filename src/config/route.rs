@@ -363,6 +363,10 @@ fn check_doubled(section: &Section<'_>, key: &str, texts: &[String]) {
 fn read_band(section: &mut Section<'_>) -> Option<Band> {
     let min = section.number("strength_min", STRENGTH_RANGE);
     let below = section.number("strength_below", STRENGTH_RANGE);
+    if section.has("strength_max") && section.number("strength_max", STRENGTH_RANGE).is_some() {
+        let message = "write `strength_below`: bands that touch (below 1.5, at least 1.5) then hold each hit once";
+        section.problem("strength_max", message);
+    }
     // What is wrong by itself was reported; what is missing is no limit.
     if section.has("strength_min") && min.is_none() || section.has("strength_below") && below.is_none() {
         return None;

@@ -146,6 +146,12 @@ impl Store {
         Ok(rows.iter().rev().map(row).collect())
     }
 
+    /// A row.
+    pub async fn outbox_row(&self, id: Id) -> Result<Option<OutboxRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id = $1");
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&self.reader).await?.as_ref().map(row))
+    }
+
     /// The message that tells this recipient of a story on this route.
     pub async fn told_by(&self, route: &str, recipient: &str, story: Id) -> Result<Option<OutboxRow>> {
         let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id IN ({})", fill::TOLD_ROW);
