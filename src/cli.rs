@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod hits;
+pub mod mute;
 pub mod outbox;
 pub mod parse;
 pub mod probe;
@@ -108,6 +109,8 @@ enum Command {
     Why(why::Arguments),
     /// Judge a hit, or an item that should have been one: profiles learn from it
     Verdict(verdict::Arguments),
+    /// Tell nothing of a profile, a source or a story for a while
+    Mute(mute::Arguments),
     /// List, retry and discard messages that wait or failed
     Outbox(outbox::Arguments),
     /// One screen: is everything looked at and told? Exit code 0 fine, 1 degraded, 2 broken
@@ -160,6 +163,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Hits(own) => hits::run(global, own),
         Command::Why(own) => why::run(global, own),
         Command::Verdict(own) => verdict::run(global, own),
+        Command::Mute(own) => mute::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),
         Command::Status(own) => status::run(global, own),
         Command::Completions(own) => completions::run(own),
@@ -260,15 +264,19 @@ pub(crate) fn parse_when(option: &str, text: &str) -> anyhow::Result<Timestamp> 
     if let Some(length) = crate::config::section::parse_duration(text) {
         return Ok(now() - jiff::SignedDuration::try_from(length)?);
     }
-    let day = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
-    if let Some(day) = day {
-        return Ok(day.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp());
-    }
-    text.parse().map_err(|_| {
+    parse_time(text).ok_or_else(|| {
         anyhow::anyhow!(
             "{option} {text:?} is neither a time (2026-11-21T08:00:00Z), nor a day (2026-11-21), nor a length of time (2d)"
         )
     })
+}
+
+/// A time (2026-11-21T08:00:00Z), or the beginning of a day, UTC (2026-11-21).
+pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
+    match text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10) {
+        Some(day) => Some(day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp()),
+        None => text.parse().ok(),
+    }
 }
 
 /// A time as UTC to the second, or "never".

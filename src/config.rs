@@ -120,6 +120,11 @@ impl Config {
         })
     }
 
+    /// The route of this name.
+    pub fn route(&self, name: &str) -> Option<&RouteConfig> {
+        self.routes.iter().find(|route| route.name == name)
+    }
+
     /// The store to open: as configured, else a file in the state folder.
     pub fn store_url(&self) -> String {
         match &self.store_url {

@@ -214,7 +214,8 @@ impl Matcher {
             let others = self.store.items_whole(&wanted).await?;
             let place = tokio::task::spawn_blocking(move || {
                 let own = incoming.iter().map(|own| (own.told.item, own.told.clone()));
-                let mut texts: BTreeMap<Id, Told> = others.values().map(|item| (item.id, Incoming::new(item, item.id).told)).collect();
+                let mut texts: BTreeMap<Id, Told> =
+                    others.values().map(|item| (item.id, Incoming::new(item, item.id).told)).collect();
                 texts.extend(own);
                 let placed = incoming.iter().map(|own| {
                     let placement = batch.place(own, &facts, &texts);
@@ -250,7 +251,7 @@ impl Matcher {
         if hit.item.backlog || hit.shadow {
             return Vec::new();
         }
-        self.config.routes.iter().flat_map(|route| route.deliveries(&hit.profile, hit.story, now)).collect()
+        self.config.routes.iter().flat_map(|route| route.deliveries(hit, now)).collect()
     }
 
     fn profile(&self, name: &str) -> Option<&Profile> {

@@ -660,6 +660,13 @@ pub struct Mute {
     pub author: String,
 }
 
+impl Mute {
+    /// It keeps hits that are found at `now` from being told. One that begins later was made by a clock that was wrong.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
 /// What can be muted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -670,6 +677,26 @@ pub enum MuteKind {
     Source,
     /// One story.
     Story,
+}
+
+impl MuteKind {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MuteKind::Profile => "profile",
+            MuteKind::Source => "source",
+            MuteKind::Story => "story",
+        }
+    }
+
+    /// From the stored form; anything unknown counts as a story, of which there is one at most.
+    pub fn from_stored(text: &str) -> MuteKind {
+        match text {
+            "profile" => MuteKind::Profile,
+            "source" => MuteKind::Source,
+            _ => MuteKind::Story,
+        }
+    }
 }
 
 /// Something the operator is told about newswatch itself: a source broke or recovered, a message was given up.
@@ -843,11 +870,11 @@ pub struct OutboxRow {
     pub route: String,
     /// Empty for channels without recipients.
     pub recipient: String,
-    /// Alert or digest.
+    /// What it is.
     pub kind: DeliveryKind,
-    /// Where a digest's window begins.
+    /// Where the time begins that it tells of: a digest's window, a group's first hit, the day of what was over budget.
     pub window_from: Option<Timestamp>,
-    /// Where a digest's window ends. (A retry moves `due_at`, never the window.)
+    /// Where that time ends. (A retry moves `due_at`, never the window.)
     pub window_to: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -864,7 +891,7 @@ pub struct OutboxRow {
 }
 
 impl OutboxRow {
-    /// When it should have been delivered: a digest at the end of its window, an alert when it was made.
+    /// When it should have been delivered: a digest or group at the end of its window, an alert when it was made.
     pub fn first_due_at(&self) -> Timestamp {
         self.window_to.unwrap_or(self.created_at)
     }
@@ -891,40 +918,81 @@ pub enum Outcome {
     },
 }
 
-/// A delivery that a hit asks for.
+/// A delivery that a hit asks for: to one recipient of one route. What becomes of it the store decides in the hit's own
+/// transaction, because only there it is certain what was told already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NewDelivery {
-    /// At once; one row for each route, recipient, profile and story, so a copy of a known story adds nothing.
-    Alert {
-        /// Hash of route, recipient, profile and story.
-        id: Id,
-        /// Name of the route.
-        route: String,
-        /// Empty for channels without recipients.
-        recipient: String,
-        /// When.
-        due_at: Timestamp,
-    },
-    /// With the digest of a window, or of the next one if that digest is already on its way.
-    Digest {
-        /// The windows it may go into, the earliest first.
-        windows: Vec<DigestRow>,
-    },
-}
-
-/// The outbox row of one digest: one route, one recipient, one window.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DigestRow {
-    /// Hash of route, recipient and window.
-    pub id: Id,
+pub struct NewDelivery {
     /// Name of the route.
     pub route: String,
     /// Empty for channels without recipients.
     pub recipient: String,
-    /// Where the window begins: the schedule's time before this one.
-    pub window_from: Timestamp,
-    /// When the digest is due: the end of the window.
+    /// How.
+    pub way: Way,
+    /// How much is told a day; `None` without a limit.
+    pub budget: Option<Budget>,
+}
+
+/// How a hit is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By a message of its own, at once.
+    Alone,
+    /// With others, then at the latest: in the group that is being filled, else in a new one.
+    Together {
+        /// When a group is due that begins with this hit.
+        due_at: Timestamp,
+    },
+    /// With the digest of a window, or of the next one if that digest is already on its way.
+    InDigest {
+        /// The windows it may go into, the earliest first; at least one.
+        windows: Vec<Window>,
+    },
+}
+
+/// So many stories are told on a day; what is found beyond them is listed when the day is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many.
+    pub stories: i64,
+    /// When the day begins.
+    pub day_from: Timestamp,
+    /// When it ends.
+    pub day_until: Timestamp,
+    /// When the list of the others is due.
     pub due_at: Timestamp,
+}
+
+/// The time between two digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Where it begins: the schedule's time before this one.
+    pub from: Timestamp,
+    /// Where it ends, and its digest is due.
+    pub until: Timestamp,
+}
+
+/// Whether a digest comes that has nothing to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyDigest {
+    /// Each time.
+    Always,
+    /// When there was none for a week.
+    Weekly,
+    /// Not at all.
+    Never,
+}
+
+/// A window that is over: whether it needs a digest is to be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedWindow {
+    /// Name of the route.
+    pub route: String,
+    /// Empty for channels without recipients.
+    pub recipient: String,
+    /// The last one that is over.
+    pub window: Window,
+    /// When there is nothing to tell.
+    pub empty: EmptyDigest,
 }
 
 #[cfg(test)]

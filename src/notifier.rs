@@ -14,15 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::route::{RouteConfig, When};
+use crate::config::route::{Revised, RouteConfig};
 use crate::health;
-use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
+use crate::model::{DeliveryKind, EndedWindow, Id, NewDelivery, OutboxRow, Outcome};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
@@ -36,6 +35,10 @@ const LANE_MAX: Duration = Duration::from_secs(240);
 const LANES_MAX: usize = 16;
 /// Hits loaded for one message; more than are ever shown, so that the rest can be counted.
 const HITS_MAX: usize = 5_000;
+/// Waiting rows looked at together when the configuration has changed.
+const REVISED_PAGE: usize = 200;
+/// Hits of one row that are handed to other routes at most; a row with more of them is shown to people.
+const HANDED_MAX: usize = 20_000;
 /// The store is asked again after this long even if nothing is due sooner.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
@@ -54,8 +57,10 @@ pub struct Notifier {
     finished: usize,
     /// Results that the store did not take yet.
     unrecorded: Vec<Attempt>,
-    /// Since when digests are this program's duty, by route and recipient.
-    duty_since: BTreeMap<LaneKey, Timestamp>,
+    /// Until when it is decided which windows have a digest.
+    settled: BTreeMap<LaneKey, Timestamp>,
+    /// What waits is as this configuration wants it, at this time.
+    revised_at: Option<Timestamp>,
 }
 
 /// A route and a recipient: what goes there goes in order, one at a time.
@@ -98,23 +103,27 @@ impl Notifier {
             stopping: Arc::default(),
             finished: 0,
             unrecorded: Vec::new(),
-            duty_since: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            revised_at: None,
         }
     }
 
     /// Takes over a new configuration; deliveries in flight end as they began.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.config = config;
+        self.revised_at = None;
     }
 
     /// Records what is still to be recorded, claims, starts. Answers how many rows were finished and when to call again at
     /// the latest.
     pub async fn step(&mut self, now: Timestamp) -> store::Result<(usize, Timestamp)> {
         let finished = self.record(now).await?;
-        self.ensure_digests(now).await?;
+        self.revise(now).await?;
+        self.settle_digests(now).await?;
+        let (quiet, quiet_end) = self.quiet(now);
         let room = LANES_MAX.saturating_sub(self.lanes.len());
         if room > 0 {
-            let busy: Vec<LaneKey> = self.busy.values().cloned().collect();
+            let busy: Vec<LaneKey> = self.busy.values().chain(&quiet).cloned().collect();
             let mut lanes: BTreeMap<LaneKey, Vec<(OutboxRow, Claim)>> = BTreeMap::new();
             for (row, claim) in self.store.claim_outbox(&self.owner, now, now + LEASE, room, &busy).await? {
                 lanes.entry((row.route.clone(), row.recipient.clone())).or_default().push((row, claim));
@@ -124,9 +133,9 @@ impl Notifier {
             }
         }
         let next_digest = self.config.routes.iter().filter_map(|route| route.next_digest(now)).min();
-        let busy: Vec<LaneKey> = self.busy.values().cloned().collect();
+        let busy: Vec<LaneKey> = self.busy.values().chain(&quiet).cloned().collect();
         let next_row = self.store.next_delivery_due(&busy).await?;
-        let next = [next_digest, next_row].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
+        let next = [next_digest, next_row, quiet_end].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
         // With no room left there is nothing to do before a lane ends.
         let earliest =
             if room == 0 { now + SignedDuration::from_secs(1) } else { now + SignedDuration::from_millis(5) };
@@ -200,42 +209,97 @@ impl Notifier {
         Ok(std::mem::take(&mut self.finished))
     }
 
-    async fn ensure_digests(&mut self, now: Timestamp) -> store::Result<()> {
-        let mut due = Vec::new();
-        for row in self.config.routes.iter().flat_map(|route| route.due_digests(now)) {
-            let key = (row.route.clone(), row.recipient.clone());
-            let since = match self.duty_since.get(&key) {
-                Some(since) if *since <= now => *since,
-                // Not known yet, or of a time before the clock was set back.
-                _ => {
-                    let since = self.duty(&key, now).await?;
-                    self.duty_since.insert(key, since);
-                    since
-                }
-            };
-            if row.due_at > since {
-                due.push(row);
-            }
+    /// Routes and recipients in their quiet hours: nothing goes there now, also nothing that could not be delivered before. And
+    /// when the first of these hours end.
+    fn quiet(&self, now: Timestamp) -> (Vec<LaneKey>, Option<Timestamp>) {
+        let (mut quiet, mut first_end) = (Vec::new(), None);
+        for route in &self.config.routes {
+            let Some(end) = route.quiet_until(now) else { continue };
+            quiet.extend(route.recipients().into_iter().map(|to| (route.name.clone(), to.to_string())));
+            first_end = Some(first_end.map_or(end, |first: Timestamp| first.min(end)));
         }
-        self.store.ensure_digests(&due, now).await?;
-        // Made once; the row itself keeps a later step from making it again.
-        for row in due {
-            self.duty_since.insert((row.route, row.recipient), row.due_at);
+        (quiet, first_end)
+    }
+
+    /// Each window that ended gets its digest, if it is to have one.
+    async fn settle_digests(&mut self, now: Timestamp) -> store::Result<()> {
+        let is_open = |ended: &EndedWindow| {
+            // A mark in the future is of a time before the clock was set back.
+            let settled = self.settled.get(&(ended.route.clone(), ended.recipient.clone()));
+            settled.is_none_or(|until| *until < ended.window.until || *until > now)
+        };
+        let ended = self.config.routes.iter().flat_map(|route| route.ended_windows(now));
+        let ended: Vec<EndedWindow> = ended.filter(is_open).collect();
+        let settled = self.store.settle_digests(&ended, now).await?;
+        for (window, until) in ended.into_iter().zip(settled) {
+            self.settled.insert((window.route, window.recipient), until);
         }
         Ok(())
     }
 
-    /// Since when the recipient is told on the route: digests of earlier times are nobody's duty.
-    async fn duty(&self, (route, recipient): &LaneKey, now: Timestamp) -> store::Result<Timestamp> {
-        let key = format!("digests of route {route} to {recipient} since");
-        if let Some(text) = self.store.noted(&key).await?
-            && let Ok(since) = text.parse()
-            && since <= now
-        {
-            return Ok(since);
+    /// After a change of the configuration, and after the clock was set back: what waits by the old one goes out by the new one.
+    async fn revise(&mut self, now: Timestamp) -> store::Result<()> {
+        if self.revised_at.is_some_and(|at| at <= now) {
+            self.revised_at = Some(now);
+            return Ok(());
         }
-        self.store.note(&key, &now.to_string()).await?;
-        Ok(now)
+        let config = self.config.clone();
+        let lanes = |route: &RouteConfig| -> Vec<LaneKey> {
+            route.recipients().into_iter().map(|to| (route.name.clone(), to.to_string())).collect()
+        };
+        let known: Vec<LaneKey> = config.routes.iter().flat_map(lanes).collect();
+        let mut after = Id(-1);
+        loop {
+            let rows = self.store.rows_to_revise(&known, after, now, REVISED_PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            for row in &rows {
+                match config.route(&row.route) {
+                    Some(route) if route.recipients().contains(&row.recipient.as_str()) => {
+                        match route.revised(row, now) {
+                            Revised::Stays => {}
+                            Revised::DueAt(at) => self.store.move_delivery(row.id, at).await?,
+                            Revised::InDigest(window) => self.store.move_digest(row, window, now).await?,
+                        }
+                    }
+                    route => self.hand_over(row, route, now).await?,
+                }
+            }
+        }
+        self.revised_at = Some(now);
+        Ok(())
+    }
+
+    /// What waits for a route or recipient that is not in the configuration any more goes to those that are there now: under a
+    /// new name nothing is lost, and what nobody is told of is said loudly.
+    async fn hand_over(&self, row: &OutboxRow, route: Option<&RouteConfig>, now: Timestamp) -> store::Result<()> {
+        let routes: Vec<&RouteConfig> = match route {
+            Some(route) => vec![route],
+            None => self.config.routes.iter().collect(),
+        };
+        let mut hits = Vec::new();
+        for hit in self.store.hits_of_delivery(row.id, HANDED_MAX).await? {
+            let deliveries: Vec<NewDelivery> = routes.iter().flat_map(|route| route.deliveries(&hit, now)).collect();
+            hits.push((hit, deliveries));
+        }
+        // Everybody else on the route is told of what the route still tells of.
+        let is_told = route.is_some() && hits.iter().all(|(_, deliveries)| !deliveries.is_empty());
+        let (kind, name, to) = (row.kind.as_str(), &row.route, &row.recipient);
+        let why = match route {
+            Some(_) => format!("{to} is not a recipient of the route {name} any more"),
+            None => format!("the configuration has no route {name} any more"),
+        };
+        let Some(handed) = self.store.hand_over(row, &hits, is_told, &why, now).await? else { return Ok(()) };
+        let counts = format!("of its {} hits {} go to those who are told now", handed.hits, handed.taken);
+        if handed.is_lossless {
+            tracing::info!(route = name, id = %row.id, "{kind} {} is not sent, because {why}; {counts}", row.id);
+        } else {
+            tracing::error!(
+                route = name, id = %row.id,
+                "{kind} {} was given up, because {why}; {counts}; bring the route back and say newswatch outbox retry {}", row.id, row.id
+            );
+        }
+        Ok(())
     }
 
     fn start(&mut self, key: LaneKey, rows: Vec<(OutboxRow, Claim)>) {
@@ -300,10 +364,14 @@ async fn compose_for(
     now: Timestamp,
 ) -> Result<Addressed, DeliveryError> {
     let temporary = |error: &dyn std::fmt::Display| DeliveryError::Temporary(error.to_string());
-    let Some(route) = config.routes.iter().find(|route| route.name == row.route) else {
-        let text = "the configuration has no such route any more: bring it back, or newswatch outbox discard";
-        return Err(DeliveryError::Temporary(text.to_string()));
+    let Some(route) = config.route(&row.route) else {
+        let text = "the configuration has no such route any more: bring it back and say newswatch outbox retry";
+        return Err(DeliveryError::Permanent(text.to_string()));
     };
+    if !route.recipients().contains(&row.recipient.as_str()) {
+        let text = "not a recipient of the route any more: bring the recipient back and say newswatch outbox retry";
+        return Err(DeliveryError::Permanent(text.to_string()));
+    }
     let Some(channel) = config.channels.get(&route.channel) else {
         return Err(DeliveryError::Temporary(format!("there is no channel \"{}\"", route.channel)));
     };
@@ -341,10 +409,7 @@ pub async fn gather<'a>(
         title: profile.title.clone(),
         version: profile.version,
     });
-    let zone = match &route.when {
-        When::Digest { schedule, .. } => schedule.zone().clone(),
-        When::AtOnce => TimeZone::UTC,
-    };
+    let zone = route.zone.clone();
     Ok(Ingredients { row, hits, copies, coverage, backlog, profiles: profiles.collect(), zone, now })
 }
 

@@ -7,6 +7,7 @@
 pub mod frequencies;
 pub mod hits;
 pub mod items;
+pub mod mutes;
 pub mod outbox;
 mod schema;
 pub mod scores;
@@ -139,8 +140,8 @@ pub struct Store {
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
 /// No claim is held longer (see the loops' LEASE).
 const LEASE_MAX: SignedDuration = SignedDuration::from_mins(20);
-/// No digest that is being filled is due later (they come once a week at least).
-const DIGEST_MAX: SignedDuration = SignedDuration::from_hours(15 * 24);
+/// No digest that is being filled is due later (they come once a week at least), nor what waits for the end of quiet hours.
+const FILLED_MAX: SignedDuration = SignedDuration::from_hours(15 * 24);
 /// No message waits longer for its next attempt (see notifier/retry.rs).
 const RETRY_MAX: SignedDuration = SignedDuration::from_mins(70);
 /// A store that is not ready by then will not be.
@@ -270,12 +271,12 @@ impl Store {
              WHERE next_at > $1 AND (attempted_at > $2 OR (attempted_at = 0 AND next_at > $2))",
         );
         rows += sources.bind(millis(now)).bind(ahead).execute(&mut *tx).await?.rows_affected();
-        // A digest that was made by the old clock for a time that still comes as it should is left alone.
+        // What was made by the old clock for a time that still comes as it should is left alone.
         let messages = sqlx::query(
             "UPDATE outbox SET due_at = $1 WHERE state = 'waiting' AND due_at > $1 AND due_at > \
-             CASE WHEN attempted_at > 0 THEN $2 WHEN kind = 'digest' THEN $3 ELSE $4 END",
+             CASE WHEN attempted_at > 0 THEN $2 WHEN kind IN ('digest', 'group', 'overflow') THEN $3 ELSE $4 END",
         );
-        let limits = [millis(now + RETRY_MAX), millis(now + DIGEST_MAX), ahead];
+        let limits = [millis(now + RETRY_MAX), millis(now + FILLED_MAX), ahead];
         let messages = limits.iter().fold(messages.bind(millis(now)), |query, limit| query.bind(*limit));
         rows += messages.execute(&mut *tx).await?.rows_affected();
         tx.commit().await?;

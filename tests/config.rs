@@ -113,7 +113,7 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     }
     let config = Config::load(Some(folder.path())).unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert_eq!(config.fetch.contact.as_deref(), Some("mailto:desk@example.org"));
-    assert_eq!(config.routes.len(), 2);
+    assert_eq!(config.routes.len(), 4);
     let defaults = newswatch::config::FetchSettings::default();
     let examples = newswatch::config::FetchSettings {
         contact: None,

@@ -54,7 +54,7 @@ fn from_first_contact_to_a_hit_with_its_reasons() {
     let why = folder.run(&["why", id]).ok();
     why.says("item      ")
         .says("the observer seat away & went home")
-        .says("delivery  alert")
+        .says("route desk: told by alert")
         .says("sent ")
         .says("score 1.000 against 1.000, a hit");
     folder.run(&["why", &format!("{}/a/1", web.base)]).ok().says("nothing of this profile occurs");

@@ -71,7 +71,9 @@ fn measure(half: &str) -> Measured {
     let mut shelf = Shelf::default();
     let joined: Vec<Placement> = rows
         .iter()
-        .map(|row| shelf.add(Incoming::new(&row.item(), Id::of(&["story by link", &identity::link(&row.url).to_string()]))))
+        .map(|row| {
+            shelf.add(Incoming::new(&row.item(), Id::of(&["story by link", &identity::link(&row.url).to_string()])))
+        })
         .collect();
     let (mut right, mut wrong, mut missed) = (0, 0, 0);
     let mut report = String::new();
@@ -82,11 +84,21 @@ fn measure(half: &str) -> Measured {
                 (true, true) => right += 1,
                 (true, false) => {
                     missed += 1;
-                    writeln!(report, "missed {} {} of {} ({}, {})", one.id, two.id, two.group, two.kind, joined[b].reason).unwrap();
+                    writeln!(
+                        report,
+                        "missed {} {} of {} ({}, {})",
+                        one.id, two.id, two.group, two.kind, joined[b].reason
+                    )
+                    .unwrap();
                 }
                 (false, true) => {
                     wrong += 1;
-                    writeln!(report, "wrong  {} of {}, {} of {}: {}", one.id, one.group, two.id, two.group, joined[b].reason).unwrap();
+                    writeln!(
+                        report,
+                        "wrong  {} of {}, {} of {}: {}",
+                        one.id, one.group, two.id, two.group, joined[b].reason
+                    )
+                    .unwrap();
                 }
                 (false, false) => {}
             }
@@ -132,8 +144,18 @@ fn judged_items_are_stories_of_their_own() {
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
             let text = |key: &str| value[key].as_str().unwrap_or_default().to_string();
             let row = Row {
-                id: text("id"), group: String::new(), kind: String::new(), hours: 0, source: text("id"), publisher: String::new(),
-                url: String::new(), title: text("title"), summary: String::new(), content: text("text"), lang: text("lang"), relation: Relation::First,
+                id: text("id"),
+                group: String::new(),
+                kind: String::new(),
+                hours: 0,
+                source: text("id"),
+                publisher: String::new(),
+                url: String::new(),
+                title: text("title"),
+                summary: String::new(),
+                content: text("text"),
+                lang: text("lang"),
+                relation: Relation::First,
             };
             let found = shelf.add(Incoming::new(&row.item(), Id::of(&["own", &row.id])));
             count += 1;

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::route::{RouteConfig, When};
+use crate::config::route::{Band, RouteConfig, When, gaps};
+use crate::config::schedule::{day_of, zone_name};
 use crate::config::section::show_duration;
 use crate::config::{Config, SourceConfig};
+use crate::model::EmptyDigest;
 use crate::plain;
 use crate::poller::pdf;
 
@@ -129,10 +131,24 @@ fn write_routes(out: &mut String, config: &Config, now: Timestamp) -> fmt::Resul
             None => "every profile".to_string(),
         };
         let to = if route.to.is_empty() { String::new() } else { format!(" to {}", route.to.join(", ")) };
+        let band = route.band.describe();
+        let band = if band.is_empty() { band } else { format!(", hits {band}") };
         let channel = config.channels.get(&route.channel).map_or(String::new(), |channel| channel.describe());
-        writeln!(out, "  {}: {profiles}{to}", route.name)?;
+        writeln!(out, "  {}: {profiles}{band}{to}", route.name)?;
         writeln!(out, "    by channel {}: {channel}", route.channel)?;
         writeln!(out, "    {}", describe_when(route, now))?;
+        if !route.quiet.is_empty() {
+            writeln!(out, "    {}", describe_quiet(route, now))?;
+        }
+        if let Some(stories) = route.budget {
+            let (day, end) = (zone_name(&route.zone), day_of(&route.zone, now).1);
+            let end = show_moment(route, route.quiet_until(end).unwrap_or(end));
+            writeln!(
+                out,
+                "    at most {} a day ({day}) to each; the others come in one list, the next on {end}",
+                if stories == 1 { "1 story".to_string() } else { format!("{stories} stories") }
+            )?;
+        }
     }
     Ok(())
 }
@@ -140,13 +156,37 @@ fn write_routes(out: &mut String, config: &Config, now: Timestamp) -> fmt::Resul
 fn describe_when(route: &RouteConfig, now: Timestamp) -> String {
     match &route.when {
         When::AtOnce => "at once, each story once".to_string(),
+        When::Grouped(length) => {
+            let length = show_duration(length.unsigned_abs());
+            format!("each story once, all that are found within {length} of the first in one message")
+        }
         When::Digest { schedule, empty } => {
             let next = schedule.next_after(now).to_zoned(schedule.zone().clone());
             let next = next.strftime("%a %-d %b %Y, %H:%M");
-            let empty = if *empty { "also when there is no hit" } else { "only when there are hits" };
+            let empty = match empty {
+                EmptyDigest::Always => "also when there is no hit",
+                EmptyDigest::Weekly => "without a hit when there was none for a week",
+                EmptyDigest::Never => "only when there are hits",
+            };
             format!("a digest at {}, {empty}; the next on {next}", schedule.describe())
         }
     }
+}
+
+/// "quiet 22:00 to 07:00 every day (Europe/Zurich): what is found then comes together when it ends, next on Sat 21 Nov 2026, 07:00".
+fn describe_quiet(route: &RouteConfig, now: Timestamp) -> String {
+    let hours: Vec<String> = route.quiet.iter().map(|hours| hours.describe()).collect();
+    let end = route.quiet_until(now).or_else(|| {
+        let start = route.quiet.iter().filter_map(|hours| hours.next_start(now)).min()?;
+        route.quiet_until(start)
+    });
+    let end = end.map_or(String::new(), |end| format!(", next on {}", show_moment(route, end)));
+    format!("quiet {}: what is found then comes in one message at the end{end}", hours.join(" and "))
+}
+
+/// A moment as the route's people read it.
+fn show_moment(route: &RouteConfig, at: Timestamp) -> String {
+    at.to_zoned(route.zone.clone()).strftime("%a %-d %b %Y, %H:%M").to_string()
 }
 
 fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
@@ -226,6 +266,16 @@ fn notes(config: &Config) -> Vec<String> {
             }
         } else if !config.routes.iter().any(|route| route.wants(&profile.name)) {
             notes.push(format!("nobody is told about the profile {}: no route names it", profile.name));
+        } else {
+            let routes = config.routes.iter().filter(|route| route.wants(&profile.name));
+            let bands: Vec<Band> = routes.map(|route| route.band).collect();
+            for gap in gaps(&bands) {
+                let name = &profile.name;
+                notes.push(format!(
+                    "nobody is told about hits of {name} {}: no route's band holds them",
+                    gap.describe()
+                ));
+            }
         }
     }
     let used: BTreeSet<&str> = config.routes.iter().map(|route| route.channel.as_str()).collect();
@@ -391,5 +441,76 @@ To consider
   pdftotext is not installed, so PDFs are not read: install poppler-utils
 ";
         assert_eq!(plan(&config, false, now), expected);
+    }
+
+    #[test]
+    fn routes_are_said_with_their_next_time_and_what_they_leave_out() {
+        let main = r#"
+[[source]]
+name = "wire"
+url = "https://wire.example/feed"
+[[route]]
+name = "duty"
+channel = "log"
+strength_min = 2
+time_zone = "Europe/Zurich"
+budget_per_day = 20
+[route.quiet]
+from = "22:00"
+until = "07:00"
+[[route]]
+name = "team"
+profiles = ["apg"]
+channel = "log"
+strength_min = 1.2
+strength_below = 1.5
+group = "10m"
+[[route.quiet]]
+from = "20:00"
+until = "08:00"
+days = "weekdays"
+time_zone = "Asia/Seoul"
+[[route.quiet]]
+from = "00:00"
+until = "00:00"
+days = ["sat", "sun"]
+time_zone = "Asia/Seoul"
+[[route]]
+name = "desk"
+profiles = ["lonely"]
+channel = "log"
+[route.digest]
+at = ["07:30"]
+days = "mon"
+time_zone = "America/New_York"
+empty = "weekly"
+"#;
+        let file = |name: &str, text: &str| File::new(name, text.to_string());
+        let profiles = [file("etc/profiles.d/apg.toml", APG), file("etc/profiles.d/lonely.toml", LONELY)];
+        let config = Config::from_files(&file("etc/newswatch.toml", main), &[], &profiles).unwrap();
+        let plan = plan(&config, true, "2026-11-20T12:00:00Z".parse().unwrap());
+        let expected = "\
+Routes: 3
+  duty: every profile, hits of strength 2 or more
+    by channel log: lines in newswatch's own log
+    at once, each story once
+    quiet 22:00 to 07:00 every day (Europe/Zurich): what is found then comes in one message at the end, next on Sat 21 Nov 2026, 07:00
+    at most 20 stories a day (Europe/Zurich) to each; the others come in one list, the next on Sat 21 Nov 2026, 07:00
+  team: apg, hits of strength 1.2 to below 1.5
+    by channel log: lines in newswatch's own log
+    each story once, all that are found within 10 min of the first in one message
+    quiet 20:00 to 08:00 on weekdays (Asia/Seoul) and all day on sat, sun (Asia/Seoul): what is found then comes in one message at the end, next on Mon 23 Nov 2026, 00:00
+  desk: lonely
+    by channel log: lines in newswatch's own log
+    a digest at 07:30 on mon (America/New_York), without a hit when there was none for a week; the next on Mon 23 Nov 2026, 07:30
+";
+        let routes = plan.split("\nLimits").next().unwrap();
+        let routes = &routes[routes.find("Routes: ").unwrap()..];
+        assert_eq!(routes, expected);
+        for gap in ["of strength below 1.2", "of strength 1.5 to below 2"] {
+            let note = format!("nobody is told about hits of apg {gap}: no route's band holds them");
+            assert!(plan.contains(&note), "{plan}");
+        }
+        assert!(!plan.contains("hits of lonely"), "{plan}");
     }
 }

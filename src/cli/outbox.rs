@@ -7,6 +7,9 @@ use super::Global;
 use crate::model::Id;
 use crate::plain;
 
+/// Lists of commands are no longer, unless they are asked for.
+pub(super) const LIST_MAX: usize = 10_000;
+
 /// Arguments of `newswatch outbox`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -43,6 +46,7 @@ enum Command {
 /// Runs it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
+    let now = super::now();
     super::block_on(async move {
         let store = super::open_store(&config).await?;
         let mut out = std::io::stdout().lock();
@@ -58,9 +62,11 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                         "waiting" => format!("due {}", super::show_time(Some(row.due_at))),
                         _ => super::show_time(row.finished_at),
                     };
+                    let filled = row.state == "waiting" && row.attempts == 0 && row.due_at > now;
+                    let filled = if filled { ", being filled" } else { "" };
                     write!(
                         out,
-                        "{}  {}  {} of route {}{to}, {when}, {} attempts",
+                        "{}  {}  {} of route {}{to}, {when}, {} attempts{filled}",
                         row.id,
                         row.state,
                         row.kind.as_str(),
@@ -81,8 +87,19 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
             Command::Retry { id } | Command::Discard { id } => {
                 let retry = matches!(arguments.command, Command::Retry { .. });
-                if store.decide_outbox(*id, retry, super::now()).await? {
-                    writeln!(out, "{id} {}", if retry { "is tried again at once" } else { "will not be sent" })?;
+                let route = store.outbox_row(*id).await?.and_then(|row| config.route(&row.route));
+                if store.decide_outbox(*id, retry, now).await? {
+                    let what = match route.and_then(|route| route.quiet_until(now)) {
+                        _ if !retry => "will not be sent".to_string(),
+                        Some(end) => {
+                            format!(
+                                "is tried again when the quiet hours of its route end, {}",
+                                super::show_time(Some(end))
+                            )
+                        }
+                        None => "is tried again at once".to_string(),
+                    };
+                    writeln!(out, "{id} {what}")?;
                     Ok(ExitCode::SUCCESS)
                 } else {
                     anyhow::bail!("no message {id} is waiting or given up (newswatch outbox list)");

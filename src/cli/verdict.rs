@@ -50,8 +50,7 @@ pub struct Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
     let known: Vec<&str> = config.profiles.iter().map(|profile| profile.name.as_str()).collect();
-    let author = plain::line(&arguments.author.clone().unwrap_or_else(login_name), AUTHOR_CHARACTERS_MAX);
-    let author = if author.is_empty() { "unknown".to_string() } else { author };
+    let author = author(arguments.author.as_deref());
     super::block_on(async {
         let store = super::open_store(&config).await?;
         let items = super::find_items(&store, &arguments.item).await?;
@@ -145,6 +144,12 @@ fn choose<'i>(
             ))
         }
     }
+}
+
+/// Who says something: as named, else who is at the keyboard.
+pub(super) fn author(named: Option<&str>) -> String {
+    let author = plain::line(&named.map_or_else(login_name, str::to_string), AUTHOR_CHARACTERS_MAX);
+    if author.is_empty() { "unknown".to_string() } else { author }
 }
 
 /// Who is at the keyboard.

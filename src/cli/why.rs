@@ -1,6 +1,7 @@
 //! `newswatch why ID|URL`: an item through every stage.
 
 mod never_seen;
+mod told;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -81,6 +82,7 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
     let verdicts = store.verdicts_of(&[item.id]).await?;
     for hit in store.hits_of_item(item.id).await? {
         explain_hit(out, store, item, &hit).await?;
+        told::explain(out, store, config, &hit, super::now()).await?;
         explain_verdicts(out, &verdicts, &hit.profile)?;
     }
     for score in store.scores_of_item(item.id).await? {
@@ -104,22 +106,6 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
         if !of_hits.contains(profile) {
             explain_verdicts(out, &verdicts, profile)?;
         }
-    }
-    for row in store.outbox_of_item(item.id).await? {
-        let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
-        let state = match row.state.as_str() {
-            "waiting" => format!("due {}", super::show_time(Some(row.due_at))),
-            state => format!("{state} {}", super::show_time(row.finished_at)),
-        };
-        let error = if row.error.is_empty() { String::new() } else { format!(": {}", plain::line(&row.error, 300)) };
-        writeln!(
-            out,
-            "delivery  {} {} of route {}{to}, {state}, {} attempts{error}",
-            row.kind.as_str(),
-            row.id,
-            row.route,
-            row.attempts
-        )?;
     }
     writeln!(out, "\nwith the profiles and frequencies of now:")?;
     let scores = matcher::explain(store, config, item).await?;

@@ -1,8 +1,8 @@
-//! When a digest is due: times of the day on days of the week in a zone. Pure.
+//! When a digest is due: times of the day on days of the week in a zone; and when it is quiet. Pure.
 
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::section::nearest;
 
@@ -28,7 +28,7 @@ pub struct Schedule {
 /// A part of a schedule that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongPart {
-    /// Its key: "at", "days" or "time_zone".
+    /// Its key: "at", "from", "until", "days" or "time_zone".
     pub key: &'static str,
     /// Which one of a list.
     pub index: Option<usize>,
@@ -36,19 +36,20 @@ pub struct WrongPart {
     pub message: String,
 }
 
+/// The dates around a day on which something that concerns it can begin: one back covers a zone that skipped a day.
+const DATES_BACK: i64 = 2;
+/// A week and a day hold every combination of times and days.
+const DATES_AHEAD: i64 = 9;
+/// Quiet hours that follow one another without a gap are one quiet time; more of them than this never end.
+const QUIET_PARTS_MAX: usize = 64;
+
 impl Schedule {
     /// From times ("07:30"), days ("mon", "weekdays", "every day") and a zone; else every part that is wrong.
     pub fn new(times: &[String], days: &[String], zone: &str) -> Result<Schedule, Vec<WrongPart>> {
         let mut wrong = Vec::new();
-        let mut parsed = Vec::new();
+        let mut parsed: Vec<Time> = Vec::new();
         for (index, text) in times.iter().enumerate() {
-            match Time::strptime("%H:%M", text) {
-                Ok(time) => parsed.push(time),
-                Err(_) => {
-                    let message = format!("{text:?} is not a time of the day; write it like \"07:30\"");
-                    wrong.push(WrongPart { key: "at", index: Some(index), message });
-                }
-            }
+            parsed.extend(read_time("at", Some(index), text, &mut wrong));
         }
         if times.is_empty() {
             let message = "a digest needs `at` with a time of the day, such as `at = [\"07:30\"]`".to_string();
@@ -56,32 +57,12 @@ impl Schedule {
         }
         parsed.sort();
         parsed.dedup();
-        let mut weekdays = Vec::new();
-        for (index, name) in days.iter().enumerate() {
-            match name.as_str() {
-                "every day" => weekdays.extend(DAYS.map(|(_, day)| day)),
-                "weekdays" => weekdays.extend(DAYS[..5].iter().map(|(_, day)| *day)),
-                _ => match DAYS.iter().find(|(short, _)| short == name) {
-                    Some((_, day)) => weekdays.push(*day),
-                    None => {
-                        let advice = "write \"every day\", \"weekdays\" or days such as [\"mon\", \"thu\"]";
-                        let message = format!("{name:?} is not a day; {advice}");
-                        wrong.push(WrongPart { key: "days", index: Some(index), message });
-                    }
-                },
-            }
-        }
-        if days.is_empty() {
-            let message = "`days` needs a day; leave it out for every day".to_string();
-            wrong.push(WrongPart { key: "days", index: None, message });
-        }
-        weekdays.sort_by_key(|day| day.to_monday_zero_offset());
-        weekdays.dedup();
-        match TimeZone::get(zone) {
-            Ok(zone) if wrong.is_empty() => Ok(Schedule { times: parsed, days: weekdays, zone }),
+        let days = read_days(days, &mut wrong);
+        match read_zone(zone) {
+            Ok(zone) if wrong.is_empty() => Ok(Schedule { times: parsed, days, zone }),
             Ok(_) => Err(wrong),
-            Err(_) => {
-                wrong.push(WrongPart { key: "time_zone", index: None, message: unknown_zone(zone) });
+            Err(message) => {
+                wrong.push(WrongPart { key: "time_zone", index: None, message });
                 Err(wrong)
             }
         }
@@ -95,61 +76,229 @@ impl Schedule {
     /// The first time strictly after `now`. A time that does not exist on a day (clocks go forward) is the first
     /// moment after the gap; one that exists twice counts once, the first time.
     pub fn next_after(&self, now: Timestamp) -> Timestamp {
-        let today = now.to_zoned(self.zone.clone()).date();
-        // A week and a day hold every combination; one day back covers a zone that skipped a day.
-        (-1..=9)
-            .filter_map(|offset| today.checked_add(offset.days()).ok())
-            .flat_map(|date| self.on(date))
-            .find(|at| *at > now)
-            .unwrap_or(Timestamp::MAX)
+        dates_around(&self.zone, now).flat_map(|date| self.on(date)).find(|at| *at > now).unwrap_or(Timestamp::MAX)
     }
 
     /// The last time at or before `now`.
     pub fn last_before_or_at(&self, now: Timestamp) -> Timestamp {
         let today = now.to_zoned(self.zone.clone()).date();
-        let days = (-9..=1).rev().filter_map(|offset: i64| today.checked_add(offset.days()).ok());
+        let days = (-DATES_AHEAD..=1).rev().filter_map(|offset| today.checked_add(offset.days()).ok());
         days.flat_map(|date| self.on(date).into_iter().rev()).find(|at| *at <= now).unwrap_or(Timestamp::MIN)
+    }
+
+    /// `at` is one of its times.
+    pub fn has(&self, at: Timestamp) -> bool {
+        self.last_before_or_at(at) == at
     }
 
     /// The times on a date, in order; none on a date that the zone left out.
     fn on(&self, date: Date) -> Vec<Timestamp> {
-        let left_out = date.to_zoned(self.zone.clone()).is_ok_and(|start| start.date() != date);
-        if left_out || !self.days.contains(&date.weekday()) {
+        if !self.days.contains(&date.weekday()) || is_left_out(&self.zone, date) {
             return Vec::new();
         }
-        let mut moments: Vec<Timestamp> = self.times.iter().filter_map(|time| self.at(date, *time)).collect();
+        let moments = self.times.iter().filter_map(|time| moment(&self.zone, date, *time, Twice::First));
+        let mut moments: Vec<Timestamp> = moments.collect();
         moments.sort();
         moments.dedup();
         moments
     }
 
-    fn at(&self, date: Date, time: Time) -> Option<Timestamp> {
-        let ambiguous = self.zone.to_ambiguous_timestamp(date.to_datetime(time));
-        match ambiguous.offset() {
-            AmbiguousOffset::Gap { before, .. } => {
-                // By the offset before it, a time in the gap is a moment at or after the gap: the clocks were changed
-                // at the last change up to that moment. `preceding` leaves out the moment itself.
-                let late = before.to_timestamp(date.to_datetime(time)).ok()?;
-                let change = self.zone.preceding(late.checked_add(1.second()).ok()?).next()?;
-                Some(change.timestamp())
-            }
-            _ => ambiguous.earlier().ok(),
+    /// In words: "07:30 and 16:00 on weekdays (Europe/Zurich)".
+    pub fn describe(&self) -> String {
+        let times: Vec<String> = self.times.iter().map(|time| show_time(*time)).collect();
+        format!("{} {} ({})", times.join(" and "), describe_days(&self.days), zone_name(&self.zone))
+    }
+}
+
+/// Hours in which nobody is to be disturbed: on days of the week, from a time until another, which may be on the day after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuietHours {
+    from: Time,
+    until: Time,
+    /// On which they begin.
+    days: Vec<Weekday>,
+    zone: TimeZone,
+}
+
+impl QuietHours {
+    /// From two times ("22:00", "07:00"; the same twice are a whole day), days and a zone; else every part that is wrong.
+    pub fn new(from: &str, until: &str, days: &[String], zone: &str) -> Result<QuietHours, Vec<WrongPart>> {
+        let mut wrong = Vec::new();
+        let times = (read_time("from", None, from, &mut wrong), read_time("until", None, until, &mut wrong));
+        let days = read_days(days, &mut wrong);
+        let zone = read_zone(zone).map_err(|message| wrong.push(WrongPart { key: "time_zone", index: None, message }));
+        match (times, zone) {
+            ((Some(from), Some(until)), Ok(zone)) if wrong.is_empty() => Ok(QuietHours { from, until, days, zone }),
+            _ => Err(wrong),
         }
     }
 
-    /// In words: "07:30 and 16:00 on weekdays (Europe/Zurich)".
-    pub fn describe(&self) -> String {
-        let times: Vec<String> = self.times.iter().map(|time| time.strftime("%H:%M").to_string()).collect();
-        let days = match self.days.len() {
-            7.. => "every day".to_string(),
-            _ if self.days == DAYS[..5].iter().map(|(_, day)| *day).collect::<Vec<_>>() => "on weekdays".to_string(),
-            _ => {
-                let names = DAYS.iter().filter(|(_, day)| self.days.contains(day)).map(|(name, _)| *name);
-                format!("on {}", names.collect::<Vec<_>>().join(", "))
-            }
-        };
-        format!("{} {days} ({})", times.join(" and "), self.zone.iana_name().unwrap_or("UTC"))
+    /// The zone in which the times count.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
     }
+
+    /// When the quiet hours end that `at` falls into; `None` outside of them.
+    fn end_at(&self, at: Timestamp) -> Option<Timestamp> {
+        // What begins later than tomorrow cannot have begun.
+        let dates = dates_around(&self.zone, at).take(DATES_BACK as usize + 2);
+        let hours = dates.filter_map(|date| self.on(date));
+        hours.filter(|(from, until)| *from <= at && at < *until).map(|(_, until)| until).max()
+    }
+
+    /// When they begin next, strictly after `now`.
+    pub fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
+        let hours = dates_around(&self.zone, now).filter_map(|date| self.on(date));
+        hours.map(|(from, _)| from).find(|from| *from > now)
+    }
+
+    /// The hours that begin on a date. They begin the first time that the clocks show `from` and end the last time that they
+    /// show `until`, so an hour that exists twice is quiet twice; what lies in a gap of the clocks is the moment after it.
+    fn on(&self, date: Date) -> Option<(Timestamp, Timestamp)> {
+        if !self.days.contains(&date.weekday()) || is_left_out(&self.zone, date) {
+            return None;
+        }
+        let last = if self.until > self.from { date } else { next_date(&self.zone, date)? };
+        let from = moment(&self.zone, date, self.from, Twice::First)?;
+        let until = moment(&self.zone, last, self.until, Twice::Last)?;
+        (from < until).then_some((from, until))
+    }
+
+    /// In words: "22:00 to 07:00 every day (Europe/Zurich)".
+    pub fn describe(&self) -> String {
+        let hours = match self.from == self.until {
+            true if self.from == Time::midnight() => "all day".to_string(),
+            true => format!("a whole day from {}", show_time(self.from)),
+            false => format!("{} to {}", show_time(self.from), show_time(self.until)),
+        };
+        format!("{hours} {} ({})", describe_days(&self.days), zone_name(&self.zone))
+    }
+}
+
+/// When it is quiet no more, at `at`: hours that follow one another are one quiet time. `None` when it is not quiet, and for
+/// hours that never end.
+pub fn quiet_until(hours: &[QuietHours], at: Timestamp) -> Option<Timestamp> {
+    let mut end = at;
+    for _ in 0..QUIET_PARTS_MAX {
+        match hours.iter().filter_map(|hours| hours.end_at(end)).max() {
+            Some(later) => end = later,
+            None => return (end > at).then_some(end),
+        }
+    }
+    None
+}
+
+/// These hours leave no moment out.
+pub fn never_ends(hours: &[QuietHours]) -> bool {
+    hours.iter().any(|first| first.end_at(Timestamp::UNIX_EPOCH).is_some())
+        && quiet_until(hours, Timestamp::UNIX_EPOCH).is_none()
+}
+
+/// Where the day that `at` falls into begins in the zone, and where it ends.
+pub fn day_of(zone: &TimeZone, at: Timestamp) -> (Timestamp, Timestamp) {
+    let date = at.to_zoned(zone.clone()).date();
+    let start = |date: Date| date.to_zoned(zone.clone()).ok().map(|start| start.timestamp());
+    let from = start(date).unwrap_or(at);
+    (from, next_date(zone, date).and_then(start).unwrap_or(from + SignedDuration::from_hours(24)))
+}
+
+/// The zone of this IANA name; else what is wrong and what to write.
+pub fn read_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| unknown_zone(name))
+}
+
+/// A zone as people write it.
+pub fn zone_name(zone: &TimeZone) -> &str {
+    zone.iana_name().unwrap_or("UTC")
+}
+
+/// Which of two moments that the clocks show the same time at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twice {
+    First,
+    Last,
+}
+
+/// When the clocks of the zone show this time on this date. A time in a gap is the first moment after it.
+fn moment(zone: &TimeZone, date: Date, time: Time, twice: Twice) -> Option<Timestamp> {
+    let ambiguous = zone.to_ambiguous_timestamp(date.to_datetime(time));
+    match ambiguous.offset() {
+        AmbiguousOffset::Gap { before, .. } => {
+            // By the offset before it, a time in the gap is a moment at or after the gap: the clocks were changed
+            // at the last change up to that moment. `preceding` leaves out the moment itself.
+            let late = before.to_timestamp(date.to_datetime(time)).ok()?;
+            let change = zone.preceding(late.checked_add(1.second()).ok()?).next()?;
+            Some(change.timestamp())
+        }
+        _ if twice == Twice::Last => ambiguous.later().ok(),
+        _ => ambiguous.earlier().ok(),
+    }
+}
+
+/// The zone went from the day before to the day after: nobody there lived this date.
+fn is_left_out(zone: &TimeZone, date: Date) -> bool {
+    date.to_zoned(zone.clone()).is_ok_and(|start| start.date() != date)
+}
+
+/// The next date that the zone has.
+fn next_date(zone: &TimeZone, date: Date) -> Option<Date> {
+    let dates = (1..=DATES_BACK).filter_map(|offset| date.checked_add(offset.days()).ok());
+    dates.into_iter().find(|date| !is_left_out(zone, *date))
+}
+
+/// The dates on which something may stand that is near to `at`, in order.
+fn dates_around(zone: &TimeZone, at: Timestamp) -> impl Iterator<Item = Date> {
+    let today = at.to_zoned(zone.clone()).date();
+    (-DATES_BACK..=DATES_AHEAD).filter_map(move |offset| today.checked_add(offset.days()).ok())
+}
+
+fn read_time(key: &'static str, index: Option<usize>, text: &str, wrong: &mut Vec<WrongPart>) -> Option<Time> {
+    let time = Time::strptime("%H:%M", text).ok();
+    if time.is_none() {
+        let message = format!("{text:?} is not a time of the day; write it like \"07:30\"");
+        wrong.push(WrongPart { key, index, message });
+    }
+    time
+}
+
+fn read_days(days: &[String], wrong: &mut Vec<WrongPart>) -> Vec<Weekday> {
+    let mut weekdays = Vec::new();
+    for (index, name) in days.iter().enumerate() {
+        match name.as_str() {
+            "every day" => weekdays.extend(DAYS.map(|(_, day)| day)),
+            "weekdays" => weekdays.extend(DAYS[..5].iter().map(|(_, day)| *day)),
+            _ => match DAYS.iter().find(|(short, _)| short == name) {
+                Some((_, day)) => weekdays.push(*day),
+                None => {
+                    let advice = "write \"every day\", \"weekdays\" or days such as [\"mon\", \"thu\"]";
+                    let message = format!("{name:?} is not a day; {advice}");
+                    wrong.push(WrongPart { key: "days", index: Some(index), message });
+                }
+            },
+        }
+    }
+    if days.is_empty() {
+        let message = "`days` needs a day; leave it out for every day".to_string();
+        wrong.push(WrongPart { key: "days", index: None, message });
+    }
+    weekdays.sort_by_key(|day| day.to_monday_zero_offset());
+    weekdays.dedup();
+    weekdays
+}
+
+fn describe_days(days: &[Weekday]) -> String {
+    match days.len() {
+        7.. => "every day".to_string(),
+        _ if *days == DAYS[..5].iter().map(|(_, day)| *day).collect::<Vec<_>>() => "on weekdays".to_string(),
+        _ => {
+            let names = DAYS.iter().filter(|(_, day)| days.contains(day)).map(|(name, _)| *name);
+            format!("on {}", names.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+fn show_time(time: Time) -> String {
+    time.strftime("%H:%M").to_string()
 }
 
 /// "Zurich" is meant as "Europe/Zurich", "Europe/Zürich" too.
@@ -251,5 +400,100 @@ mod tests {
             "07:30 and 16:00 on weekdays (Europe/Zurich)"
         );
         assert_eq!(schedule(&["07:30"], &["thu", "mon"], "UTC").describe(), "07:30 on mon, thu (UTC)");
+    }
+
+    fn quiet(from: &str, until: &str, days: &[&str], zone: &str) -> QuietHours {
+        let days: Vec<String> = days.iter().map(|day| day.to_string()).collect();
+        QuietHours::new(from, until, &days, zone).unwrap()
+    }
+
+    /// At each moment: until when it is quiet, "" when it is not.
+    fn check_quiet(hours: &[QuietHours], moments: &[(&str, &str)]) {
+        for (at, expected) in moments {
+            let end = quiet_until(hours, at.parse().unwrap());
+            assert_eq!(end, (!expected.is_empty()).then(|| expected.parse().unwrap()), "at {at}");
+        }
+    }
+
+    #[test]
+    fn quiet_hours_hold_across_midnight_and_clock_changes() {
+        let nights = [quiet("22:00", "07:00", &["every day"], "Europe/Zurich")];
+        check_quiet(
+            &nights,
+            &[
+                ("2026-11-20T20:59:59Z", ""),
+                ("2026-11-20T21:00:00Z", "2026-11-21T06:00:00Z"),
+                ("2026-11-21T05:59:59Z", "2026-11-21T06:00:00Z"),
+                ("2026-11-21T06:00:00Z", ""),
+                // The nights of the clock changes are an hour shorter and an hour longer.
+                ("2026-03-28T21:00:00Z", "2026-03-29T05:00:00Z"),
+                ("2026-10-24T20:00:00Z", "2026-10-25T06:00:00Z"),
+            ],
+        );
+        // From 02:00 to 03:00 on 29 March does not exist; on 25 October it exists twice, and is quiet both times.
+        let hour = [quiet("02:15", "02:45", &["every day"], "Europe/Zurich")];
+        check_quiet(
+            &hour,
+            &[
+                ("2026-03-29T00:59:59Z", ""),
+                ("2026-03-29T01:00:00Z", ""),
+                ("2026-10-25T00:15:00Z", "2026-10-25T01:45:00Z"),
+                ("2026-10-25T01:00:00Z", "2026-10-25T01:45:00Z"),
+                ("2026-10-25T01:45:00Z", ""),
+            ],
+        );
+        // An end in the gap is the gap's end; so is a beginning.
+        check_quiet(
+            &[quiet("22:00", "02:30", &["every day"], "Europe/Zurich")],
+            &[("2026-03-29T00:59:00Z", "2026-03-29T01:00:00Z"), ("2026-03-29T01:00:00Z", "")],
+        );
+        check_quiet(
+            &[quiet("02:30", "07:00", &["every day"], "Europe/Zurich")],
+            &[("2026-03-29T00:59:59Z", ""), ("2026-03-29T01:00:00Z", "2026-03-29T05:00:00Z")],
+        );
+        // Apia went from 29 to 31 December 2011.
+        check_quiet(
+            &[quiet("22:00", "07:00", &["every day"], "Pacific/Apia")],
+            &[("2011-12-30T09:00:00Z", "2011-12-30T17:00:00Z")],
+        );
+    }
+
+    #[test]
+    fn quiet_hours_of_several_kinds_are_one_quiet_time() {
+        let zone = "America/New_York";
+        let hours =
+            [quiet("22:00", "07:00", &["weekdays", "sun"], zone), quiet("00:00", "00:00", &["sat", "sun"], zone)];
+        // From Friday at 22:00 until Monday at 07:00.
+        check_quiet(
+            &hours,
+            &[
+                ("2026-11-21T02:59:59Z", ""),
+                ("2026-11-21T03:00:00Z", "2026-11-23T12:00:00Z"),
+                ("2026-11-22T17:00:00Z", "2026-11-23T12:00:00Z"),
+                ("2026-11-23T12:00:00Z", ""),
+            ],
+        );
+        assert_eq!(hours[1].describe(), "all day on sat, sun (America/New_York)");
+        assert_eq!(hours[0].next_start("2026-11-21T04:00:00Z".parse().unwrap()), "2026-11-23T03:00:00Z".parse().ok());
+        assert!(!never_ends(&hours));
+        let always = [quiet("00:00", "12:00", &["every day"], "UTC"), quiet("12:00", "00:00", &["every day"], "UTC")];
+        assert!(never_ends(&always) && never_ends(&[quiet("07:00", "07:00", &["every day"], "UTC")]));
+        // Quiet at this moment of the check, but not for ever.
+        assert!(!never_ends(&[quiet("23:00", "22:59", &["every day"], "UTC")]));
+    }
+
+    #[test]
+    fn a_day_is_as_long_as_its_zone_has_it() {
+        let check = |zone: &str, at: &str, from: &str, until: &str| {
+            let zone = TimeZone::get(zone).unwrap();
+            let day: (Timestamp, Timestamp) = (from.parse().unwrap(), until.parse().unwrap());
+            assert_eq!(day_of(&zone, at.parse().unwrap()), day);
+            assert_eq!(day_of(&zone, day.0), day);
+        };
+        check("Europe/Zurich", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z");
+        check("Europe/Zurich", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z");
+        check("Pacific/Apia", "2011-12-30T09:59:59Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z");
+        // Midnight does not exist on the day that summer time begins there.
+        check("Asia/Beirut", "2026-03-29T12:00:00Z", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z");
     }
 }

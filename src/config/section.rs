@@ -264,7 +264,7 @@ impl<'a> Section<'a> {
 
     /// A text, or a list of texts.
     pub fn text_or_texts(&mut self, key: &str) -> Option<Vec<String>> {
-        match self.table.get(key)?.get_ref() {
+        match self.ask(key)?.get_ref() {
             DeValue::String(_) => self.text(key).map(|text| vec![text]),
             _ => self.texts(key),
         }
@@ -333,16 +333,21 @@ impl<'a> Section<'a> {
         let value = self.ask(key)?;
         match value.get_ref() {
             DeValue::Table(table) => {
-                let name = match self.name.trim_matches(['[', ']']) {
-                    outer if outer != self.name => format!("[{outer}.{key}]"),
-                    _ => format!("[{key}]"),
-                };
+                let name = format!("[{}]", self.path_of(key));
                 Some(Section::new(self.file, self.problems, name, value.span(), table))
             }
             _ => {
                 self.wrong_type(key, &format!("a table [{key}]"), value);
                 None
             }
+        }
+    }
+
+    /// A table's key with those of the tables around it: "route.digest".
+    fn path_of(&self, key: &str) -> String {
+        match self.name.trim_matches(['[', ']']) {
+            outer if outer != self.name => format!("{outer}.{key}"),
+            _ => key.to_string(),
         }
     }
 
@@ -357,13 +362,21 @@ impl<'a> Section<'a> {
         for element in list.iter() {
             match element.get_ref() {
                 DeValue::Table(table) => {
-                    let name = format!("[[{key}]]");
+                    let name = format!("[[{}]]", self.path_of(key));
                     sections.push(Section::new(self.file, self.problems, name, element.span(), table));
                 }
                 _ => self.wrong_type(key, &format!("a list of tables, each under [[{key}]]"), element),
             }
         }
         sections
+    }
+
+    /// A table within this one, or a list of them.
+    pub fn section_or_sections(&mut self, key: &str) -> Vec<Section<'a>> {
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(_)) => self.sections(key),
+            _ => self.section(key).into_iter().collect(),
+        }
     }
 
     /// Notes every key that nobody asked for.

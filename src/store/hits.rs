@@ -7,10 +7,10 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, COLUMN_COUNT};
-use super::outbox;
 use super::sources::Claim;
 use super::stories::{self, NewPlacement};
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
+use super::{mutes, outbox};
 use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, StoredScore};
 
 /// A hit to be stored.
@@ -18,7 +18,7 @@ use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, StoredS
 pub struct NewHit {
     /// The hit.
     pub hit: Hit,
-    /// Who is to be told.
+    /// Who is to be told, unless it is muted.
     pub deliveries: Vec<NewDelivery>,
 }
 
@@ -111,6 +111,12 @@ impl Store {
         let mut stored = 0;
         let mut below: Vec<StoredScore> =
             result.below.iter().filter(|score| finished.contains(&score.item)).cloned().collect();
+        let mut mutes = Vec::new();
+        let told = result.hits.iter().filter(|new| !new.deliveries.is_empty());
+        if let Some(first) = told.map(|new| new.hit.found_at).min() {
+            outbox::lock(&mut tx).await?;
+            mutes = mutes::ending_after(&mut tx, first).await?;
+        }
         for new in result.hits.iter().filter(|new| finished.contains(&new.hit.item.id)) {
             let mut new = std::borrow::Cow::Borrowed(new);
             if let Some(story) = elsewhere.get(&new.hit.item.id).filter(|story| **story != new.hit.story) {
@@ -118,8 +124,13 @@ impl Store {
             }
             if insert(&mut tx, &new).await? {
                 stored += 1;
-                for delivery in &new.deliveries {
-                    outbox::add(&mut tx, delivery, &new.hit).await?;
+                match mutes::muting(&mutes, &new.hit).filter(|_| !new.deliveries.is_empty()) {
+                    Some(mute) => mutes::count(&mut tx, mute, &new.hit).await?,
+                    None => {
+                        for delivery in &new.deliveries {
+                            outbox::add(&mut tx, delivery, &new.hit, new.hit.found_at).await?;
+                        }
+                    }
                 }
             } else {
                 below.push(new.as_score());

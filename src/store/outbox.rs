@@ -1,13 +1,18 @@
 //! What has to be delivered to whom. A row is made with the hit it is about and leaves the outbox only when the channel
 //! accepted it or the operator discards it.
 
+mod fill;
+mod revise;
+
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::sources::Claim;
 use super::{Result, Store, millis, or_never, some_time, time};
-use crate::model::{DeliveryKind, DigestRow, Hit, Id, NewDelivery, OutboxRow, Outcome};
+use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
+pub(super) use fill::{add, lock};
+pub use revise::HandedOver;
 
 const COLUMNS: &str =
     "id, route, recipient, kind, window_from, window_to, created_at, due_at, state, attempts, finished_at, error";
@@ -28,121 +33,6 @@ fn row(row: &AnyRow) -> OutboxRow {
         finished_at: time(row.get(10)),
         error: row.get(11),
     }
-}
-
-struct Insert<'a> {
-    id: Id,
-    route: &'a str,
-    recipient: &'a str,
-    kind: DeliveryKind,
-    window: Option<(Timestamp, Timestamp)>,
-    due_at: Timestamp,
-}
-
-/// Makes the row unless it is there; true when it was made.
-async fn insert(tx: &mut Transaction<'static, Any>, new: &Insert<'_>, now: Timestamp) -> Result<bool> {
-    let done = sqlx::query(
-        "INSERT INTO outbox (id, route, recipient, kind, window_from, window_to, created_at, due_at, state, closed, attempts, \
-         attempted_at, finished_at, error, lease_owner, lease_until, fence) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', 0, 0, 0, 0, '', '', 0, 0) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(new.id.0)
-    .bind(new.route)
-    .bind(new.recipient)
-    .bind(new.kind.as_str())
-    .bind(or_never(new.window.map(|(from, _)| from)))
-    .bind(or_never(new.window.map(|(_, to)| to)))
-    .bind(millis(now))
-    .bind(millis(new.due_at))
-    .execute(&mut **tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-async fn link(tx: &mut Transaction<'static, Any>, outbox: Id, item: Id, profile: &str) -> Result<()> {
-    sqlx::query("INSERT INTO outbox_hits (outbox_id, item_id, profile) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-        .bind(outbox.0)
-        .bind(item.0)
-        .bind(profile)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// Makes the rows that a new hit asks for, in the hit's own transaction. A story is told once a route and recipient: its copies
-/// are counted and listed with it, never told again.
-pub(super) async fn add(tx: &mut Transaction<'static, Any>, delivery: &NewDelivery, hit: &Hit) -> Result<()> {
-    let (item, now) = (hit.item.id, hit.found_at);
-    match delivery {
-        NewDelivery::Alert { id, route, recipient, due_at } => {
-            let new = Insert { id: *id, route, recipient, kind: DeliveryKind::Alert, window: None, due_at: *due_at };
-            // A row that was there is a story already told, or the same item with another profile.
-            if insert(tx, &new, now).await? || (is_open(tx, *id).await? && tells_of(tx, *id, item).await?) {
-                link(tx, *id, item, &hit.profile).await?;
-            }
-        }
-        NewDelivery::Digest { windows } => {
-            for window in windows {
-                if is_told(tx, window, hit).await? {
-                    break;
-                }
-                insert_digest(tx, window, now).await?;
-                if is_open(tx, window.id).await? {
-                    link(tx, window.id, item, &hit.profile).await?;
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// No attempt on the row has begun. Takes the row's lock, so that none can begin before this transaction ends.
-async fn is_open(tx: &mut Transaction<'static, Any>, id: Id) -> Result<bool> {
-    let open = sqlx::query("UPDATE outbox SET closed = closed WHERE id = $1 AND closed = 0 AND state = 'waiting'")
-        .bind(id.0)
-        .execute(&mut **tx)
-        .await?;
-    Ok(open.rows_affected() == 1)
-}
-
-/// The row is about this item.
-async fn tells_of(tx: &mut Transaction<'static, Any>, id: Id, item: Id) -> Result<bool> {
-    let row = sqlx::query("SELECT 1 FROM outbox_hits WHERE outbox_id = $1 AND item_id = $2 LIMIT 1")
-        .bind(id.0)
-        .bind(item.0)
-        .fetch_optional(&mut **tx)
-        .await?;
-    Ok(row.is_some())
-}
-
-/// Another item of the story was or will be told to this recipient on this route.
-async fn is_told(tx: &mut Transaction<'static, Any>, window: &DigestRow, hit: &Hit) -> Result<bool> {
-    let row = sqlx::query(
-        "SELECT 1 FROM hits h JOIN outbox_hits l ON l.item_id = h.item_id AND l.profile = h.profile \
-         JOIN outbox o ON o.id = l.outbox_id \
-         WHERE h.story_id = $1 AND h.profile = $2 AND h.item_id <> $3 AND o.route = $4 AND o.recipient = $5 LIMIT 1",
-    )
-    .bind(hit.story.0)
-    .bind(&hit.profile)
-    .bind(hit.item.id.0)
-    .bind(&window.route)
-    .bind(&window.recipient)
-    .fetch_optional(&mut **tx)
-    .await?;
-    Ok(row.is_some())
-}
-
-async fn insert_digest(tx: &mut Transaction<'static, Any>, window: &DigestRow, now: Timestamp) -> Result<bool> {
-    let new = Insert {
-        id: window.id,
-        route: &window.route,
-        recipient: &window.recipient,
-        kind: DeliveryKind::Digest,
-        window: Some((window.window_from, window.due_at)),
-        due_at: window.due_at,
-    };
-    insert(tx, &new, now).await
 }
 
 /// The row as it was before it was claimed, for other attempts.
@@ -169,19 +59,6 @@ fn none_of(busy: &[(String, String)], first: usize) -> String {
 }
 
 impl Store {
-    /// Makes the rows of digests that are due even if nothing was found: an empty digest says that somebody looked.
-    pub async fn ensure_digests(&self, rows: &[DigestRow], now: Timestamp) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.begin().await?;
-        for row in rows {
-            insert_digest(&mut tx, row, now).await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// Claims due rows, the longest due first, none of a route and recipient that is `busy`. The attempt is counted and the row
     /// closed before the attempt is made.
     pub async fn claim_outbox(
@@ -269,6 +146,19 @@ impl Store {
         Ok(rows.iter().rev().map(row).collect())
     }
 
+    /// A row.
+    pub async fn outbox_row(&self, id: Id) -> Result<Option<OutboxRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id = $1");
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&self.reader).await?.as_ref().map(row))
+    }
+
+    /// The message that tells this recipient of a story on this route.
+    pub async fn told_by(&self, route: &str, recipient: &str, story: Id) -> Result<Option<OutboxRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id IN ({})", fill::TOLD_ROW);
+        let found = sqlx::query(AssertSqlSafe(sql)).bind(story.0).bind(route).bind(recipient);
+        Ok(found.fetch_optional(&self.reader).await?.as_ref().map(row))
+    }
+
     /// Rows that tell of an item, by time.
     pub async fn outbox_of_item(&self, item: Id) -> Result<Vec<OutboxRow>> {
         let sql = format!(
@@ -297,3 +187,6 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

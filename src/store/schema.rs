@@ -254,8 +254,42 @@ const MIGRATIONS: &[&[&str]] = &[
         PRIMARY KEY (item_id, decided_at)
     )",
     ],
-    // Routes: what is muted.
-    &[],
+    // Routes: how far each recipient's digests have come, and what is muted.
+    &[
+        // `settled_at`: of windows that ended until then it is decided whether they have a digest. `told_until`: where the next
+        // digest's window begins.
+        "CREATE TABLE digest_marks (
+        route TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        settled_at BIGINT NOT NULL,
+        told_until BIGINT NOT NULL,
+        PRIMARY KEY (route, recipient)
+    )",
+        // Stood for `digest_marks`.
+        "DELETE FROM notes WHERE name LIKE 'digests of route %'",
+        // What is not told for a while. A mute that was taken back has its end then; the row stays, it says why.
+        "CREATE TABLE mutes (
+        id BIGINT NOT NULL PRIMARY KEY,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        muted_from BIGINT NOT NULL,
+        muted_until BIGINT NOT NULL,
+        reason TEXT NOT NULL,
+        author TEXT NOT NULL
+    )",
+        "CREATE INDEX mutes_until ON mutes (muted_until)",
+        // Hits that would have been told.
+        "CREATE TABLE muted_hits (
+        item_id BIGINT NOT NULL,
+        profile TEXT NOT NULL,
+        mute_id BIGINT NOT NULL,
+        found_at BIGINT NOT NULL,
+        PRIMARY KEY (item_id, profile)
+    )",
+        "CREATE INDEX muted_hits_found ON muted_hits (found_at)",
+        // What a recipient was told of late.
+        "CREATE INDEX outbox_recipient ON outbox (route, recipient, kind, created_at)",
+    ],
     // Health: what is told to the operator.
     &[],
     // Messages.

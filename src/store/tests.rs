@@ -9,8 +9,8 @@ use super::items::{NewItem, UnscoredItem};
 use super::sources::{Claim, ConfiguredSource, VisitResult};
 use super::*;
 use crate::model::{
-    ArticleState, Basis, DigestRow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, ProfileUse, ProfileVersion,
-    Reason, Relation, StoredScore, Verdict,
+    ArticleState, Basis, EmptyDigest, EndedWindow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, ProfileUse,
+    ProfileVersion, Reason, Relation, StoredScore, Verdict, Way, Window,
 };
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
@@ -18,7 +18,7 @@ pub(crate) fn at(minutes: i64) -> Timestamp {
 }
 
 /// Runs a test on each engine at hand.
-async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
+pub(crate) async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/store.sqlite", folder.path().display());
     test(Store::open(&url, Durability::Process).await.unwrap()).await;
@@ -37,7 +37,7 @@ async fn on_each_engine<F: AsyncFn(Store)>(test: F) {
     }
 }
 
-fn source(name: &str, host: &str) -> ConfiguredSource {
+pub(crate) fn source(name: &str, host: &str) -> ConfiguredSource {
     ConfiguredSource {
         remembers: false,
         reader: "r".into(),
@@ -49,7 +49,7 @@ fn source(name: &str, host: &str) -> ConfiguredSource {
     }
 }
 
-fn new_item(source: &str, key: &str) -> NewItem {
+pub(crate) fn new_item(source: &str, key: &str) -> NewItem {
     let id = Id::of(&[source, key]);
     let item = Item {
         id,
@@ -71,7 +71,20 @@ fn new_item(source: &str, key: &str) -> NewItem {
     NewItem { item, text_hash: 1, story: Id::of(&["story", key]), link: id, aliases: vec![] }
 }
 
-async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestamp) -> u64 {
+pub(crate) fn delivery(route: &str, way: Way) -> NewDelivery {
+    NewDelivery { route: route.into(), recipient: "me@example.org".into(), way, budget: None }
+}
+
+/// The hour that ends so many minutes in.
+pub(crate) fn window(end: i64) -> Window {
+    Window { from: at(end - 60), until: at(end) }
+}
+
+pub(crate) fn ended(route: &str, end: i64, empty: EmptyDigest) -> EndedWindow {
+    EndedWindow { route: route.into(), recipient: "me@example.org".into(), window: window(end), empty }
+}
+
+pub(crate) async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestamp) -> u64 {
     let claimed = store.claim_sources("me", now, now + SignedDuration::from_mins(5), 100, 4).await.unwrap();
     let (mut state, claim) = claimed.into_iter().find(|(state, _)| state.name == name).unwrap();
     state.health = Health::Fine;
@@ -85,7 +98,7 @@ async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, now: Timestam
 }
 
 /// Items with the claims on them.
-async fn claim_unscored(
+pub(crate) async fn claim_unscored(
     store: &Store,
     owner: &str,
     now: Timestamp,
@@ -137,10 +150,7 @@ async fn an_item_goes_from_source_to_sent_exactly_once() {
         let state = store.sources().await.unwrap().remove(0);
         assert_eq!(state.etag.as_deref(), Some(&b"\"\xff odd\""[..]), "validators stay as they were");
 
-        let alert = |item: &Item| {
-            let id = Id::of(&["desk", "me@example.org", &item.key]);
-            vec![NewDelivery::Alert { id, route: "desk".into(), recipient: "me@example.org".into(), due_at: at(2) }]
-        };
+        let alert = |_: &Item| vec![delivery("desk", Way::Alone)];
         assert_eq!(score_all(&store, alert, at(41)).await, 2);
         assert_eq!(score_all(&store, alert, at(42)).await, 0, "scored items leave the queue");
 
@@ -198,25 +208,20 @@ async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
 #[tokio::test]
 async fn a_digest_takes_hits_until_its_attempt_begins() {
     on_each_engine(async |store| {
-        let window = |n: i64| DigestRow {
-            id: Id::of(&["digest", &n.to_string()]),
-            route: "desk".into(),
-            recipient: "me@example.org".into(),
-            window_from: at(n - 60),
-            due_at: at(n),
-        };
-        let digest = |_: &Item| vec![NewDelivery::Digest { windows: vec![window(60), window(120)] }];
+        let digest = |_: &Item| vec![delivery("desk", Way::InDigest { windows: vec![window(60), window(120)] })];
         store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
         visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
         score_all(&store, digest, at(2)).await;
-        store.ensure_digests(&[window(60)], at(60)).await.unwrap();
+        store.settle_digests(&[ended("desk", 60, EmptyDigest::Always)], at(60)).await.unwrap();
         let due = store.claim_outbox("me", at(60), at(65), 10, &[]).await.unwrap();
         assert_eq!(due.len(), 1);
         // Found before the hour, committed after the attempt began: goes into the next digest, is not lost.
         visit(&store, "wire", vec![new_item("wire", "2")], at(60)).await;
         score_all(&store, digest, at(60)).await;
-        assert_eq!(store.hits_of_delivery(window(60).id, 10).await.unwrap().len(), 1);
-        assert_eq!(store.hits_of_delivery(window(120).id, 10).await.unwrap().len(), 1);
+        let rows = store.outbox("", 10).await.unwrap();
+        let of = |end: i64| rows.iter().find(|row| row.window_to == Some(at(end))).unwrap().id;
+        assert_eq!(store.hits_of_delivery(of(60), 10).await.unwrap().len(), 1);
+        assert_eq!(store.hits_of_delivery(of(120), 10).await.unwrap().len(), 1);
         assert_eq!(store.outbox_of_item(Id::of(&["wire", "2"])).await.unwrap()[0].due_at, at(120));
     })
     .await;
@@ -270,16 +275,9 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
         store.configure_sources(&[source("wire", "a.example"), source("paper", "b.example")]).await.unwrap();
         let mut copy = new_item("paper", "copy");
         copy.story = new_item("wire", "1").story;
-        let window = DigestRow {
-            id: Id(60),
-            route: "digest".into(),
-            recipient: "me".into(),
-            window_from: at(0),
-            due_at: at(600),
-        };
         let deliveries = || {
-            let alert = NewDelivery::Alert { id: Id(1), route: "desk".into(), recipient: "me".into(), due_at: at(2) };
-            vec![alert, NewDelivery::Digest { windows: vec![window.clone()] }]
+            let digest = Way::InDigest { windows: vec![window(600)] };
+            vec![delivery("desk", Way::Alone), delivery("digest", digest)]
         };
         visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
         let claimed = claim_unscored(&store, "me", at(2), at(7), 10).await.remove(0);
@@ -308,8 +306,10 @@ async fn a_story_is_told_once_a_route_whatever_tells_it() {
         let hits = vec![hit("apg", &claimed.0)];
         let scored = vec![(claimed.0.item.id, claimed.1.clone())];
         assert_eq!(store.commit_matches(&MatchResult { scored, hits, ..MatchResult::default() }).await.unwrap(), 1);
-        for id in [Id(1), Id(60)] {
-            let told = store.hits_of_delivery(id, 10).await.unwrap();
+        let rows = store.outbox("", 10).await.unwrap();
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            let told = store.hits_of_delivery(row.id, 10).await.unwrap();
             let told: Vec<(&str, &str)> =
                 told.iter().map(|hit| (hit.item.source.as_str(), hit.profile.as_str())).collect();
             assert_eq!(told, [("wire", "apg"), ("wire", "panel")]);
@@ -340,9 +340,7 @@ async fn a_discarded_message_stays_discarded() {
     on_each_engine(async |store| {
         store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
         visit(&store, "wire", vec![new_item("wire", "1")], at(1)).await;
-        let alert = |_: &Item| {
-            vec![NewDelivery::Alert { id: Id(1), route: "desk".into(), recipient: "me".into(), due_at: at(2) }]
-        };
+        let alert = |_: &Item| vec![delivery("desk", Way::Alone)];
         score_all(&store, alert, at(2)).await;
         let (row, claim) = store.claim_outbox("me", at(3), at(8), 10, &[]).await.unwrap().remove(0);
         assert!(store.decide_outbox(row.id, false, at(3)).await.unwrap());

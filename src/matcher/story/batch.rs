@@ -22,7 +22,13 @@ impl Incoming {
     pub fn new(item: &Item, story: Id) -> Incoming {
         let told = std::panic::catch_unwind(AssertUnwindSafe(|| Told::new(item))).unwrap_or_else(|_| {
             tracing::error!("the text of item {} cannot be compared with others; please report it", item.id);
-            Told::new(&Item { title: String::new(), summary: String::new(), content: String::new(), article: String::new(), ..item.clone() })
+            Told::new(&Item {
+                title: String::new(),
+                summary: String::new(),
+                content: String::new(),
+                article: String::new(),
+                ..item.clone()
+            })
         });
         Incoming { marks: told.marks(), told, story }
     }
@@ -119,7 +125,8 @@ impl Batch {
     fn rows(&self, own: &Incoming, facts: &StoryFacts) -> Vec<(i64, Id)> {
         let marks: BTreeSet<i64> = own.marks.iter().copied().collect();
         let stored = facts.marks.iter().filter(|(mark, _)| marks.contains(mark)).copied();
-        let here = own.marks.iter().flat_map(|mark| self.marks.get(mark).into_iter().flatten().map(|item| (*mark, *item)));
+        let here =
+            own.marks.iter().flat_map(|mark| self.marks.get(mark).into_iter().flatten().map(|item| (*mark, *item)));
         stored.chain(here).collect()
     }
 
