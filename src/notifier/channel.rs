@@ -1,21 +1,33 @@
 //! What a channel can do, and the list of kinds. One kind is one file and one line in [`KINDS`].
 
+pub mod command;
 pub mod email;
+pub mod feed;
 pub mod log;
+pub mod payload;
+pub mod template;
+pub mod webhook;
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use url::Url;
 
 use crate::config::section::Section;
-use crate::model::{Hit, Id, Timestamp};
+use crate::model::{DeliveryKind, Hit, Id, Timestamp};
 
 /// One message to one recipient, ready to be delivered. All its text is already safe to show.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The outbox row: a repeat after a crash carries the same.
     pub id: Id,
+    /// What kind of message it is.
+    pub kind: DeliveryKind,
+    /// The story whose first message this one answers: mail programs show the two together.
+    pub thread: Option<Id>,
     /// Name of the route.
     pub route: String,
     /// Who gets it; empty for channels without recipients.
@@ -26,12 +38,29 @@ pub struct Message {
     pub text: String,
     /// The same as HTML.
     pub html: String,
+    /// Pictures that the HTML names by `cid:`; the text does without them.
+    pub images: Vec<InlineImage>,
     /// The hits it is about, in the order shown.
     pub hits: Vec<Hit>,
+    /// From when to when it tells, where it tells of a window.
+    pub window: Option<(Timestamp, Timestamp)>,
     /// When the row was made.
     pub created_at: Timestamp,
     /// Not the first attempt: an earlier one may have been taken without anybody knowing.
     pub repeated: bool,
+}
+
+/// A picture within a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InlineImage {
+    /// Its name in the HTML: `<img src="cid:NAME">`.
+    pub cid: String,
+    /// "image/png".
+    pub media_type: &'static str,
+    /// The picture.
+    pub bytes: Vec<u8>,
+    /// The same in words.
+    pub description: String,
 }
 
 /// Why a delivery did not succeed. The outbox decides what follows.
@@ -40,9 +69,26 @@ pub enum DeliveryError {
     /// Worth another try; also when it is uncertain whether the message was taken.
     #[error("{0}")]
     Temporary(String),
+    /// Worth another try, but the other side says when.
+    #[error("{error}")]
+    Later {
+        /// Why it failed.
+        error: String,
+        /// Not before so long.
+        wait: Duration,
+    },
     /// Trying again would not help.
     #[error("{0}")]
     Permanent(String),
+}
+
+/// What the configuration says of the network in general (`[fetch]`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The only way out, where there is one.
+    pub proxy: Option<Url>,
+    /// A PEM file with authorities that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A channel that was configured.
@@ -56,6 +102,11 @@ pub trait Channel: Send + Sync + Debug {
     /// Routes that use it must name recipients (`to`).
     fn needs_recipients(&self) -> bool;
 
+    /// The same channel on this network; `None` for one that does not ask the network by HTTP.
+    fn on_network(&self, _network: &Network) -> Option<Arc<dyn Channel>> {
+        None
+    }
+
     /// One attempt.
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>>;
 }
@@ -64,4 +115,10 @@ pub trait Channel: Send + Sync + Debug {
 pub type ReadSettings = fn(&mut Section<'_>) -> Option<Arc<dyn Channel>>;
 
 /// The kinds: name in the configuration, how its settings are read.
-pub const KINDS: &[(&str, ReadSettings)] = &[("email", email::settings), ("log", log::settings)];
+pub const KINDS: &[(&str, ReadSettings)] = &[
+    ("command", command::settings),
+    ("email", email::settings),
+    ("feed", feed::settings),
+    ("log", log::settings),
+    ("webhook", webhook::settings),
+];

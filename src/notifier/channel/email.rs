@@ -291,7 +291,7 @@ fn profiles(hits: &[Hit]) -> String {
 mod tests {
     use super::*;
     use crate::config::section::{File, Problem, Problems};
-    use crate::model::{Id, Timestamp};
+    use crate::model::{DeliveryKind, Id, Timestamp};
 
     fn channel(text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
         let problems = Problems::default();
@@ -324,12 +324,16 @@ mod tests {
     fn a_repeat_carries_the_same_message_id() {
         let message = Message {
             id: Id(7),
+            kind: DeliveryKind::Alert,
+            thread: None,
             route: "desk".into(),
             recipient: "me@example.org".into(),
             subject: "two\r\nBcc: evil@example.org".into(),
             text: "text".into(),
             html: "<p>text</p>".into(),
+            images: vec![],
             hits: vec![],
+            window: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };
@@ -394,12 +398,16 @@ mod tests {
         let channel = channel.unwrap();
         let to = |recipient: &str| Message {
             id: Id(7),
+            kind: DeliveryKind::Alert,
+            thread: None,
             route: "desk".into(),
             recipient: recipient.into(),
             subject: "subject".into(),
             text: "one\n.\ntwo".into(),
             html: "<p>text</p>".into(),
+            images: vec![],
             hits: vec![],
+            window: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };
@@ -424,12 +432,16 @@ mod tests {
             channel(&format!("server = \"127.0.0.1\"\nport = {free}\nsecurity = \"none\"\nfrom = \"w@example.org\"\n"));
         let message = Message {
             id: Id(7),
+            kind: DeliveryKind::Alert,
+            thread: None,
             route: "desk".into(),
             recipient: "me@example.org".into(),
             subject: String::new(),
             text: String::new(),
             html: String::new(),
+            images: vec![],
             hits: vec![],
+            window: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };
