@@ -24,10 +24,8 @@ use crate::model::{DeliveryKind, Hit, Id, Timestamp};
 pub struct Message {
     /// The outbox row: a repeat after a crash carries the same.
     pub id: Id,
-    /// What kind of message it is.
+    /// Of which kind.
     pub kind: DeliveryKind,
-    /// The story whose first message this one answers: mail programs show the two together.
-    pub thread: Option<Id>,
     /// Name of the route.
     pub route: String,
     /// Who gets it; empty for channels without recipients.
@@ -38,10 +36,13 @@ pub struct Message {
     pub text: String,
     /// The same as HTML.
     pub html: String,
-    /// Pictures that the HTML names by `cid:`; the text does without them.
+    /// Pictures that the HTML shows.
     pub images: Vec<InlineImage>,
     /// The hits it is about, in the order shown.
     pub hits: Vec<Hit>,
+    /// An earlier outbox row of the same route and recipient, when this message is about the story that it told: mail programs
+    /// show the two as one conversation.
+    pub thread: Option<Id>,
     /// From when to when it tells, where it tells of a window.
     pub window: Option<(Timestamp, Timestamp)>,
     /// When the row was made.
@@ -50,33 +51,36 @@ pub struct Message {
     pub repeated: bool,
 }
 
-/// A picture within a message.
+/// A picture within a message, named by its HTML as `cid:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InlineImage {
-    /// Its name in the HTML: `<img src="cid:NAME">`.
+    /// Its name within the message: letters, digits, "-" and ".".
     pub cid: String,
-    /// "image/png".
-    pub media_type: &'static str,
+    /// Such as "image/png".
+    pub media_type: String,
     /// The picture.
     pub bytes: Vec<u8>,
-    /// The same in words.
+    /// What it shows, for those who do not see it.
     pub description: String,
 }
 
 /// Why a delivery did not succeed. The outbox decides what follows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
-    /// Worth another try; also when it is uncertain whether the message was taken.
+    /// It was certainly not taken; worth another try.
     #[error("{0}")]
     Temporary(String),
-    /// Worth another try, but the other side says when.
+    /// It was not taken, and the other side wants to be left alone for so long.
     #[error("{error}")]
-    Later {
-        /// Why it failed.
+    Busy {
+        /// Why.
         error: String,
-        /// Not before so long.
+        /// When another try makes sense.
         wait: Duration,
     },
+    /// Nobody knows whether it was taken: tried again with the same id, but less often, as each try may bring a copy.
+    #[error("{0}")]
+    Uncertain(String),
     /// Trying again would not help.
     #[error("{0}")]
     Permanent(String),
@@ -102,14 +106,26 @@ pub trait Channel: Send + Sync + Debug {
     /// Routes that use it must name recipients (`to`).
     fn needs_recipients(&self) -> bool;
 
-    /// The same channel on this network; `None` for one that does not ask the network by HTTP.
+    /// The same channel on this network; `None` for one that asks nothing by HTTP.
     fn on_network(&self, _network: &Network) -> Option<Arc<dyn Channel>> {
         None
     }
 
     /// One attempt.
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>>;
+
+    /// One attempt by each of its ways out, telling every step as it is made; for `newswatch mail-test`.
+    fn rehearse<'a>(&'a self, message: &'a Message, tell: Tell<'a>) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            self.deliver(message).await?;
+            tell("delivery", "taken");
+            Ok(())
+        })
+    }
 }
+
+/// Is told each step of a rehearsal that was made: its name, and what came of it.
+pub type Tell<'a> = &'a mut (dyn FnMut(&str, &str) + Send);
 
 /// Reads the settings of a kind from its `[[channel]]` table and reports what is wrong there.
 pub type ReadSettings = fn(&mut Section<'_>) -> Option<Arc<dyn Channel>>;

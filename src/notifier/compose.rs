@@ -110,7 +110,6 @@ pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error
     Ok(Message {
         id: row.id,
         kind: row.kind,
-        thread: None,
         route: row.route.clone(),
         recipient: row.recipient.clone(),
         subject,
@@ -118,6 +117,7 @@ pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error
         html,
         images: Vec::new(),
         hits: ingredients.hits,
+        thread: None,
         window: row.window_from.zip(row.window_to),
         created_at: row.first_due_at(),
         repeated: row.attempts > 1,

@@ -144,7 +144,7 @@ impl Program {
             Ok(Err(error)) => Err(DeliveryError::Temporary(format!("{name}: {error}"))),
             Err(_) => {
                 let timeout = show_duration(self.timeout);
-                Err(DeliveryError::Temporary(format!("{name} did not end within {timeout} and was killed")))
+                Err(DeliveryError::Uncertain(format!("{name} did not end within {timeout} and was killed")))
             }
         }
     }
@@ -158,7 +158,7 @@ fn verdict(status: ExitStatus, name: &str, errors: &str) -> Result<(), DeliveryE
         Some(0) => Ok(()),
         Some(NEVER) => Err(DeliveryError::Permanent(format!("{name} says that this message is wrong (65){said}"))),
         Some(code) => Err(DeliveryError::Temporary(format!("{name} ended with exit code {code}{said}"))),
-        None => Err(DeliveryError::Temporary(format!("{name} was killed ({status}){said}"))),
+        None => Err(DeliveryError::Uncertain(format!("{name} was killed ({status}){said}"))),
     }
 }
 
@@ -276,7 +276,7 @@ mod tests {
         );
         assert!(matches!(run("exit 1").await, Err(DeliveryError::Temporary(_))));
         assert!(matches!(run("exit 65").await, Err(DeliveryError::Permanent(_))));
-        assert!(matches!(run("kill -9 $$").await, Err(DeliveryError::Temporary(text)) if text.contains("killed")));
+        assert!(matches!(run("kill -9 $$").await, Err(DeliveryError::Uncertain(text)) if text.contains("killed")));
         let much = run("head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2; exit 3").await;
         assert!(matches!(&much, Err(DeliveryError::Temporary(text)) if text.len() < 1_000), "{much:?}");
         let missing = Program { path: "/none".into(), ..shell("", folder.path(), 1) };
@@ -291,7 +291,7 @@ mod tests {
         let message = message(DeliveryKind::Alert, vec![]);
         let script = "sleep 1000 & echo $! > $1/child; echo $$ > $1/own; wait";
         let error = shell(script, folder.path(), 1).deliver(&message).await;
-        assert_eq!(error, Err(DeliveryError::Temporary("/bin/sh did not end within 1 s and was killed".into())));
+        assert_eq!(error, Err(DeliveryError::Uncertain("/bin/sh did not end within 1 s and was killed".into())));
         for name in ["child", "own"] {
             let id = std::fs::read_to_string(folder.path().join(name)).unwrap();
             let stat = format!("/proc/{}/stat", id.trim());

@@ -291,7 +291,7 @@ fn profiles(hits: &[Hit]) -> String {
 mod tests {
     use super::*;
     use crate::config::section::{File, Problem, Problems};
-    use crate::model::{DeliveryKind, Id, Timestamp};
+    use crate::model::{Id, Timestamp};
 
     fn channel(text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
         let problems = Problems::default();
@@ -324,8 +324,7 @@ mod tests {
     fn a_repeat_carries_the_same_message_id() {
         let message = Message {
             id: Id(7),
-            kind: DeliveryKind::Alert,
-            thread: None,
+            kind: crate::model::DeliveryKind::Alert,
             route: "desk".into(),
             recipient: "me@example.org".into(),
             subject: "two\r\nBcc: evil@example.org".into(),
@@ -333,6 +332,7 @@ mod tests {
             html: "<p>text</p>".into(),
             images: vec![],
             hits: vec![],
+            thread: None,
             window: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
@@ -398,8 +398,7 @@ mod tests {
         let channel = channel.unwrap();
         let to = |recipient: &str| Message {
             id: Id(7),
-            kind: DeliveryKind::Alert,
-            thread: None,
+            kind: crate::model::DeliveryKind::Alert,
             route: "desk".into(),
             recipient: recipient.into(),
             subject: "subject".into(),
@@ -407,6 +406,7 @@ mod tests {
             html: "<p>text</p>".into(),
             images: vec![],
             hits: vec![],
+            thread: None,
             window: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
@@ -432,8 +432,7 @@ mod tests {
             channel(&format!("server = \"127.0.0.1\"\nport = {free}\nsecurity = \"none\"\nfrom = \"w@example.org\"\n"));
         let message = Message {
             id: Id(7),
-            kind: DeliveryKind::Alert,
-            thread: None,
+            kind: crate::model::DeliveryKind::Alert,
             route: "desk".into(),
             recipient: "me@example.org".into(),
             subject: String::new(),
@@ -441,6 +440,7 @@ mod tests {
             html: String::new(),
             images: vec![],
             hits: vec![],
+            thread: None,
             window: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,

@@ -6,7 +6,7 @@
 //!   "version": 1,
 //!   "id": "0a1b2c3d4e5f",               the outbox row: a repeat carries the same
 //!   "kind": "alert",                    alert, group, digest, overflow or report
-//!   "thread": null,                     the story that an earlier message told, when this one goes on with it
+//!   "thread": null,                     the id of an earlier message about the same story
 //!   "route": "desk",
 //!   "created": "2026-11-21T07:30:00Z",
 //!   "window": {"from": "…", "to": "…"}, or null
@@ -62,7 +62,7 @@ pub struct Payload {
     pub id: Id,
     /// What kind of message.
     pub kind: DeliveryKind,
-    /// The story that an earlier message told.
+    /// An earlier message about the same story.
     pub thread: Option<Id>,
     /// Name of the route.
     pub route: String,

@@ -9,7 +9,8 @@
 //!   receiver compares it and turns down what is older than a few minutes.
 //! * **What follows an answer**: 2xx is sent. 400, 413, 422 and their like speak of this message and are for good. All others
 //!   speak of the way there (no connection, 5xx, 429 with its Retry-After), of the address or the credentials (401, 403, 404, 410, a
-//!   redirect): these are tried again, so that setting them right delivers what waits.
+//!   redirect): these are tried again, so that setting them right delivers what waits. An answer that was lost leaves it
+//!   uncertain: again, but less often.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -282,7 +283,11 @@ impl Webhook {
             plain::line(&text, 300)
         };
         let sent = self.client()?.request(self.method.clone(), url).headers(headers).body(body).send().await;
-        let mut answer = sent.map_err(|error| DeliveryError::Temporary(without_secrets(&self.in_words(error))))?;
+        let mut answer = sent.map_err(|error| {
+            // Without a connection it was not taken; without an answer nobody knows.
+            let kind = if error.is_connect() { DeliveryError::Temporary } else { DeliveryError::Uncertain };
+            kind(without_secrets(&self.in_words(error)))
+        })?;
         let (status, wait) = (answer.status().as_u16(), answer.headers().get(RETRY_AFTER).cloned());
         if (200..300).contains(&status) {
             return Ok(());
@@ -411,7 +416,7 @@ fn verdict(status: u16, wait: Option<Duration>, said: &str) -> DeliveryError {
             DeliveryError::Temporary(format!("{error} (set `url` or the token right)"))
         }
         408 | 425 | 429 | 500..=599 => match wait {
-            Some(wait) => DeliveryError::Later { error, wait },
+            Some(wait) => DeliveryError::Busy { error, wait },
             None => DeliveryError::Temporary(error),
         },
         400..=499 => DeliveryError::Permanent(error),
@@ -595,11 +600,11 @@ mod tests {
         );
         let (address, _) = server(&["HTTP/1.1 429 Slow\r\nRetry-After: 90\r\nContent-Length: 0\r\n\r\n", ""]).await;
         let hook = channel(&format!("url = \"{address}\"\n"));
-        let later = DeliveryError::Later { error: "status 429".into(), wait: Duration::from_secs(90) };
+        let later = DeliveryError::Busy { error: "status 429".into(), wait: Duration::from_secs(90) };
         assert_eq!(hook.deliver(&message).await, Err(later));
         let broken = hook.deliver(&message).await;
         assert!(
-            matches!(&broken, Err(DeliveryError::Temporary(text)) if text.starts_with("the connection broke")),
+            matches!(&broken, Err(DeliveryError::Uncertain(text)) if text.starts_with("the connection broke")),
             "{broken:?}"
         );
     }
@@ -614,7 +619,7 @@ mod tests {
             assert!(matches!(verdict(status, wait, ""), DeliveryError::Temporary(_)), "{status}");
         }
         for status in [408, 425, 429, 500, 502, 503, 504] {
-            assert!(matches!(verdict(status, wait, ""), DeliveryError::Later { .. }), "{status}");
+            assert!(matches!(verdict(status, wait, ""), DeliveryError::Busy { .. }), "{status}");
             assert!(matches!(verdict(status, None, ""), DeliveryError::Temporary(_)), "{status}");
         }
         let now = at(0);
