@@ -22,9 +22,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{RouteConfig, When};
 use crate::model::{DeliveryKind, Id, OutboxRow, Outcome, ReportLine};
-use crate::{health, plain};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
+use crate::{health, plain};
 use channel::{Channel, DeliveryError, Message};
 use compose::{Ingredients, ProfileName};
 
@@ -384,7 +384,10 @@ pub fn given_up(row: &OutboxRow, outcome: &Outcome, now: Timestamp) -> Option<Re
     Some(ReportLine {
         at: now,
         about: "outbox".to_string(),
-        headline: plain::line(&format!("the {} of route {}{to} was given up: {error}", row.kind.as_str(), row.route), 600),
+        headline: plain::line(
+            &format!("the {} of route {}{to} was given up: {error}", row.kind.as_str(), row.route),
+            600,
+        ),
         advice: format!("mend the cause, then newswatch outbox retry {}", row.id),
         is_recovery: false,
     })
