@@ -2,6 +2,8 @@
 
 pub mod email;
 pub mod log;
+pub mod maildir;
+pub mod sendmail;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -108,4 +110,9 @@ pub type Tell<'a> = &'a mut (dyn FnMut(&str, &str) + Send);
 pub type ReadSettings = fn(&mut Section<'_>) -> Option<Arc<dyn Channel>>;
 
 /// The kinds: name in the configuration, how its settings are read.
-pub const KINDS: &[(&str, ReadSettings)] = &[("email", email::settings), ("log", log::settings)];
+pub const KINDS: &[(&str, ReadSettings)] = &[
+    ("email", email::settings),
+    ("log", log::settings),
+    ("maildir", maildir::settings),
+    ("sendmail", sendmail::settings),
+];
