@@ -123,6 +123,15 @@ fn case(channel: impl Into<String>, count: impl Fn(&Path) -> usize + 'static) ->
     Case { channel: channel.into(), to: "", count: Box::new(count) }
 }
 
+/// A program that writes its input into a file of its own in this folder.
+fn script(folder: &Path, into: &str) -> String {
+    let (script, into) = (folder.join(format!("to-{into}")), folder.join(into));
+    std::fs::create_dir(&into).unwrap();
+    std::fs::write(&script, format!("#!/bin/sh\ncat > $(mktemp {}/XXXXXXXX)\n", into.display())).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    script.display().to_string()
+}
+
 /// The cases of a kind of channel.
 fn cases(kind: &str, folder: &Path) -> Vec<Case> {
     match kind {
@@ -138,12 +147,8 @@ fn cases(kind: &str, folder: &Path) -> Vec<Case> {
             vec![case("folder = \"feeds\"", |folder| check_atom(&read(&folder.join("feeds/seat.atom"))))]
         }
         "command" => {
-            std::fs::create_dir(folder.join("taken")).unwrap();
-            let script = folder.join("take");
-            let into = folder.join("taken");
-            std::fs::write(&script, format!("#!/bin/sh\ncat > {}/$NEWSWATCH_ID\n", into.display())).unwrap();
-            std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-            vec![case("command = [\"./take\"]", |folder| {
+            let command = script(folder, "taken");
+            vec![case(format!("command = [\"{command}\"]"), |folder| {
                 let files = std::fs::read_dir(folder.join("taken")).unwrap();
                 files.map(|file| check_payload(&read(&file.unwrap().path()))).sum()
             })]
@@ -166,6 +171,19 @@ fn cases(kind: &str, folder: &Path) -> Vec<Case> {
             let settings =
                 format!("server = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"w@example.org\"");
             let mut case = case(settings, move |_| taken.lock().unwrap().iter().map(|mail| check_dialogue(mail)).sum());
+            case.to = "to = [\"desk@example.org\"]\n";
+            vec![case]
+        }
+        "maildir" => vec![case("path = \"mails\"\nfrom = \"w@example.org\"", |folder| {
+            let files = std::fs::read_dir(folder.join("mails/new")).unwrap();
+            files.map(|file| check_local_mail(&read(&file.unwrap().path()))).sum()
+        })],
+        "sendmail" => {
+            let command = script(folder, "mails-sent");
+            let mut case = case(format!("command = \"{command}\"\nfrom = \"w@example.org\""), |folder| {
+                let files = std::fs::read_dir(folder.join("mails-sent")).unwrap();
+                files.map(|file| check_local_mail(&read(&file.unwrap().path()))).sum()
+            });
             case.to = "to = [\"desk@example.org\"]\n";
             vec![case]
         }
@@ -349,6 +367,13 @@ fn check_dialogue(bytes: &[u8]) -> usize {
     check_mail(rest)
 }
 
+/// A mail with the line ends of this machine.
+fn check_local_mail(bytes: &[u8]) -> usize {
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(!text.contains('\r'));
+    check_mail(text.replace('\n', "\r\n").as_bytes())
+}
+
 /// A mail as any kind of mail channel hands it over.
 fn check_mail(bytes: &[u8]) -> usize {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -373,6 +398,7 @@ fn check_mail(bytes: &[u8]) -> usize {
             "in-reply-to",
             "reply-to",
             "precedence",
+            "x-auto-response-suppress",
         ];
         let lower = name.to_ascii_lowercase();
         let ours = lower.starts_with("list-") || lower.starts_with("x-newswatch-");

@@ -4,7 +4,9 @@ pub mod command;
 pub mod email;
 pub mod feed;
 pub mod log;
+pub mod maildir;
 pub mod payload;
+pub mod sendmail;
 pub mod template;
 pub mod webhook;
 
@@ -136,5 +138,7 @@ pub const KINDS: &[(&str, ReadSettings)] = &[
     ("email", email::settings),
     ("feed", feed::settings),
     ("log", log::settings),
+    ("maildir", maildir::settings),
+    ("sendmail", sendmail::settings),
     ("webhook", webhook::settings),
 ];

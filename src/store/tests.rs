@@ -619,3 +619,33 @@ async fn the_archive_is_read_page_by_page_in_the_order_in_which_it_came() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_message_answers_the_first_one_about_its_story() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let of_story = |key: &str| NewItem { story: Id(77), ..new_item("wire", key) };
+        visit(&store, "wire", vec![of_story("1")], at(1)).await;
+        let alert = |id: i64, route: &'static str| {
+            move |_: &Item| {
+                let (id, recipient) = (Id(id), "me@example.org".to_string());
+                vec![NewDelivery::Alert { id, route: route.into(), recipient, due_at: at(2) }]
+            }
+        };
+        score_all(&store, alert(1, "desk"), at(2)).await;
+        visit(&store, "wire", vec![of_story("2"), of_story("3")], at(40)).await;
+        score_all(&store, alert(2, "desk"), at(41)).await;
+        visit(&store, "wire", vec![of_story("4")], at(80)).await;
+        score_all(&store, alert(3, "other"), at(81)).await;
+        visit(&store, "wire", vec![new_item("wire", "5")], at(120)).await;
+        score_all(&store, alert(4, "desk"), at(121)).await;
+        let rows = store.outbox("", 10).await.unwrap();
+        let mut threads = Vec::new();
+        for row in &rows {
+            threads.push((row.id.0, store.thread_of(row).await.unwrap().map(|id| id.0)));
+        }
+        threads.sort();
+        assert_eq!(threads, [(1, None), (2, Some(1)), (3, None), (4, None)], "another route, another story: no answer");
+    })
+    .await;
+}
