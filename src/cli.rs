@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod hits;
+pub mod mail_test;
 pub mod mute;
 pub mod outbox;
 pub mod parse;
@@ -113,6 +114,8 @@ enum Command {
     Mute(mute::Arguments),
     /// List, retry and discard messages that wait or failed
     Outbox(outbox::Arguments),
+    /// Send one mail and say what each step gave, and what to do where one fails
+    MailTest(mail_test::Arguments),
     /// One screen: is everything looked at and told? Exit code 0 fine, 1 degraded, 2 broken
     Status(status::Arguments),
     /// Print the completions of a shell
@@ -165,6 +168,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verdict(own) => verdict::run(global, own),
         Command::Mute(own) => mute::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),
+        Command::MailTest(own) => mail_test::run(global, own),
         Command::Status(own) => status::run(global, own),
         Command::Completions(own) => completions::run(own),
     }

@@ -189,11 +189,12 @@ impl Raw {
     }
 
     fn read_channels(&mut self, section: &mut Section<'_>, problems: &Problems) {
+        let network = channel::Network { proxy: self.fetch.proxy.clone(), ca_file: self.fetch.ca_file.clone() };
         for mut table in section.sections("channel") {
             let name = read_name(&mut table);
             self.channel_names.add("channel", name.as_deref(), table.place_of("name"), problems);
             if let (Some(channel), Some(name)) = (read_kind(&mut table, channel::KINDS, None), name) {
-                self.channels.insert(name, channel);
+                self.channels.insert(name, channel.on_network(&network).unwrap_or(channel));
             }
             table.finish();
         }

@@ -5,7 +5,7 @@
 /// the tag characters that hide text.
 pub fn is_steering(c: char) -> bool {
     matches!(c,
-        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
@@ -32,7 +32,8 @@ fn push_line(out: &mut String, text: &str, characters_max: usize) {
             }
             if is_steering(c) || c.is_whitespace() {
                 // A zero-width character separates nothing.
-                gap |= !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}') && count > 0;
+                gap |= !matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+                    && count > 0;
                 continue;
             }
         }
@@ -102,6 +103,7 @@ mod tests {
             ("  two\t\twords ", "two words"),
             ("safe\u{202e}gpj.exe", "safe gpj.exe"),
             ("zero\u{200b}width", "zerowidth"),
+            ("mark\u{61c}ed", "marked"),
             ("\u{9b}31m csi", "csi"),
             ("array\u{1b}", "array"),
             ("북한 자금세탁", "북한 자금세탁"),

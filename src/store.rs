@@ -13,6 +13,7 @@ mod schema;
 pub mod scores;
 pub mod sources;
 pub mod stories;
+mod threads;
 pub mod verdicts;
 
 use std::os::unix::fs::MetadataExt;

@@ -106,6 +106,9 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     };
     let text: String = text.lines().map(|line| example(line).unwrap_or_else(|| line.to_string()) + "\n").collect();
     let folder = tempfile::tempdir().unwrap();
+    // What the examples name must be there.
+    let text = text.replace("/var/lib/newswatch/feeds", folder.path().to_str().unwrap());
+    let text = text.replace("/usr/local/bin/on-news", "/bin/sh");
     std::fs::write(folder.path().join("newswatch.toml"), text).unwrap();
     for part in ["sources.d", "profiles.d", "aliases.d"] {
         std::os::unix::fs::symlink(std::path::absolute("config").unwrap().join(part), folder.path().join(part))
@@ -114,6 +117,10 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     let config = Config::load(Some(folder.path())).unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert_eq!(config.fetch.contact.as_deref(), Some("mailto:desk@example.org"));
     assert_eq!(config.routes.len(), 4);
+    let mut kinds: Vec<&str> = config.channels.values().map(|channel| channel.kind()).collect();
+    kinds.sort();
+    kinds.dedup();
+    assert!(["command", "email", "feed", "log", "webhook"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
     let defaults = newswatch::config::FetchSettings::default();
     let examples = newswatch::config::FetchSettings {
         contact: None,

@@ -132,10 +132,10 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
     say("The digest that the desk gets:\n")?;
     say(&message.text)?;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
-    let from = "newswatch <newswatch@localhost.example>".parse()?;
+    let sender = email::Sender::parse("newswatch <newswatch@localhost.example>").map_err(anyhow::Error::msg)?;
     let mail =
-        email::write_mail(&message, &from).map_err(|error| anyhow::anyhow!("the mail cannot be written: {error}"))?;
-    for (name, bytes) in [("digest.eml", mail.formatted()), ("digest.html", message.html.into_bytes())] {
+        email::write_mail(&message, &sender).map_err(|error| anyhow::anyhow!("the mail cannot be written: {error}"))?;
+    for (name, bytes) in [("digest.eml", mail.bytes), ("digest.html", message.html.into_bytes())] {
         let path = out.join(name);
         std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         say(&format!("written: {}", path.display()))?;

@@ -111,6 +111,15 @@ pub(crate) async fn claim_unscored(
 }
 
 async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>, now: Timestamp) -> u64 {
+    score_as(store, Relation::First, deliveries, now).await
+}
+
+async fn score_as(
+    store: &Store,
+    relation: Relation,
+    deliveries: impl Fn(&Item) -> Vec<NewDelivery>,
+    now: Timestamp,
+) -> u64 {
     let claimed = claim_unscored(store, "me", now, now + SignedDuration::from_mins(5), 1000).await;
     let mut result = MatchResult::default();
     for (unscored, claim) in claimed {
@@ -131,7 +140,7 @@ async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>
             shadow: false,
             found_at: now,
             story: unscored.story,
-            relation: Relation::First,
+            relation,
             item: unscored.item.clone(),
         };
         result.hits.push(NewHit { deliveries: deliveries(&unscored.item), hit });
@@ -614,6 +623,36 @@ async fn the_archive_is_read_page_by_page_in_the_order_in_which_it_came() {
         let heads = ["https://example.org/1".to_string()];
         assert_eq!(store.items_below(&heads, 100, 50).await.unwrap().len(), 11);
         assert_eq!(store.items_below(&["https://example.org/_".to_string()], 100, 50).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_answers_the_first_one_about_its_story() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let of_story = |key: &str| NewItem { story: Id(77), ..new_item("wire", key) };
+        let digest = |route: &'static str, end: i64| {
+            move |_: &Item| vec![delivery(route, Way::InDigest { windows: vec![window(end)] })]
+        };
+        visit(&store, "wire", vec![of_story("1")], at(1)).await;
+        score_all(&store, digest("desk", 60), at(2)).await;
+        visit(&store, "wire", vec![of_story("2")], at(61)).await;
+        score_as(&store, Relation::Update, digest("desk", 120), at(62)).await;
+        visit(&store, "wire", vec![of_story("3")], at(121)).await;
+        score_as(&store, Relation::Update, digest("other", 180), at(122)).await;
+        visit(&store, "wire", vec![new_item("wire", "4")], at(181)).await;
+        score_all(&store, digest("desk", 240), at(182)).await;
+        let rows = store.outbox("", 10).await.unwrap();
+        let mut threads = Vec::new();
+        for row in &rows {
+            threads.push((row.route.as_str(), store.thread_of(row).await.unwrap()));
+        }
+        assert_eq!(
+            threads,
+            [("desk", None), ("desk", Some(rows[0].id)), ("other", None), ("desk", None)],
+            "another route, another story: no answer"
+        );
     })
     .await;
 }

@@ -1,5 +1,23 @@
 //! The log channel: one line a hit, with stable keys, made for `tail -f | grep`. Into the process's own log (journald
 //! fields when run by systemd), or into a file.
+//!
+//! The keys are a contract: keys may be added behind the others, none changes its meaning.
+//!
+//! ```text
+//! hit profile=apg score=0.52/0.15 source=wire id=ITEM url=https://… title="…" why="term, term" message=MESSAGE
+//!     story=STORY relation=first strength=3.5 kind=alert route=desk                                   (all on one line)
+//! digest message=MESSAGE route=desk hits=3 from=2026-11-20T06:30:00Z to=2026-11-21T06:30:00Z subject="…"
+//! note message=MESSAGE route=desk text="a line of a message that is about no hit"
+//! ```
+//!
+//! * `hit`: `id` for `newswatch why`, `score` against threshold, `strength` the one by the other, `relation` to the story: first,
+//!   copy, update or independent; `message` the outbox row, `kind` its kind: alert, group, digest, overflow or report.
+//! * A message that is more than its hits has a line of its own, before theirs, which begins with its kind.
+//! * `note`: what a message without hits says, line by line: a report, the coverage of an empty digest.
+//! * `format = "json"`: an object a line, told apart by `event`: `hit`, else the kind of the message, with its `lines` if it is
+//!   about no hit. Keys as in [`json_line`] and [`json_message`].
+//! * journald: `profile`, `item`, `story`, `relation`, `score`, `threshold`, `strength`, `source`, `url`, `kind`, `route`,
+//!   `outbox`, each as a field of its own (`F_PROFILE=apg`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,9 +28,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
+use super::payload::safe_url;
 use super::{Channel, DeliveryError, Message};
 use crate::config::section::Section;
-use crate::model::Hit;
+use crate::model::{DeliveryKind, Hit};
 use crate::plain;
 
 /// Target of the log's own events, so that a filter can tell them from the rest.
@@ -20,6 +39,9 @@ pub const TARGET: &str = "newswatch::hit";
 
 /// So much of the file's end is searched for the lines of an earlier attempt.
 const TAIL_BYTES: u64 = 4 << 20;
+
+/// Lines of a message without hits.
+const NOTES_MAX: usize = 500;
 
 /// Where the lines go and how they look.
 #[derive(Debug)]
@@ -71,7 +93,7 @@ impl Channel for Log {
         Box::pin(async move {
             match &self.path {
                 Some(path) => {
-                    let lines: Vec<String> = message.hits.iter().map(|hit| self.line(message, hit)).collect();
+                    let lines = self.lines(message);
                     let (target, repeated, writing) = (path.clone(), message.repeated, self.writing.clone());
                     // A file on a slow disk, or a pipe that nobody reads, must not hold up the loops.
                     let written = tokio::task::spawn_blocking(move || {
@@ -84,9 +106,7 @@ impl Channel for Log {
                         .map_err(|error| DeliveryError::Temporary(format!("cannot write {}: {error}", path.display())))
                 }
                 None => {
-                    for hit in &message.hits {
-                        self.emit(message, hit);
-                    }
+                    self.emit(message);
                     Ok(())
                 }
             }
@@ -95,23 +115,54 @@ impl Channel for Log {
 }
 
 impl Log {
+    /// All lines of a message.
+    fn lines(&self, message: &Message) -> Vec<String> {
+        let mut lines = self.lines_of_message(message);
+        lines.extend(message.hits.iter().map(|hit| self.line(message, hit)));
+        lines
+    }
+
     fn line(&self, message: &Message, hit: &Hit) -> String {
         if self.json { json_line(message, hit) } else { text_line(message, hit) }
     }
 
-    /// An event of the process's log; its fields become journald's fields.
-    fn emit(&self, message: &Message, hit: &Hit) {
-        tracing::info!(
-            target: "newswatch::hit",
-            profile = hit.profile,
-            item = %hit.item.id,
-            score = hit.score,
-            threshold = hit.threshold,
-            source = hit.item.source,
-            url = plain::line(hit.item.url.as_deref().unwrap_or_default(), 2_000),
-            route = message.route,
-            "{}", self.line(message, hit)
-        );
+    /// What is said of the message itself: nothing of an alert, which is its hits.
+    fn lines_of_message(&self, message: &Message) -> Vec<String> {
+        match message.kind {
+            DeliveryKind::Alert if !message.hits.is_empty() => Vec::new(),
+            _ if self.json => vec![json_message(message)],
+            _ => {
+                let mut lines = vec![text_message(message)];
+                lines.extend(notes(message).iter().map(|note| text_note(message, note)));
+                lines
+            }
+        }
+    }
+
+    /// Events of the process's log; their fields become journald's fields.
+    fn emit(&self, message: &Message) {
+        for line in self.lines_of_message(message) {
+            let (kind, route) = (message.kind.as_str(), &message.route);
+            tracing::info!(target: "newswatch::hit", kind, route, outbox = %message.id, "{line}");
+        }
+        for hit in &message.hits {
+            tracing::info!(
+                target: "newswatch::hit",
+                profile = hit.profile,
+                item = %hit.item.id,
+                story = %hit.story,
+                relation = hit.relation.as_str(),
+                score = hit.score,
+                threshold = hit.threshold,
+                strength = hit.strength(),
+                source = hit.item.source,
+                url = url(hit),
+                kind = message.kind.as_str(),
+                route = message.route,
+                outbox = %message.id,
+                "{}", self.line(message, hit)
+            );
+        }
     }
 }
 
@@ -158,17 +209,73 @@ fn tail(path: &Path, length: u64, bytes_max: u64) -> std::io::Result<String> {
 /// `hit profile=apg score=0.52/0.15 source=wire id=… url=… title="…" why="…"`.
 fn text_line(message: &Message, hit: &Hit) -> String {
     format!(
-        "hit profile={} score={:.2}/{:.2} source={} id={} url={} title={} why={} message={}",
+        "hit profile={} score={:.2}/{:.2} source={} id={} url={} title={} why={} message={} story={} relation={} \
+         strength={:.1} kind={} route={}",
         hit.profile,
         hit.score,
         hit.threshold,
         hit.item.source,
         hit.item.id,
-        plain::line(hit.item.url.as_deref().unwrap_or("-"), 2_000).replace(' ', "%20"),
+        Some(url(hit)).filter(|url| !url.is_empty()).as_deref().unwrap_or("-"),
         quoted(&plain::line(&hit.item.title, 300)),
         quoted(&reasons(hit)),
         message.id,
+        hit.story,
+        hit.relation.as_str(),
+        hit.strength(),
+        message.kind.as_str(),
+        message.route,
     )
+}
+
+/// `digest message=… route=desk hits=3 from=… to=… subject="…"`.
+fn text_message(message: &Message) -> String {
+    let window = message.window.map_or(String::new(), |(from, to)| format!(" from={from} to={to}"));
+    let (kind, id, route, hits) = (message.kind.as_str(), message.id, &message.route, message.hits.len());
+    let subject = quoted(&plain::line(&message.subject, 300));
+    format!("{kind} message={id} route={route} hits={hits}{window} subject={subject}")
+}
+
+/// `note message=… route=desk text="…"`.
+fn text_note(message: &Message, note: &str) -> String {
+    format!("note message={} route={} text={}", message.id, message.route, quoted(note))
+}
+
+/// What a message says that is about no hit, without its subject; what is left out is counted.
+fn notes(message: &Message) -> Vec<String> {
+    if !message.hits.is_empty() {
+        return Vec::new();
+    }
+    let lines = message.text.lines().map(|line| plain::line(line, 1_000));
+    // What underlines a heading says nothing.
+    let says = |line: &String| line.chars().any(char::is_alphanumeric) && *line != message.subject;
+    let mut notes: Vec<String> = lines.filter(says).collect();
+    if notes.len() > NOTES_MAX {
+        let left = notes.len() - NOTES_MAX;
+        notes.truncate(NOTES_MAX);
+        notes.push(format!("{left} more lines: newswatch status"));
+    }
+    notes
+}
+
+/// The address, if it is one that can be shown and followed; else empty.
+fn url(hit: &Hit) -> String {
+    hit.item.url.as_deref().and_then(safe_url).unwrap_or_default()
+}
+
+/// One JSON object; the keys are a contract.
+fn json_message(message: &Message) -> String {
+    json!({
+        "event": message.kind,
+        "message": message.id,
+        "route": message.route,
+        "from": message.window.map(|(from, _)| from),
+        "to": message.window.map(|(_, to)| to),
+        "hits": message.hits.len(),
+        "subject": plain::line(&message.subject, 300),
+        "lines": notes(message),
+    })
+    .to_string()
 }
 
 /// One JSON object; the keys are a contract.
@@ -180,16 +287,20 @@ fn json_line(message: &Message, hit: &Hit) -> String {
         .collect();
     json!({
         "event": "hit",
-        "message": message.id.to_string(),
+        "message": message.id,
+        "kind": message.kind,
         "route": message.route,
         "profile": hit.profile,
         "profile_version": hit.profile_version,
-        "id": hit.item.id.to_string(),
+        "id": hit.item.id,
+        "story": hit.story,
+        "relation": hit.relation,
         "score": hit.score,
         "threshold": hit.threshold,
+        "strength": hit.strength(),
         "source": hit.item.source,
         "publisher": plain::line(&hit.item.publisher, 200),
-        "url": hit.item.url.as_deref().map(|url| plain::line(url, 2_000)),
+        "url": hit.item.url.as_deref().and_then(safe_url),
         "title": plain::line(&hit.item.title, 300),
         "published": hit.item.published_at,
         "first_seen": hit.item.first_seen_at,
@@ -213,63 +324,65 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ArticleState, Id, Item, Reason, Timestamp};
+    use crate::model::Relation;
+    use crate::notifier::channel::payload::tests::{hit, message};
+
+    fn log(json: bool) -> Log {
+        Log { json, path: None, writing: Arc::default() }
+    }
 
     #[test]
     fn a_hit_is_one_line_whatever_its_title_holds() {
-        let item = Item {
-            id: Id(1),
-            source: "wire".into(),
-            key: String::new(),
-            url: Some("https://a.example/x y\n".into()),
-            title: "a \"b\"\r\nhit profile=fake \u{1b}[2J".into(),
-            summary: String::new(),
-            content: String::new(),
-            article: String::new(),
-            article_state: ArticleState::NotWanted,
-            article_problem: String::new(),
-            publisher: String::new(),
-            language: String::new(),
-            published_at: None,
-            first_seen_at: Timestamp::UNIX_EPOCH,
-            backlog: false,
-        };
-        let hit = Hit {
-            item,
-            profile: "apg".into(),
-            profile_version: 1,
-            score: 0.5,
-            threshold: 0.25,
-            reasons: vec![Reason {
-                term: "observer".into(),
-                share: 0.5,
-                count: 1,
-                context: String::new(),
-                ..Reason::default()
-            }],
-            basis: crate::model::Basis::default(),
-            shadow: false,
-            found_at: Timestamp::UNIX_EPOCH,
-            story: Id(9),
-            relation: crate::model::Relation::First,
-        };
-        let message = Message {
-            id: Id(2),
-            route: "log".into(),
-            recipient: String::new(),
-            subject: String::new(),
-            text: String::new(),
-            html: String::new(),
-            hits: vec![],
-            created_at: Timestamp::UNIX_EPOCH,
-            repeated: false,
-        };
+        let mut hit = hit(1, "a \"b\"\r\nhit profile=fake \u{1b}[2J");
+        hit.item.url = Some("https://a.example/x y\n".into());
+        hit.relation = Relation::Update;
+        let message = message(DeliveryKind::Alert, vec![hit]);
         assert_eq!(
-            text_line(&message, &hit),
-            "hit profile=apg score=0.50/0.25 source=wire id=000000000001 url=https://a.example/x%20y \
-             title=\"a \\\"b\\\" hit profile=fake\" why=\"observer\" message=000000000002"
+            log(false).lines(&message),
+            ["hit profile=apg score=0.50/0.20 source=wire id=000000000001 url=https://a.example/x%20y \
+              title=\"a \\\"b\\\" hit profile=fake\" why=\"observer status\" message=000000000005 story=000000000000 \
+              relation=update strength=2.5 kind=alert route=desk"]
         );
-        assert!(!json_line(&message, &hit).contains('\n'));
+        let json = log(true).lines(&message);
+        assert!(json.len() == 1 && !json[0].contains('\n'));
+        let json: serde_json::Value = serde_json::from_str(&json[0]).unwrap();
+        let expected = json!({
+            "event": "hit", "message": "000000000005", "kind": "alert", "route": "desk", "profile": "apg",
+            "profile_version": 4, "id": "000000000001", "story": "000000000000", "relation": "update", "score": 0.5,
+            "threshold": 0.2, "strength": 2.5, "source": "wire", "publisher": "The Paper",
+            "url": "https://a.example/x%20y", "title": "a \"b\" hit profile=fake",
+            "published": "2027-01-15T07:50:00Z", "first_seen": "2027-01-15T07:55:00Z",
+            "found": "2027-01-15T08:01:00Z", "backlog": false,
+            "terms": [{"term": "observer status", "share": 0.25, "count": 1}],
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_digest_and_a_report_have_lines_too() {
+        let digest = message(DeliveryKind::Digest, vec![hit(1, "One"), hit(2, "Two")]);
+        let lines = log(false).lines(&digest);
+        assert_eq!(lines.len(), 3);
+        assert_eq!(
+            lines[0],
+            "digest message=000000000005 route=desk hits=2 from=2027-01-14T08:00:00Z to=2027-01-15T08:00:00Z \
+             subject=\"newswatch: 2 hits (apg 2)\""
+        );
+        let mut report = message(DeliveryKind::Report, vec![]);
+        report.text = format!("{}\n====\n\nmoskva cannot be read\n  newswatch source \"test\"\n", report.subject);
+        assert_eq!(
+            log(false).lines(&report),
+            [
+                "report message=000000000005 route=desk hits=0 subject=\"newswatch: 2 hits (apg 2)\"",
+                "note message=000000000005 route=desk text=\"moskva cannot be read\"",
+                "note message=000000000005 route=desk text=\"newswatch source \\\"test\\\"\"",
+            ]
+        );
+        let json: serde_json::Value = serde_json::from_str(&log(true).lines(&report)[0]).unwrap();
+        let expected = json!({"event": "report", "message": "000000000005", "route": "desk", "from": null, "to": null,
+            "hits": 0, "subject": "newswatch: 2 hits (apg 2)",
+            "lines": ["moskva cannot be read", "newswatch source \"test\""]});
+        assert_eq!(json, expected);
     }
 
     #[test]
