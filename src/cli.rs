@@ -15,6 +15,7 @@ pub mod run;
 pub mod score;
 pub mod source;
 pub mod status;
+pub mod story;
 pub mod verdict;
 pub mod why;
 
@@ -106,6 +107,8 @@ enum Command {
     Hits(hits::Arguments),
     /// Explain an item through every stage
     Why(why::Arguments),
+    /// Show stories, take items out of them, and make two of them one
+    Story(story::Arguments),
     /// Judge a hit, or an item that should have been one: profiles learn from it
     Verdict(verdict::Arguments),
     /// List, retry and discard messages that wait or failed
@@ -159,6 +162,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Score(own) => score::run(own),
         Command::Hits(own) => hits::run(global, own),
         Command::Why(own) => why::run(global, own),
+        Command::Story(own) => story::run(global, own),
         Command::Verdict(own) => verdict::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),
         Command::Status(own) => status::run(global, own),

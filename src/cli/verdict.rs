@@ -13,7 +13,7 @@ use crate::plain;
 use crate::store::verdicts;
 
 /// Longer notes are cut.
-const NOTE_CHARACTERS_MAX: usize = 2_000;
+pub(super) const NOTE_CHARACTERS_MAX: usize = 2_000;
 /// Longer names of authors are cut.
 const AUTHOR_CHARACTERS_MAX: usize = 100;
 
@@ -50,8 +50,7 @@ pub struct Arguments {
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
     let known: Vec<&str> = config.profiles.iter().map(|profile| profile.name.as_str()).collect();
-    let author = plain::line(&arguments.author.clone().unwrap_or_else(login_name), AUTHOR_CHARACTERS_MAX);
-    let author = if author.is_empty() { "unknown".to_string() } else { author };
+    let author = author(arguments.author.as_deref());
     super::block_on(async {
         let store = super::open_store(&config).await?;
         let items = super::find_items(&store, &arguments.item).await?;
@@ -145,6 +144,12 @@ fn choose<'i>(
             ))
         }
     }
+}
+
+/// Who says so: the name that was given, else who is at the keyboard.
+pub(super) fn author(given: Option<&str>) -> String {
+    let author = plain::line(&given.map_or_else(login_name, str::to_string), AUTHOR_CHARACTERS_MAX);
+    if author.is_empty() { "unknown".to_string() } else { author }
 }
 
 /// Who is at the keyboard.
