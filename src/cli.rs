@@ -17,6 +17,7 @@ pub mod run;
 pub mod score;
 pub mod source;
 pub mod status;
+pub mod story;
 pub mod verdict;
 pub mod why;
 
@@ -108,6 +109,8 @@ enum Command {
     Hits(hits::Arguments),
     /// Explain an item through every stage
     Why(why::Arguments),
+    /// Show stories, take items out of them, and make two of them one
+    Story(story::Arguments),
     /// Judge a hit, or an item that should have been one: profiles learn from it
     Verdict(verdict::Arguments),
     /// Tell nothing of a profile, a source or a story for a while
@@ -165,6 +168,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Score(own) => score::run(own),
         Command::Hits(own) => hits::run(global, own),
         Command::Why(own) => why::run(global, own),
+        Command::Story(own) => story::run(global, own),
         Command::Verdict(own) => verdict::run(global, own),
         Command::Mute(own) => mute::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),

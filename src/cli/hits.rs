@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::Global;
-use crate::model::{Hit, Id, Judgement};
+use crate::model::{Hit, Id, Judgement, Relation};
 use crate::plain;
 use crate::store::hits::HitFilter;
 use crate::store::verdicts;
@@ -124,6 +124,9 @@ pub(super) fn print(out: &mut impl Write, hit: &Hit, verdicts: &[&Judgement]) ->
     let publisher =
         if item.publisher.is_empty() { String::new() } else { format!("{}, by ", plain::line(&item.publisher, 100)) };
     writeln!(out, "  {publisher}{}, published {}", item.source, super::show_time(item.published_at))?;
+    if hit.relation != Relation::First {
+        writeln!(out, "  {} in story {}", hit.relation.as_str(), hit.story)?;
+    }
     let why: Vec<String> = hit
         .reasons
         .iter()
@@ -152,6 +155,8 @@ pub(super) fn as_json(hit: &Hit, verdicts: &[&Judgement]) -> serde_json::Value {
     let item = &hit.item;
     json!({
         "id": item.id,
+        "story": hit.story,
+        "relation": hit.relation,
         "profile": hit.profile,
         "profile_version": hit.profile_version,
         "score": hit.score,

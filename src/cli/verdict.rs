@@ -13,7 +13,7 @@ use crate::plain;
 use crate::store::verdicts;
 
 /// Longer notes are cut.
-const NOTE_CHARACTERS_MAX: usize = 2_000;
+pub(super) const NOTE_CHARACTERS_MAX: usize = 2_000;
 /// Longer names of authors are cut.
 const AUTHOR_CHARACTERS_MAX: usize = 100;
 
@@ -146,9 +146,9 @@ fn choose<'i>(
     }
 }
 
-/// Who says something: as named, else who is at the keyboard.
-pub(super) fn author(named: Option<&str>) -> String {
-    let author = plain::line(&named.map_or_else(login_name, str::to_string), AUTHOR_CHARACTERS_MAX);
+/// Who says so: the name that was given, else who is at the keyboard.
+pub(super) fn author(given: Option<&str>) -> String {
+    let author = plain::line(&given.map_or_else(login_name, str::to_string), AUTHOR_CHARACTERS_MAX);
     if author.is_empty() { "unknown".to_string() } else { author }
 }
 

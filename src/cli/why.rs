@@ -16,6 +16,8 @@ use crate::store::{Store, verdicts};
 
 /// Reasons shown of a score.
 const REASONS_SHOWN: usize = 15;
+/// Items shown of a story.
+const STORY_SHOWN: usize = 30;
 
 /// Arguments of `newswatch why`.
 #[derive(Debug, clap::Args)]
@@ -67,15 +69,7 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
         words(&item.summary),
         words(&item.content)
     )?;
-    for copy in store.copies(item.id, 20).await? {
-        writeln!(
-            out,
-            "story     also {} of source {}, first seen {}",
-            copy.id,
-            copy.source,
-            super::show_time(Some(copy.first_seen_at))
-        )?;
-    }
+    explain_story(out, store, item).await?;
     if store.is_unscored(item.id).await? {
         writeln!(out, "matching  it waits to be scored")?;
     }
@@ -125,6 +119,26 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
                 reasons(out, &score.reasons, score.score)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Other items that tell the same, and why they are taken for that.
+async fn explain_story(out: &mut impl Write, store: &Store, item: &Item) -> anyhow::Result<()> {
+    let Some(id) = store.story_of(item.id).await? else { return Ok(()) };
+    let Some(story) = store.story(id, STORY_SHOWN).await? else { return Ok(()) };
+    if story.count < 2 {
+        writeln!(out, "story     {id}: this item alone")?;
+    } else {
+        writeln!(out, "story     {id}: {}", super::story::in_words(&story))?;
+        for told in &story.items {
+            let this = if told.item.id == item.id { " <- this item" } else { "" };
+            writeln!(out, "  {}{this}", super::story::line(told))?;
+        }
+        super::story::more(out, &story)?;
+    }
+    for line in super::story::decisions(store, &story).await? {
+        writeln!(out, "  {line}")?;
     }
     Ok(())
 }

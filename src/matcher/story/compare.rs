@@ -49,12 +49,17 @@ struct Cover {
 }
 
 impl Cover {
-    fn new(text: &Text, shared: &HashSet<u64>, habits: &HashSet<u64>) -> Cover {
+    fn new(text: &Text, other: &HashMap<u64, u32>, habits: &HashSet<u64>) -> Cover {
         let mut state = vec![0u8; text.body.len()];
+        let mut left = other.clone();
         for (at, (hash, length)) in text.shingles.iter().enumerate() {
-            let value = match (shared.contains(hash), habits.contains(hash)) {
-                (_, true) => 1,
-                (true, false) => 2,
+            // What the other says once is not there twice.
+            let value = match left.get_mut(hash) {
+                _ if habits.contains(hash) => 1,
+                Some(count) if *count > 0 => {
+                    *count -= 1;
+                    2
+                }
                 _ => continue,
             };
             for state in &mut state[at..at + *length as usize] {
@@ -88,9 +93,14 @@ impl Cover {
 
 fn covers(earlier: &Text, later: &Text, popular: &BTreeSet<i64>) -> (Cover, Cover) {
     let habits = later.habits(popular);
-    let own: HashSet<u64> = earlier.shingles.iter().map(|(hash, _)| *hash).collect();
-    let shared: HashSet<u64> = later.shingles.iter().map(|(hash, _)| *hash).filter(|hash| own.contains(hash)).collect();
-    (Cover::new(earlier, &shared, &habits), Cover::new(later, &shared, &habits))
+    let count = |text: &Text| {
+        let mut counts: HashMap<u64, u32> = HashMap::with_capacity(text.shingles.len());
+        for (hash, _) in &text.shingles {
+            *counts.entry(*hash).or_default() += 1;
+        }
+        counts
+    };
+    (Cover::new(earlier, &count(later), &habits), Cover::new(later, &count(earlier), &habits))
 }
 
 /// Both texts are long enough to tell, and they say different things.
@@ -102,8 +112,11 @@ pub(super) fn differ(earlier: &Text, later: &Text, popular: &BTreeSet<i64>) -> b
 /// How far one text is in the other; `None` when they do not tell the same.
 pub fn compare(earlier: &Text, later: &Text, popular: &BTreeSet<i64>) -> Option<Likeness> {
     let (of_earlier, of_later) = covers(earlier, later, popular);
-    let (part, whole) =
-        if of_earlier.share() >= of_later.share() { (&of_earlier, &of_later) } else { (&of_later, &of_earlier) };
+    let (part, whole) = if of_earlier.share() >= of_later.share() {
+        (&of_earlier, &of_later)
+    } else {
+        (&of_later, &of_earlier)
+    };
     // The shorter a text is, the more of it has to be there.
     let needed = match part.all {
         ..TEXT_MIN => return None,
@@ -138,6 +151,8 @@ struct Swaps {
     numbers: BTreeSet<(u64, u64)>,
     names: BTreeSet<(u64, u64)>,
     unknown: BTreeSet<(u64, u64)>,
+    /// Places with other words that are no facts.
+    reworded: usize,
 }
 
 impl Swaps {
@@ -146,6 +161,7 @@ impl Swaps {
         let words = words as usize;
         let numbers = if words < 60 { 0 } else { 1 + words / 60 };
         self.numbers.len() > numbers || self.names.len() > words / 150 || self.unknown.len() > words / 40
+            || self.reworded > words / 12
     }
 
     /// Counts what differs in the same place, without what the other text says elsewhere.
@@ -199,7 +215,12 @@ impl Swaps {
             let (gap_a, gap_b) = (block.one - a, block.two - b);
             let (short, long) = (gap_a.min(gap_b), gap_a.max(gap_b));
             if short > 0 && long <= STRETCH_MAX && long <= short * 4 + 4 {
-                self.in_gap(&one.body[a..block.one], &two.body[b..block.two], &of_one, &of_two);
+                let (gap_a, gap_b) = (&one.body[a..block.one], &two.body[b..block.two]);
+                self.in_gap(gap_a, gap_b, &of_one, &of_two);
+                let is_new = |gap: &[Token], other: &HashSet<u64>| {
+                    gap.iter().any(|token| token.kind == Kind::Plain && !other.contains(&token.word))
+                };
+                self.reworded += usize::from(is_new(gap_a, &of_two) && is_new(gap_b, &of_one));
             }
             (a, b) = (block.one + block.length, block.two + block.length);
         }
@@ -255,8 +276,10 @@ fn blocks(one: &Text, two: &Text) -> Vec<Block> {
         places
     };
     let of_two = once(two);
-    let mut anchors: Vec<(usize, usize)> =
-        once(one).into_iter().filter_map(|(hash, at)| Some((at?, (*of_two.get(&hash)?)?))).collect();
+    let mut anchors: Vec<(usize, usize)> = once(one)
+        .into_iter()
+        .filter_map(|(hash, at)| Some((at?, (*of_two.get(&hash)?)?)))
+        .collect();
     anchors.sort_unstable();
     let mut found: Vec<Block> = Vec::new();
     let (mut a, mut b) = (0, 0);

@@ -227,7 +227,10 @@ fn tokens(text: &str, is_title: bool) -> Vec<Token> {
                 at = word_end(text, start, own);
                 let surface = &text[start..at];
                 let word = folded_word(surface);
-                let kind = FACT_WORDS.get(&word).copied().unwrap_or(Kind::Plain);
+                // "A7A5", "MH370": what has a digit is a number of something.
+                let has_digit = surface.bytes().any(|b| b.is_ascii_digit());
+                let kind = if has_digit { Some(Kind::Number) } else { FACT_WORDS.get(&word).copied() };
+                let kind = kind.unwrap_or(Kind::Plain);
                 let case = match c {
                     _ if own == Class::Hangul || !(c.is_uppercase() || c.is_lowercase()) => Case::None,
                     _ if c.is_uppercase() && begins_sentence => Case::Begins,
