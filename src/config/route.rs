@@ -137,16 +137,7 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>) -> Option<Rou
     let profile_places = (0..profiles.as_ref().map_or(0, Vec::len)).map(|n| section.place_in("profiles", n)).collect();
     let channel = section.required_text("channel");
     let channel_place = section.place_of("channel");
-    let to = section.texts("to").unwrap_or_default();
-    for (index, address) in to.iter().enumerate() {
-        if address.parse::<lettre::Address>().is_err() {
-            section.problem_in(
-                "to",
-                index,
-                format!("{address:?} is not a mail address; write it like \"desk@example.org\""),
-            );
-        }
-    }
+    let to = recipients(&mut section);
     let when = section.one_of("when", &["at once"]);
     if section.has("when") && section.has("digest") {
         section.problem("when", "a route tells either `when = \"at once\"` or by [route.digest], not both");
@@ -161,6 +152,21 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>) -> Option<Rou
         (false, false) => When::AtOnce,
     };
     Some(RouteConfig { name: name?, profiles, channel: channel?, to, when, place, channel_place, profile_places })
+}
+
+/// The mail addresses under `to`.
+pub(super) fn recipients(section: &mut Section<'_>) -> Vec<String> {
+    let to = section.texts("to").unwrap_or_default();
+    for (index, address) in to.iter().enumerate() {
+        if address.parse::<lettre::Address>().is_err() {
+            section.problem_in(
+                "to",
+                index,
+                format!("{address:?} is not a mail address; write it like \"desk@example.org\""),
+            );
+        }
+    }
+    to
 }
 
 fn read_digest(mut section: Section<'_>) -> Option<When> {

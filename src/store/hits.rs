@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, COLUMN_COUNT};
+use super::health::{self, CanaryHit};
 use super::outbox;
 use super::sources::Claim;
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
@@ -51,6 +52,8 @@ pub struct MatchResult {
     pub profiles: Vec<ProfileVersion>,
     /// Profiles whose rows below the line are to be counted, and the oldest forgotten.
     pub trim: Vec<String>,
+    /// The self-tests among the items, as they were found.
+    pub canaries: Vec<CanaryHit>,
     /// The batch's document frequencies, encoded; the number is unique.
     pub frequencies: Option<(i64, Vec<u8>)>,
 }
@@ -113,6 +116,9 @@ impl Store {
                 below.push(new.as_score());
             }
         }
+        let canaries: Vec<&CanaryHit> =
+            result.canaries.iter().filter(|canary| finished.contains(&canary.item)).collect();
+        health::finish_canaries(&mut tx, &canaries).await?;
         scores::add(&mut tx, &below).await?;
         for profile in &result.trim {
             scores::trim(&mut tx, profile).await?;
