@@ -21,8 +21,8 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{RouteConfig, When};
-use crate::health;
-use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
+use crate::model::{DeliveryKind, Id, OutboxRow, Outcome, ReportLine};
+use crate::{health, plain};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
@@ -279,8 +279,9 @@ impl Lane {
         let result = match &message {
             Ok((channel, message)) => {
                 tokio::time::timeout(ATTEMPT_MAX, channel.deliver(message)).await.unwrap_or_else(|_| {
+                    // It may have taken the message all the same.
                     let text = format!("the channel gave no answer within {} s", ATTEMPT_MAX.as_secs());
-                    Err(DeliveryError::Temporary(text))
+                    Err(DeliveryError::Uncertain(text))
                 })
             }
             Err(error) => Err(error.clone()),
@@ -308,7 +309,8 @@ async fn compose_for(
         return Err(DeliveryError::Temporary(format!("there is no channel \"{}\"", route.channel)));
     };
     let ingredients = gather(store, config, route, row, now).await.map_err(|error| temporary(&error))?;
-    let message = compose::compose(ingredients).map_err(|error| temporary(&error))?;
+    let mut message = compose::compose(ingredients).map_err(|error| temporary(&error))?;
+    message.thread = store.thread_of(row).await.map_err(|error| temporary(&error))?;
     Ok((channel.clone(), message))
 }
 
@@ -369,4 +371,21 @@ fn report(row: &OutboxRow, outcome: &Outcome) {
             );
         }
     }
+}
+
+/// What the operator is told of a message that was given up; nothing of one that was itself for the operator, whose way out
+/// is the one that does not work.
+pub fn given_up(row: &OutboxRow, outcome: &Outcome, now: Timestamp) -> Option<ReportLine> {
+    let Outcome::Dead { error } = outcome else { return None };
+    if row.kind == DeliveryKind::Report {
+        return None;
+    }
+    let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
+    Some(ReportLine {
+        at: now,
+        about: "outbox".to_string(),
+        headline: plain::line(&format!("the {} of route {}{to} was given up: {error}", row.kind.as_str(), row.route), 600),
+        advice: format!("mend the cause, then newswatch outbox retry {}", row.id),
+        is_recovery: false,
+    })
 }

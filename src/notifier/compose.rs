@@ -109,12 +109,15 @@ pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error
     let html = environment.get_template("digest.html")?.render(&data)?;
     Ok(Message {
         id: row.id,
+        kind: row.kind,
         route: row.route.clone(),
         recipient: row.recipient.clone(),
         subject,
         text,
         html,
+        images: Vec::new(),
         hits: ingredients.hits,
+        thread: None,
         created_at: row.first_due_at(),
         repeated: row.attempts > 1,
     })
