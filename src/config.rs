@@ -140,6 +140,11 @@ impl Config {
         std::iter::once(&self.operator).chain(&self.routes).find(|route| route.name == name)
     }
 
+    /// Somebody is configured to be told about newswatch itself.
+    pub fn has_operator(&self) -> bool {
+        self.operator.place.line > 0
+    }
+
     /// The store to open: as configured, else a file in the state folder.
     pub fn store_url(&self) -> String {
         match &self.store_url {

@@ -214,17 +214,13 @@ impl Coverage {
     #[must_use]
     pub fn with_conditions(mut self, open: &[Open]) -> Coverage {
         for open in open {
-            let trouble = || Trouble {
-                source: open.about.clone(),
-                since: Some(open.since),
-                error: open.detail.clone(),
-            };
+            let trouble =
+                || Trouble { source: open.about.clone(), since: Some(open.since), error: open.detail.clone() };
             match open.condition {
                 Condition::Silent => self.silent.push(trouble()),
-                Condition::SameContent
-                | Condition::DatesFrozen
-                | Condition::LanguageChanged
-                | Condition::Flapping => self.changed.push(trouble()),
+                Condition::SameContent | Condition::DatesFrozen | Condition::LanguageChanged | Condition::Flapping => {
+                    self.changed.push(trouble())
+                }
                 // Those are among the failing.
                 Condition::Failing | Condition::Challenge | Condition::SelectorBroken => {}
                 Condition::NoNetwork | Condition::CanaryLost | Condition::ReloadRefused => {}

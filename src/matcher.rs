@@ -193,10 +193,7 @@ impl Matcher {
     /// The message that a self-test becomes.
     fn canary(&self, item: Id, now: Timestamp) -> CanaryHit {
         let operator = &self.config.operator;
-        let to = ReportTo {
-            route: operator.name.clone(),
-            recipient: operator.to.first().cloned().unwrap_or_default(),
-        };
+        let to = ReportTo { route: operator.name.clone(), recipient: operator.to.first().cloned().unwrap_or_default() };
         let line = ReportLine {
             at: now,
             about: SELF_TEST.to_string(),

@@ -21,8 +21,9 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{RouteConfig, When};
+use crate::health::{self, Condition};
 use crate::model::{DeliveryKind, Id, OutboxRow, Outcome, ReportLine};
-use crate::{health, plain};
+use crate::plain;
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
@@ -301,7 +302,7 @@ async fn compose_for(
     now: Timestamp,
 ) -> Result<Addressed, DeliveryError> {
     let temporary = |error: &dyn std::fmt::Display| DeliveryError::Temporary(error.to_string());
-    let Some(route) = config.routes.iter().find(|route| route.name == row.route) else {
+    let Some(route) = config.route(&row.route) else {
         let text = "the configuration has no such route any more: bring it back, or newswatch outbox discard";
         return Err(DeliveryError::Temporary(text.to_string()));
     };
@@ -333,7 +334,8 @@ pub async fn gather<'a>(
     let (mut coverage, mut backlog) = (None, 0);
     if let (DeliveryKind::Digest, Some(from), Some(to)) = (row.kind, row.window_from, row.window_to) {
         let (_, items) = store.item_counts(from).await?;
-        coverage = Some(health::coverage(&store.sources().await?, items, from, now.max(to)));
+        let found = health::coverage(&store.sources().await?, items, from, now.max(to));
+        coverage = Some(found.with_conditions(&store.conditions().await?));
         let by_profile = store.backlog_hits(from).await?;
         backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
     }
@@ -347,7 +349,17 @@ pub async fn gather<'a>(
         When::Digest { schedule, .. } => schedule.zone().clone(),
         When::AtOnce => TimeZone::UTC,
     };
-    Ok(Ingredients { row, hits, copies, coverage, backlog, profiles: profiles.collect(), zone, now })
+    let report = store.report_lines(row.id).await?;
+    let warning = warning(store).await?;
+    let profiles = profiles.collect();
+    Ok(Ingredients { row, hits, copies, coverage, backlog, profiles, report, warning, zone, now })
+}
+
+/// What every message says first while the self-test is lost: the chain of which it is a part may lose others.
+async fn warning(store: &Store) -> store::Result<Option<String>> {
+    let open = store.conditions().await?;
+    let lost = open.into_iter().find(|open| open.condition == Condition::CanaryLost);
+    Ok(lost.map(|lost| format!("newswatch is not well, so this may not be all. {}: {}", lost.about, lost.detail)))
 }
 
 fn report(row: &OutboxRow, outcome: &Outcome) {
@@ -384,7 +396,10 @@ pub fn given_up(row: &OutboxRow, outcome: &Outcome, now: Timestamp) -> Option<Re
     Some(ReportLine {
         at: now,
         about: "outbox".to_string(),
-        headline: plain::line(&format!("the {} of route {}{to} was given up: {error}", row.kind.as_str(), row.route), 600),
+        headline: plain::line(
+            &format!("the {} of route {}{to} was given up: {error}", row.kind.as_str(), row.route),
+            600,
+        ),
         advice: format!("mend the cause, then newswatch outbox retry {}", row.id),
         is_recovery: false,
     })

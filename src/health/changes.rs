@@ -56,12 +56,7 @@ impl Changes {
 
 /// What has changed with the sources. `network_back`: when the network was last found to be there again; what failed before
 /// that and was not asked since is not held against its source.
-pub fn of_sources(
-    sources: &[SourceState],
-    open: &[Open],
-    network_back: Option<Timestamp>,
-    now: Timestamp,
-) -> Changes {
+pub fn of_sources(sources: &[SourceState], open: &[Open], network_back: Option<Timestamp>, now: Timestamp) -> Changes {
     let mut changes = Changes::default();
     let down = network::down_since(sources, now).map(|since| no_network(sources, since, now));
     let is_down = down.is_some();

@@ -24,9 +24,8 @@ pub(super) fn down_since(sources: &[SourceState], now: Timestamp) -> Option<Time
     let reached = asked().filter(|source| source.health != Health::New && !is_on_the_way(source));
     // One that was retired long ago was not reached lately, but neither does it hide an outage.
     let last_reached = reached.filter_map(|source| source.attempted_at).max().unwrap_or(Timestamp::MIN);
-    let lost = asked().filter(|source| {
-        is_on_the_way(source) && source.failing_since.is_some_and(|since| since > last_reached)
-    });
+    let lost = asked()
+        .filter(|source| is_on_the_way(source) && source.failing_since.is_some_and(|since| since > last_reached));
     let (mut hosts, mut since) = (BTreeSet::new(), None::<Timestamp>);
     for source in lost {
         hosts.insert(&source.host);

@@ -256,7 +256,7 @@ mod tests {
 
     fn at(hours: i64) -> Timestamp {
         // A Monday at midnight.
-        Timestamp::from_second(20_604 * 86_400 + hours * 3_600).unwrap()
+        Timestamp::from_second(20_605 * 86_400 + hours * 3_600).unwrap()
     }
 
     fn item(published: Option<Timestamp>, text: &str, backlog: bool) -> Item {
@@ -290,7 +290,7 @@ mod tests {
         let news = item(None, "", false);
         let mut record = after(Record::default(), SAME, at(1));
         record = after(record, document(&[]), at(2));
-        assert_eq!((record.days.as_str(), record.day), ("+", 20_604));
+        assert_eq!((record.days.as_str(), record.day), ("+", 20_605));
         record = after(record, document(&[&news, &news]), at(3));
         record = after(record, SAME, at(4));
         record = after(record, document(&[&news]), at(5));

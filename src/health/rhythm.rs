@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     /// A Monday.
-    const MONDAY: i64 = 20_604;
+    const MONDAY: i64 = 20_605;
 
     /// Silent at the begin of `today`, after these days, the first of them a Monday.
     fn silent(days: &str) -> bool {

@@ -17,15 +17,16 @@ pub(super) fn check(source: &SourceState, _is_open: bool, now: Timestamp) -> Fin
     if let Some(at) = kept.untrue_at.filter(|at| now.duration_since(*at) < record::UNTRUE_FOR) {
         return Finding::Wrong {
             since: at,
-            detail: "its server said \"not modified\" although it had news, which only showed when the whole was asked for"
+            detail:
+                "its server said \"not modified\" although it had news, which only showed when the whole was asked for"
+                    .to_string(),
+            advice: "nothing is lost: for two weeks it is asked for the whole each time; tell the publisher"
                 .to_string(),
-            advice: "nothing is lost: for two weeks it is asked for the whole each time; tell the publisher".to_string(),
         };
     }
     let today = record::day_of(now);
     let changes = |letter: u8| letter == b'+' || letter.is_ascii_digit();
-    let is_stuck =
-        kept.idle_changes >= IDLE_CHANGES && rhythm::is_broken_off(&kept.days, kept.day, today, changes);
+    let is_stuck = kept.idle_changes >= IDLE_CHANGES && rhythm::is_broken_off(&kept.days, kept.day, today, changes);
     let Some(last) = kept.changed_at.filter(|_| is_stuck) else { return Finding::Fine };
     Finding::Wrong {
         since: last,
@@ -33,6 +34,7 @@ pub(super) fn check(source: &SourceState, _is_open: bool, now: Timestamp) -> Fin
             "the same content to the last byte for {}, where even without news something used to change",
             ago(last, now)
         ),
-        advice: "a cache on the way may be stuck: compare with what a browser shows, and tell the publisher".to_string(),
+        advice: "a cache on the way may be stuck: compare with what a browser shows, and tell the publisher"
+            .to_string(),
     }
 }

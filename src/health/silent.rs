@@ -20,6 +20,7 @@ pub(super) fn check(source: &SourceState, _is_open: bool, now: Timestamp) -> Fin
     Finding::Wrong {
         since: last,
         detail: format!("nothing new for {}, against its rhythm{rhythm}; it is read without trouble", ago(last, now)),
-        advice: "look at it in a browser: it may rest, have moved to another address, or be stuck in a cache".to_string(),
+        advice: "look at it in a browser: it may rest, have moved to another address, or be stuck in a cache"
+            .to_string(),
     }
 }

@@ -127,6 +127,8 @@ mod tests {
             matches!(after(ID, temporary(), 90, old, now()), Outcome::Dead { error } if error.contains("5 days") && error.contains("421 busy"))
         );
         let uncertain = Err(DeliveryError::Uncertain("no answer".into()));
-        assert!(matches!(after(ID, uncertain, 20, old, now()), Outcome::Dead { error } if error.contains("may have arrived")));
+        assert!(
+            matches!(after(ID, uncertain, 20, old, now()), Outcome::Dead { error } if error.contains("may have arrived"))
+        );
     }
 }

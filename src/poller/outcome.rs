@@ -9,7 +9,7 @@ use super::fetch::{FetchError, Response};
 use super::read::{article, bot_check};
 use super::schedule::{self, Visited};
 use crate::fault::{Class, Fault};
-use crate::model::{Health, gates, Move, SourceState};
+use crate::model::{Health, Move, SourceState, gates};
 use crate::plain;
 
 /// A source that says "gone" twice, at least so far apart, is gone.

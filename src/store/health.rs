@@ -19,8 +19,8 @@ const TOLD_DAYS: i64 = 60;
 /// Something that happened once and is told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What tells it from others.
-    pub key: String,
+    /// What tells it from others; told before means told under all of these.
+    pub keys: Vec<String>,
     /// What is said of it.
     pub line: ReportLine,
 }
@@ -140,8 +140,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let first = "INSERT INTO notes (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value \
                      WHERE notes.value = $3";
-        let done =
-            sqlx::query(first).bind(STEP_NOTE).bind(now.to_string()).bind(looked_at).execute(&mut *tx).await?;
+        let done = sqlx::query(first).bind(STEP_NOTE).bind(now.to_string()).bind(looked_at).execute(&mut *tx).await?;
         if done.rows_affected() == 0 {
             return Ok(None);
         }
@@ -165,12 +164,10 @@ impl Store {
         .await?;
         let mut lines = changes.lines.clone();
         for event in events {
-            let new = sqlx::query("INSERT INTO told (event, told_at) VALUES ($1, $2) ON CONFLICT (event) DO NOTHING")
-                .bind(&event.key)
-                .bind(millis(now))
-                .execute(&mut *tx)
-                .await?;
-            if new.rows_affected() == 1 {
+            let (head, tail) = ("INSERT INTO told (event, told_at)", "ON CONFLICT (event) DO NOTHING");
+            let new =
+                write_rows(&mut tx, head, tail, 2, &event.keys, |query, key| query.bind(key.clone()).bind(millis(now)));
+            if new.await? > 0 {
                 lines.push(event.line.clone());
             }
         }
@@ -343,12 +340,7 @@ pub(super) async fn finish_canaries(tx: &mut Transaction<'static, Any>, hits: &[
 }
 
 /// Makes the row with its lines, if there are any.
-async fn report(
-    tx: &mut Transaction<'static, Any>,
-    to: &ReportTo,
-    lines: &[ReportLine],
-    now: Timestamp,
-) -> Result<()> {
+async fn report(tx: &mut Transaction<'static, Any>, to: &ReportTo, lines: &[ReportLine], now: Timestamp) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }

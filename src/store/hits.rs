@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
-use super::items::{self, COLUMN_COUNT};
 use super::health::{self, CanaryHit};
+use super::items::{self, COLUMN_COUNT};
 use super::outbox;
 use super::sources::Claim;
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};

@@ -280,9 +280,10 @@ impl Store {
 
     /// How many rows are in each state; newswatch's own self-tests are not counted.
     pub async fn outbox_counts(&self) -> Result<Vec<(String, i64)>> {
-        let rows = sqlx::query("SELECT state, count(*) FROM outbox WHERE kind <> 'canary' GROUP BY state ORDER BY state")
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query("SELECT state, count(*) FROM outbox WHERE kind <> 'canary' GROUP BY state ORDER BY state")
+                .fetch_all(&self.reader)
+                .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
