@@ -7,6 +7,7 @@
 mod duration;
 pub mod fetch;
 mod find;
+pub mod operator;
 mod problem;
 pub mod route;
 pub mod schedule;
@@ -18,7 +19,9 @@ pub mod written;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use self::operator::{OPERATOR, PingConfig};
 use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
 use crate::matcher::profile::{self, Aliases, Profile};
@@ -54,6 +57,12 @@ pub struct Config {
     pub channels: BTreeMap<String, Arc<dyn Channel>>,
     /// Routes in order.
     pub routes: Vec<RouteConfig>,
+    /// Who is told about newswatch itself.
+    pub operator: RouteConfig,
+    /// How often an item is sent through to see whether all of it works; `None` for never.
+    pub canary: Option<Duration>,
+    /// The dead man's switch.
+    pub ping: Option<PingConfig>,
 }
 
 impl Config {
@@ -92,6 +101,9 @@ impl Config {
             raw.read_sources(&mut section, &problems);
             raw.read_channels(&mut section, &problems);
             raw.read_routes(&mut section, &problems);
+            raw.operator = section.section("operator").map(operator::read);
+            raw.canary = operator::read_canary(section.section("canary"));
+            raw.ping = section.section("ping").and_then(operator::read_ping);
             section.finish();
         });
         for file in sources {
@@ -117,12 +129,20 @@ impl Config {
             profiles: raw.profiles,
             channels: raw.channels,
             routes: raw.routes,
+            operator: raw.operator.unwrap_or_else(operator::to_own_log),
+            canary: raw.canary,
+            ping: raw.ping,
         })
     }
 
-    /// The route of this name.
+    /// The route of this name, the operator's too.
     pub fn route(&self, name: &str) -> Option<&RouteConfig> {
-        self.routes.iter().find(|route| route.name == name)
+        std::iter::once(&self.operator).chain(&self.routes).find(|route| route.name == name)
+    }
+
+    /// Somebody is configured to be told about newswatch itself.
+    pub fn has_operator(&self) -> bool {
+        self.operator.place.line > 0
     }
 
     /// The store to open: as configured, else a file in the state folder.
@@ -161,6 +181,9 @@ struct Raw {
     routes: Vec<RouteConfig>,
     route_names: Names,
     route_tables: usize,
+    operator: Option<RouteConfig>,
+    canary: Option<Duration>,
+    ping: Option<PingConfig>,
 }
 
 impl Raw {
@@ -204,6 +227,9 @@ impl Raw {
         for mut table in section.sections("route") {
             self.route_tables += 1;
             let name = read_name(&mut table);
+            if name.as_deref() == Some(OPERATOR) {
+                table.problem("name", "a route cannot be named \"operator\": that is what [operator] is for");
+            }
             self.route_names.add("route", name.as_deref(), table.place_of("name"), problems);
             self.routes.extend(route::read(table, name));
         }
@@ -245,7 +271,7 @@ impl Raw {
                 self.source_names.check_known("source", &setting.source, place, problems);
             }
         }
-        for route in &self.routes {
+        for route in self.routes.iter().chain(&self.operator) {
             for (name, place) in route.profiles.iter().flatten().zip(&route.profile_places) {
                 if self.profile_files > 0 {
                     self.profile_names.check_known("profile", name, place, problems);

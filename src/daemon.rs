@@ -17,6 +17,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::matcher::Matcher;
 use crate::notifier::Notifier;
+use crate::overseer::Overseer;
+use crate::poller::fetch::Fetch;
 use crate::poller::http::{Hosts, Http};
 use crate::poller::visit::Visitor;
 use crate::poller::{self, Poller};
@@ -44,8 +46,7 @@ const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
 /// Name of the store's note that holds the heartbeat.
 pub const HEARTBEAT_NOTE: &str = "daemon seen at";
-/// Name of the store's note that holds what became of the last reload; empty when it went well.
-pub const RELOAD_NOTE: &str = "last reload failed";
+pub use crate::overseer::RELOAD_NOTE;
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +124,11 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     let poller = Poller::new(visitor(&config, &store, &shared)?, &config.sources, &owner);
     let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?;
     let notifier = Notifier::new(store.clone(), config.clone(), clock.clone(), &owner);
+    let overseer = Overseer::new(store.clone(), config.clone(), options.backlog, options.once, now);
+    if options.once {
+        // It goes along with this cycle.
+        overseer.plant(now).await?;
+    }
     let status = status_line(&config);
     tracing::info!("newswatch {} runs: {status}; store {}", env!("CARGO_PKG_VERSION"), store.name());
     systemd::ready(&status);
@@ -131,10 +137,12 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     let pulse = tokio::spawn(pulse(shared.clone(), store.clone()));
     let polled = CancellationToken::new();
     let matched = CancellationToken::new();
-    let (visits, hits, deliveries) = tokio::join!(
+    let overseen = CancellationToken::new();
+    let (visits, hits, deliveries, ()) = tokio::join!(
         poll(poller, shared.clone(), store.clone(), polled.clone()),
         match_items(matcher, shared.clone(), store.clone(), polled, matched.clone()),
-        notify(notifier, shared.clone(), store.clone(), matched),
+        notify(notifier, shared.clone(), store.clone(), overseen.clone()),
+        oversee(overseer, shared.clone(), store.clone(), matched, overseen),
     );
     systemd::stopping();
     signals.abort();
@@ -379,6 +387,77 @@ async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matche
                 "the last deliveries could not be recorded, they may be repeated with the same message id: {error}"
             );
             sum
+        }
+    }
+}
+
+/// Beside the loops: looks after the sources and after newswatch itself. In a single cycle once, between matching and delivering.
+async fn oversee(
+    mut overseer: Overseer,
+    mut shared: Shared,
+    store: Store,
+    matched: CancellationToken,
+    done: CancellationToken,
+) {
+    let mut trouble = Trouble::new("looking after the sources", &store);
+    let mut fetch = pinger(&shared.config.borrow().clone(), &shared);
+    if shared.once {
+        matched.cancelled().await;
+    }
+    let (mut look_at, mut ping_at) = (Timestamp::MIN, Timestamp::MIN);
+    while shared.once || !matched.is_cancelled() {
+        let now = shared.clock.now();
+        // Also after the clock was set back.
+        if now >= look_at || look_at.duration_since(now) > SignedDuration::from_hours(1) {
+            match overseer.step(now).await {
+                Ok((progress, next)) => {
+                    trouble.over();
+                    look_at = next;
+                    if progress.planted {
+                        shared.matcher.notify_one();
+                    }
+                    if progress.lines > 0 {
+                        shared.notifier.notify_one();
+                    }
+                }
+                // What could not be told now is told at the next look.
+                Err(error) if trouble.wait(&error, &shared).await => continue,
+                Err(_) => break,
+            }
+        }
+        let every = overseer.ping_every().and_then(|every| SignedDuration::try_from(every).ok());
+        if let (Some(every), Some(fetch)) = (every, &fetch)
+            && (now >= ping_at || ping_at.duration_since(now) > every)
+        {
+            overseer.ping(fetch.as_ref(), shared.once || shared.is_moving(), now).await;
+            ping_at = now + every;
+        }
+        if shared.once {
+            break;
+        }
+        let next = if every.is_some() && fetch.is_some() { look_at.min(ping_at) } else { look_at };
+        tokio::select! {
+            () = shared.clock.sleep_until(next, SLEEP_MAX) => {}
+            () = matched.cancelled() => {}
+            Ok(()) = shared.config.changed() => {
+                let config = shared.config.borrow_and_update().clone();
+                fetch = pinger(&config, &shared);
+                overseer.reconfigure(config);
+            }
+        }
+    }
+    done.cancel();
+    shared.notifier.notify_one();
+}
+
+/// The way to the dead man's switch, by the rules that hold for every request.
+fn pinger(config: &Config, shared: &Shared) -> Option<Arc<dyn Fetch>> {
+    config.ping.as_ref()?;
+    match Http::new(&config.fetch) {
+        Ok(http) => Some(Arc::new(http.with_hosts(shared.hosts.clone()))),
+        Err(error) => {
+            tracing::error!("the dead man's switch cannot be told anything: {error}");
+            None
         }
     }
 }

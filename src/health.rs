@@ -1,9 +1,187 @@
-//! How the sources do, and what a digest may say about what was looked at. Pure.
+//! How the sources do, what the operator is told about that, and what a digest may say about what was looked at. Pure.
+//!
+//! Eight things can be wrong with a source ([`CHECKS`]). A check of a source's health is one file and one line in that list. The
+//! [`changes`] between what is wrong and what was known to be wrong are what is reported: once when it begins, once when it is
+//! over.
+
+pub mod changes;
+pub mod record;
+pub mod rhythm;
+
+mod challenge;
+mod dates;
+mod failing;
+mod flapping;
+mod language;
+mod network;
+mod same_content;
+mod selector;
+mod silent;
+
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::config::section::show_duration;
 use crate::model::{Health, SourceState};
+
+/// What can be wrong: with a source, or with newswatch itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// It cannot be read.
+    Failing,
+    /// It goes back and forth between working and failing.
+    Flapping,
+    /// A check for robots or a log-in stands before it.
+    Challenge,
+    /// Its selectors find nothing where they found items.
+    SelectorBroken,
+    /// It brings nothing new, against its own rhythm.
+    Silent,
+    /// It shows the same for ever.
+    SameContent,
+    /// The dates of its items do not move on.
+    DatesFrozen,
+    /// Its items are in another language than before.
+    LanguageChanged,
+    /// Nothing at all can be reached: the network here is down.
+    NoNetwork,
+    /// What newswatch sent through itself to see whether all of it works has not arrived.
+    CanaryLost,
+    /// The configuration cannot be read again; the old one is in force.
+    ReloadRefused,
+}
+
+/// What belongs together: of one group a source has one condition at a time, the first in [`CHECKS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    Reading,
+    News,
+    Dates,
+    Language,
+}
+
+/// How a condition of a source is found out. What is open already may take less to stay so.
+type Check = fn(source: &SourceState, is_open: bool, now: Timestamp) -> Finding;
+
+/// The checks of a source, in a group the one that says the most first.
+const CHECKS: &[(Condition, Group, Check)] = &[
+    (Condition::Flapping, Group::Reading, flapping::check),
+    (Condition::Challenge, Group::Reading, challenge::check),
+    (Condition::SelectorBroken, Group::Reading, selector::check),
+    (Condition::Failing, Group::Reading, failing::check),
+    (Condition::SameContent, Group::News, same_content::check),
+    (Condition::Silent, Group::News, silent::check),
+    (Condition::DatesFrozen, Group::Dates, dates::check),
+    (Condition::LanguageChanged, Group::Language, language::check),
+];
+
+/// Each condition, its name as stored and shown, how several sources have it in words, and what its end is called.
+const CONDITIONS: &[(Condition, &str, &str, &str)] = &[
+    (Condition::Failing, "failing", "cannot be read", "can be read again"),
+    (Condition::Flapping, "flapping", "go back and forth between working and failing", "is steady again"),
+    (
+        Condition::Challenge,
+        "challenge",
+        "have a check for robots or a log-in before them",
+        "can be read again without a check for robots or a log-in",
+    ),
+    (Condition::SelectorBroken, "selector-broken", "show no items where they used to", "shows items again"),
+    (Condition::Silent, "silent", "bring nothing new, against their rhythm", "brings something new again"),
+    (Condition::SameContent, "same-content", "show the same for ever", "changes again"),
+    (Condition::DatesFrozen, "dates-frozen", "bring items whose dates stand still", "has dates that move on again"),
+    (
+        Condition::LanguageChanged,
+        "language-changed",
+        "write in another language than before",
+        "writes in its usual language (a new one is usual after twenty days)",
+    ),
+    (Condition::NoNetwork, "no-network", "", "the network is there again"),
+    (Condition::CanaryLost, "canary-lost", "", "the self-test arrives again"),
+    (Condition::ReloadRefused, "reload-refused", "", "the configuration could be read again"),
+];
+
+impl Condition {
+    fn row(self) -> &'static (Condition, &'static str, &'static str, &'static str) {
+        // Every condition stands in the table; a test looks.
+        CONDITIONS.iter().find(|(condition, ..)| *condition == self).unwrap_or(&CONDITIONS[0])
+    }
+
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        self.row().1
+    }
+
+    /// From the stored form; `None` for anything else.
+    pub fn from_stored(text: &str) -> Option<Condition> {
+        CONDITIONS.iter().find(|(_, name, ..)| *name == text).map(|(condition, ..)| *condition)
+    }
+
+    fn group(self) -> Option<Group> {
+        CHECKS.iter().find(|(condition, ..)| *condition == self).map(|(_, group, _)| *group)
+    }
+}
+
+impl Serialize for Condition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// What a check says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Finding {
+    /// Nothing can be said now: what was known stays.
+    Unknown,
+    /// It is not so.
+    Fine,
+    /// It is so.
+    Wrong { since: Timestamp, detail: String, advice: String },
+}
+
+impl Finding {
+    fn is_wrong(&self) -> bool {
+        matches!(self, Finding::Wrong { .. })
+    }
+}
+
+/// A condition that is open: it was told, its end was not yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Open {
+    /// Name of the source, or what of newswatch itself it is about, in parentheses.
+    pub about: String,
+    /// What.
+    pub condition: Condition,
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// When it was noticed.
+    pub noticed_at: Timestamp,
+    /// One sentence, as it was told.
+    pub detail: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// Nothing can be said about what the source shows: it could not be read, or not since its address was changed.
+fn unreadable(source: &SourceState) -> bool {
+    source.health != Health::Fine
+}
+
+/// The time from then to now, in words.
+fn ago(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(since).unsigned_abs().as_secs().max(1);
+    let rough = match seconds {
+        0..3_600 => seconds.max(60) / 60 * 60,
+        3_600..172_800 => seconds / 3_600 * 3_600,
+        _ => seconds / 86_400 * 86_400,
+    };
+    show_duration(Duration::from_secs(rough))
+}
+
+fn counted(count: i64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
 
 /// What was looked at in a window of time. The four counts of sources add up to `sources`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -24,6 +202,32 @@ pub struct Coverage {
     pub first_contacts: Vec<String>,
     /// Sources that were read in part only.
     pub in_part: Vec<Trouble>,
+    /// Sources that bring nothing new, against their rhythm; among those counted above.
+    pub silent: Vec<Trouble>,
+    /// Sources that do otherwise than they used to (the same content for ever, dates that stand still, another language, back
+    /// and forth); among those counted above.
+    pub changed: Vec<Trouble>,
+}
+
+impl Coverage {
+    /// With what is known to be wrong with sources that can be read.
+    #[must_use]
+    pub fn with_conditions(mut self, open: &[Open]) -> Coverage {
+        for open in open {
+            let trouble =
+                || Trouble { source: open.about.clone(), since: Some(open.since), error: open.detail.clone() };
+            match open.condition {
+                Condition::Silent => self.silent.push(trouble()),
+                Condition::SameContent | Condition::DatesFrozen | Condition::LanguageChanged | Condition::Flapping => {
+                    self.changed.push(trouble())
+                }
+                // Those are among the failing.
+                Condition::Failing | Condition::Challenge | Condition::SelectorBroken => {}
+                Condition::NoNetwork | Condition::CanaryLost | Condition::ReloadRefused => {}
+            }
+        }
+        self
+    }
 }
 
 /// A source in trouble.
@@ -177,6 +381,8 @@ mod tests {
             error: String::new(),
             moved: None,
             pace: Default::default(),
+            record: Default::default(),
+            gated: 0,
             items: 0,
         }
     }

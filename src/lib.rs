@@ -66,6 +66,7 @@ pub mod health;
 pub mod matcher;
 pub mod model;
 pub mod notifier;
+pub mod overseer;
 pub mod plain;
 pub mod poller;
 pub mod store;

@@ -4,6 +4,7 @@
 //! one pass, and commits the hits, the outbox rows they ask for, and the batch's document frequencies in one transaction.
 
 pub mod backtest;
+pub mod canary;
 pub mod fold;
 pub mod frequency;
 pub mod language;
@@ -30,9 +31,11 @@ use self::score::{Explain, Scorer};
 use self::story::{Batch, Incoming, Told};
 use self::text::Tokenizer;
 use crate::config::Config;
-use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, Score, StoredScore};
+use crate::health::changes::SELF_TEST;
+use crate::model::{CANARY, Hit, Id, Item, NewDelivery, ProfileVersion, Relation, ReportLine, Score, StoredScore};
 use crate::plain;
 use crate::store::frequencies::ROWS_MAX;
+use crate::store::health::{CanaryHit, ReportTo};
 use crate::store::hits::{MatchResult, NewHit};
 use crate::store::items::UnscoredItem;
 use crate::store::scores::TRIM_EVERY;
@@ -71,6 +74,7 @@ pub struct Matcher {
 struct Engine {
     tokenizer: Tokenizer,
     scorer: Scorer,
+    canary: canary::Listener,
     frequencies: Frequencies,
     /// How many documents were counted when the rarities were last derived.
     refreshed_at: u64,
@@ -114,7 +118,8 @@ impl Matcher {
         self.counted_rows = rows;
         let scorer = Scorer::new(&self.config.profiles, &frequencies)?;
         let refreshed_at = frequencies.documents();
-        Ok(Engine { tokenizer: Tokenizer::new(), scorer, frequencies, refreshed_at })
+        let canary = canary::Listener::new();
+        Ok(Engine { tokenizer: Tokenizer::new(), scorer, canary, frequencies, refreshed_at })
     }
 
     /// Scores one batch. Answers what was done and when to call again at the latest.
@@ -127,7 +132,10 @@ impl Matcher {
         let mut result = MatchResult::default();
         let mut counted = Frequencies::new();
         for part in claims.chunks(PART_MAX) {
-            let part = Arc::new(self.store.unscored_items(part).await?);
+            let part = self.store.unscored_items(part).await?;
+            let (canaries, part): (Vec<UnscoredItem>, Vec<UnscoredItem>) =
+                part.into_iter().partition(|unscored| unscored.item.source == CANARY);
+            let part = Arc::new(part);
             let mut engine = match self.engine.take() {
                 Some(engine) => engine,
                 None => self.build().await?,
@@ -135,9 +143,11 @@ impl Matcher {
             let shared = part.clone();
             let work = tokio::task::spawn_blocking(move || {
                 let scores = engine.score(&shared, &mut counted);
-                (engine, scores, counted)
+                let heard: Vec<Id> = engine.hear(&canaries);
+                (engine, scores, heard, counted)
             });
-            let (engine, scores, so_far) = work.await?;
+            let (engine, scores, heard, so_far) = work.await?;
+            result.canaries.extend(heard.into_iter().map(|item| self.canary(item, now)));
             self.engine = Some(engine);
             counted = so_far;
             self.add_hits(&mut result, &part, scores, now);
@@ -254,6 +264,20 @@ impl Matcher {
         self.config.routes.iter().flat_map(|route| route.deliveries(hit, now)).collect()
     }
 
+    /// The message that a self-test becomes.
+    fn canary(&self, item: Id, now: Timestamp) -> CanaryHit {
+        let operator = &self.config.operator;
+        let to = ReportTo { route: operator.name.clone(), recipient: operator.to.first().cloned().unwrap_or_default() };
+        let line = ReportLine {
+            at: now,
+            about: SELF_TEST.to_string(),
+            headline: "an item went from the store through the matcher to this channel: newswatch works".to_string(),
+            advice: String::new(),
+            is_recovery: true,
+        };
+        CanaryHit { item, to, line, found_at: now }
+    }
+
     fn profile(&self, name: &str) -> Option<&Profile> {
         self.config.profiles.iter().find(|profile| profile.name == name)
     }
@@ -325,6 +349,12 @@ fn below(unscored: &UnscoredItem, score: Score, now: Timestamp) -> StoredScore {
 }
 
 impl Engine {
+    /// Which of the self-tests are found.
+    fn hear(&mut self, canaries: &[UnscoredItem]) -> Vec<Id> {
+        let items = canaries.iter().map(|unscored| &unscored.item);
+        items.filter(|item| self.canary.hears(&mut self.tokenizer, item)).map(|item| item.id).collect()
+    }
+
     /// The scores of each item; adds what occurs in them to the frequencies of the batch.
     fn score(&mut self, part: &[UnscoredItem], batch: &mut Frequencies) -> Vec<Vec<Score>> {
         let mut counted = Frequencies::new();

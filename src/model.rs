@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use jiff::Timestamp;
+// Times of a record, to the second: it is to be short.
+use jiff::fmt::serde::timestamp::second::optional as seconds;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -232,7 +234,23 @@ pub struct Item {
     pub backlog: bool,
 }
 
+/// How the problem of an article begins when something stands before it that keeps out programs, or whoever has no account.
+pub mod gates {
+    /// A page that asks for proof of a person came instead of the article.
+    pub const BOT_CHALLENGE: &str = "a bot challenge";
+    /// The server refuses and asks for such proof.
+    pub const CHECK_FOR_ROBOTS: &str = "a check for robots";
+    /// A page that asks for a password came instead of the article.
+    pub const LOGIN_PAGE: &str = "a login page";
+}
+
 impl Item {
+    /// Its article page was a gate and no article.
+    pub fn is_gated(&self) -> bool {
+        let known = [gates::BOT_CHALLENGE, gates::CHECK_FOR_ROBOTS, gates::LOGIN_PAGE];
+        self.article_state == ArticleState::Unread && known.iter().any(|gate| self.article_problem.starts_with(gate))
+    }
+
     /// The text below the title in reading order: summary, content, article, each only if it says something new.
     pub fn body(&self) -> String {
         let mut body = String::with_capacity(self.summary.len() + self.content.len() + self.article.len() + 2);
@@ -319,6 +337,58 @@ pub struct Pace {
     pub window_seconds: Option<u64>,
 }
 
+/// What is remembered of a source from visit to visit, so that it shows when it does otherwise than it used to. Bounded: it is
+/// written with every visit. See `health::record`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// The day that the last letter of `days` stands for, in days since 1970 (UTC).
+    pub day: i64,
+    /// A letter a day, the oldest first: `-` not read, `.` read and unchanged, `+` changed without news, `1` to `9` so many
+    /// new items.
+    pub days: String,
+    /// When it last began to fail, the earliest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<i64>,
+    /// Since when every answer is "not modified".
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub not_modified_since: Option<Timestamp>,
+    /// When its document was last asked for whole, although an earlier answer could have been named.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub asked_whole_at: Option<Timestamp>,
+    /// When "not modified" was last proven wrong: asked for whole, it had news.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub untrue_at: Option<Timestamp>,
+    /// When its document last changed.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
+    /// How often its document changed without news.
+    pub idle_changes: u32,
+    /// The latest date that an item bore.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub latest_date: Option<Timestamp>,
+    /// Since when that is the latest.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub latest_date_since: Option<Timestamp>,
+    /// How often the latest date moved on.
+    pub dates_moved: u32,
+    /// New items with a date that came since and did not move it on.
+    pub dated_since: u32,
+    /// How often its news were written in which language, before the latest run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub languages: BTreeMap<String, u32>,
+    /// The language of its latest news; empty while there are none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub language: String,
+    /// Since when it is that.
+    #[serde(with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub language_since: Option<Timestamp>,
+    /// On how many days with news in a row it was that.
+    pub language_days: u32,
+    /// The last of these days, in days since 1970.
+    pub language_day: i64,
+}
+
 /// Where a source says that it has moved for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Move {
@@ -387,6 +457,11 @@ pub struct SourceState {
     pub moved: Option<Move>,
     /// Its own rhythm.
     pub pace: Pace,
+    /// What it used to do.
+    #[serde(skip)]
+    pub record: Record,
+    /// Article pages in a row that gave a check for robots or a log-in page in place of an article.
+    pub gated: i64,
     /// Items ever seen.
     pub items: i64,
 }
@@ -699,6 +774,10 @@ impl MuteKind {
     }
 }
 
+/// Source of the items that newswatch sends through itself to see whether all of it works. No configured source can be named
+/// so: parentheses are not allowed in names.
+pub const CANARY: &str = "(canary)";
+
 /// Something the operator is told about newswatch itself: a source broke or recovered, a message was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReportLine {
@@ -855,7 +934,8 @@ impl DeliveryKind {
             "digest" => DeliveryKind::Digest,
             "group" => DeliveryKind::Group,
             "overflow" => DeliveryKind::Overflow,
-            "report" => DeliveryKind::Report,
+            // A self-test is a report that is not counted.
+            "report" | "canary" => DeliveryKind::Report,
             _ => DeliveryKind::Alert,
         }
     }

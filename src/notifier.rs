@@ -20,10 +20,11 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{Revised, RouteConfig};
+use crate::health::{self, Condition};
 use crate::model::{DeliveryKind, EndedWindow, Id, NewDelivery, OutboxRow, Outcome, ReportLine};
+use crate::plain;
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
-use crate::{health, plain};
 use channel::{Channel, DeliveryError, Message};
 use compose::{Ingredients, ProfileName};
 
@@ -401,7 +402,8 @@ pub async fn gather<'a>(
     let (mut coverage, mut backlog) = (None, 0);
     if let (DeliveryKind::Digest, Some(from), Some(to)) = (row.kind, row.window_from, row.window_to) {
         let (_, items) = store.item_counts(from).await?;
-        coverage = Some(health::coverage(&store.sources().await?, items, from, now.max(to)));
+        let found = health::coverage(&store.sources().await?, items, from, now.max(to));
+        coverage = Some(found.with_conditions(&store.conditions().await?));
         let by_profile = store.backlog_hits(from).await?;
         backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
     }
@@ -412,7 +414,17 @@ pub async fn gather<'a>(
         version: profile.version,
     });
     let zone = route.zone.clone();
-    Ok(Ingredients { row, hits, copies, coverage, backlog, profiles: profiles.collect(), zone, now })
+    let report = store.report_lines(row.id).await?;
+    let warning = warning(store).await?;
+    let profiles = profiles.collect();
+    Ok(Ingredients { row, hits, copies, coverage, backlog, profiles, report, warning, zone, now })
+}
+
+/// What every message says first while the self-test is lost: the chain of which it is a part may lose others.
+async fn warning(store: &Store) -> store::Result<Option<String>> {
+    let open = store.conditions().await?;
+    let lost = open.into_iter().find(|open| open.condition == Condition::CanaryLost);
+    Ok(lost.map(|lost| format!("newswatch is not well, so this may not be all. {}: {}", lost.about, lost.detail)))
 }
 
 fn report(row: &OutboxRow, outcome: &Outcome) {

@@ -35,7 +35,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     // Edges and what is configured of them.
     (2, &["notifier/channel", "config", "store", "systemd"]),
     (3, &["poller/http"]),
-    (4, &["poller", "matcher", "notifier"]),
+    (4, &["poller", "matcher", "notifier", "overseer"]),
     (5, &["daemon"]),
     (6, &["cli"]),
     (7, &["lib", "main"]),

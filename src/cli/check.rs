@@ -58,6 +58,7 @@ fn write_plan(out: &mut String, config: &Config, reads_pdf: bool, now: Timestamp
     write_sources(out, config)?;
     write_profiles(out, config)?;
     write_routes(out, config, now)?;
+    write_operator(out, config)?;
     write_limits(out, config)?;
     let mut notes = notes(config);
     if !reads_pdf {
@@ -189,6 +190,35 @@ fn show_moment(route: &RouteConfig, at: Timestamp) -> String {
     at.to_zoned(route.zone.clone()).strftime("%a %-d %b %Y, %H:%M").to_string()
 }
 
+/// Who is told about newswatch itself, and how it is watched.
+fn write_operator(out: &mut String, config: &Config) -> fmt::Result {
+    let operator = &config.operator;
+    let to = if operator.to.is_empty() { String::new() } else { format!(" to {}", operator.to.join(", ")) };
+    let channel = config.channels.get(&operator.channel).map_or(String::new(), |channel| channel.describe());
+    writeln!(out, "\nAbout newswatch itself")?;
+    if config.has_operator() {
+        writeln!(out, "  the operator is told{to} by channel {}: {channel}", operator.channel)?;
+    } else {
+        writeln!(out, "  what an operator should know goes into newswatch's own log; [operator] sends it to somebody")?;
+    }
+    match config.canary {
+        Some(every) => {
+            writeln!(out, "  a self-test goes through all of it, there too, every {}", show_duration(every))?
+        }
+        None => writeln!(out, "  no self-test goes through all of it ([canary])")?,
+    }
+    if let Some(ping) = &config.ping {
+        let (url, every) = (without_secret(&ping.url), show_duration(ping.every));
+        writeln!(out, "  {url} is told every {every} that newswatch lives, as long as it does")?;
+    }
+    Ok(())
+}
+
+/// Whoever knows the path of such an address can speak for us.
+fn without_secret(url: &url::Url) -> String {
+    format!("{}://{}/...", url.scheme(), url.host_str().unwrap_or_default())
+}
+
 fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
     let fetch = &config.fetch;
     let show = show_duration;
@@ -278,7 +308,8 @@ fn notes(config: &Config) -> Vec<String> {
             }
         }
     }
-    let used: BTreeSet<&str> = config.routes.iter().map(|route| route.channel.as_str()).collect();
+    let routes = config.routes.iter().chain(std::iter::once(&config.operator));
+    let used: BTreeSet<&str> = routes.map(|route| route.channel.as_str()).collect();
     for name in config.channels.keys().filter(|name| !used.contains(name.as_str())) {
         // The log channel is there without being asked for.
         if name != crate::config::LOG_CHANNEL {
@@ -379,6 +410,13 @@ empty = "never"
 name = "tail"
 profiles = ["apg"]
 channel = "log"
+[operator]
+channel = "mail"
+to = ["ops@example.org"]
+[canary]
+every = "12h"
+[ping]
+url = "https://hc.example/1b2c"
 "#;
     const DROP_IN: &str = r#"
 [[source]]
@@ -425,6 +463,11 @@ Routes: 2
   tail: apg
     by channel log: lines in newswatch's own log
     at once, each story once
+
+About newswatch itself
+  the operator is told to ops@example.org by channel mail: mail by smtp.example.org:587 (STARTTLS) from watch@example.org
+  a self-test goes through all of it, there too, every 12 h
+  https://hc.example/... is told every 5 min that newswatch lives, as long as it does
 
 Limits
   a source without an interval of its own is asked by its rhythm: every 1 h while that is unknown, then every 1 h to 6 h

@@ -199,6 +199,8 @@ async fn digest(
         coverage: Some(health::coverage(&sources, items, from, now)),
         backlog: first.hits as i64,
         profiles: profiles.collect(),
+        report: Vec::new(),
+        warning: None,
         zone: TimeZone::UTC,
         now,
     })?)

@@ -15,6 +15,7 @@ use comfy_table::presets::NOTHING;
 use super::Global;
 use crate::config::Config;
 use crate::config::section::show_duration;
+use crate::health;
 use crate::model::{Health, Pace, SourceState, Timestamp};
 use crate::plain;
 
@@ -194,6 +195,9 @@ async fn show(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
     for line in rhythm(&source.pace) {
         writeln!(out, "rhythm      {line}")?;
     }
+    if let Some(words) = health::rhythm::in_words(&source.record.days, source.record.day) {
+        writeln!(out, "rhythm      {words}")?;
+    }
     writeln!(out, "items       {}", source.items)?;
     let validator = |bytes: &Option<Vec<u8>>| {
         bytes.as_ref().map_or("none".to_string(), |bytes| plain::line(&String::from_utf8_lossy(bytes), 200))
@@ -202,6 +206,11 @@ async fn show(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
     writeln!(out, "Modified    {}", validator(&source.last_modified))?;
     if !source.error.is_empty() {
         writeln!(out, "error       {}", plain::line(&source.error, 1_000))?;
+    }
+    for open in store.conditions().await?.iter().filter(|open| open.about == name) {
+        let since = super::show_time(Some(open.since));
+        writeln!(out, "condition   {} since {since}: {}", open.condition.as_str(), plain::line(&open.detail, 1_000))?;
+        writeln!(out, "            what to do: {}", plain::line(&open.advice, 500))?;
     }
     Ok(ExitCode::SUCCESS)
 }

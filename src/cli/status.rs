@@ -7,10 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::Global;
+use crate::config::section::show_duration;
 use crate::daemon::{HEARTBEAT_NOTE, RELOAD_NOTE};
-use crate::health::{self, Overall};
+use crate::health::{self, Condition, Overall};
 use crate::model::Health;
 use crate::plain;
+use crate::store::health::{Canary, Stage};
 
 /// Arguments of `newswatch status`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,38 @@ pub struct Arguments {
     /// One JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// So many conditions are shown one by one.
+const CONDITIONS_MAX: usize = 20;
+
+fn canary_json(canary: &Canary) -> serde_json::Value {
+    let (stage, error, arrived) = match &canary.stage {
+        Stage::Queued => ("queued", "", None),
+        Stage::Unmatched => ("unmatched", "", None),
+        Stage::Waiting(error) => ("waiting", error.as_str(), None),
+        Stage::Arrived(at) => ("arrived", "", Some(*at)),
+        Stage::Dead(error) => ("dead", error.as_str(), None),
+    };
+    json!({"sent": canary.planted_at, "stage": stage, "error": error, "arrived": arrived})
+}
+
+fn canary_in_words(canary: Option<&Canary>, enabled: bool, now: Timestamp) -> String {
+    let Some(canary) = canary else {
+        return if enabled { "not sent yet" } else { "switched off ([canary])" }.to_string();
+    };
+    let sent = super::show_distance(canary.planted_at, now);
+    match &canary.stage {
+        Stage::Queued => format!("sent {sent}, waits for the matcher"),
+        Stage::Unmatched => format!("sent {sent}, but the matcher did not find it"),
+        Stage::Waiting(error) if error.is_empty() => format!("sent {sent}, waits in the outbox"),
+        Stage::Waiting(error) => format!("sent {sent}, not taken yet: {}", plain::line(error, 300)),
+        Stage::Arrived(at) => {
+            let took = at.duration_since(canary.planted_at).unsigned_abs().as_secs().max(1);
+            format!("sent {sent}, arrived within {}", show_duration(std::time::Duration::from_secs(took)))
+        }
+        Stage::Dead(error) => format!("sent {sent}, given up: {}", plain::line(error, 300)),
+    }
 }
 
 /// Prints it.
@@ -41,7 +75,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             overall = overall.max(Overall::Degraded);
             reasons.push(format!("the last reload was refused, the old configuration is in force: {failed}"));
         }
-        let coverage = health::coverage(&sources, items_today, day, now);
+        let open = store.conditions().await?;
+        for lost in open.iter().filter(|open| open.condition == Condition::CanaryLost) {
+            // What does not come as far as the outbox is found by nobody.
+            let canary = store.canary().await?;
+            let is_inside = canary.is_some_and(|canary| matches!(canary.stage, Stage::Queued | Stage::Unmatched));
+            overall = overall.max(if is_inside { Overall::Broken } else { Overall::Degraded });
+            reasons.push(format!("the self-test is lost: {}", lost.detail));
+        }
+        let coverage = health::coverage(&sources, items_today, day, now).with_conditions(&open);
+        let canary = store.canary().await?.filter(|_| config.canary.is_some());
         let next = sources.iter().filter(|source| !source.paused).map(|source| source.next_at).min();
         let digest = config.routes.iter().filter_map(|route| route.next_digest(now).map(|at| (at, &route.name))).min();
         let code = match overall {
@@ -52,7 +95,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let mut out = anstream::stdout().lock();
         if arguments.json {
             let value = json!({
-                "overall": overall, "reasons": reasons, "daemon_seen": seen_at, "coverage": coverage, "items": items,
+                "overall": overall, "reasons": reasons, "conditions": open, "canary": canary.as_ref().map(canary_json), "daemon_seen": seen_at, "coverage": coverage, "items": items,
                 "unscored": unscored, "hits": hits.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
                 "outbox": outbox.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
                 "next_visit": next, "next_digest": digest.map(|(at, _)| at), "store": store.name(),
@@ -88,6 +131,27 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             coverage.read,
             next.map_or("never".to_string(), |at| super::show_distance(at, now))
         )?;
+        writeln!(
+            out,
+            "          {} silent against their rhythm, {} otherwise than usual",
+            coverage.silent.len(),
+            coverage.changed.len()
+        )?;
+        for open in open.iter().take(CONDITIONS_MAX) {
+            let (about, detail) = (plain::line(&open.about, 100), plain::line(&open.detail, 500));
+            writeln!(
+                out,
+                "  {about} ({}, since {}): {detail}",
+                open.condition.as_str(),
+                super::show_time(Some(open.since))
+            )?;
+            if !open.advice.is_empty() {
+                writeln!(out, "    what to do: {}", plain::line(&open.advice, 300))?;
+            }
+        }
+        if open.len() > CONDITIONS_MAX {
+            writeln!(out, "  and {} more (newswatch status --json)", open.len() - CONDITIONS_MAX)?;
+        }
         writeln!(out, "items     {items} in all, {items_today} in the last 24 h, {unscored} not scored yet")?;
         let by_profile: Vec<String> = hits.iter().map(|(profile, count)| format!("{profile} {count}")).collect();
         writeln!(
@@ -104,6 +168,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 super::show_time(Some(at))
             )?;
         }
+        writeln!(out, "self-test {}", canary_in_words(canary.as_ref(), config.canary.is_some(), now))?;
         writeln!(
             out,
             "daemon    last seen {}",

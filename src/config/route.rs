@@ -262,17 +262,7 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>) -> Option<Rou
     let band = read_band(&mut section);
     let channel = section.required_text("channel");
     let channel_place = section.place_of("channel");
-    let to = section.texts("to").unwrap_or_default();
-    for (index, address) in to.iter().enumerate() {
-        if address.parse::<lettre::Address>().is_err() {
-            section.problem_in(
-                "to",
-                index,
-                format!("{address:?} is not a mail address; write it like \"desk@example.org\""),
-            );
-        }
-    }
-    check_doubled(&section, "to", &to);
+    let to = recipients(&mut section);
     let zone = section.text("time_zone");
     let zone = Zone {
         // One that is wrong is reported once, not in every table that it stands for.
@@ -413,6 +403,22 @@ fn read_when(section: &mut Section<'_>, zone: &Zone) -> Option<When> {
     } else {
         Some(When::AtOnce)
     }
+}
+
+/// The mail addresses under `to`.
+pub(super) fn recipients(section: &mut Section<'_>) -> Vec<String> {
+    let to = section.texts("to").unwrap_or_default();
+    for (index, address) in to.iter().enumerate() {
+        if address.parse::<lettre::Address>().is_err() {
+            section.problem_in(
+                "to",
+                index,
+                format!("{address:?} is not a mail address; write it like \"desk@example.org\""),
+            );
+        }
+    }
+    check_doubled(section, "to", &to);
+    to
 }
 
 fn read_digest(mut section: Section<'_>, zone: &Zone) -> Option<When> {

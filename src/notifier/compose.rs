@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::channel::Message;
 use crate::config::section::show_duration;
 use crate::health::Coverage;
-use crate::model::{ArticleState, DeliveryKind, Hit, Item, OutboxRow};
+use crate::model::{ArticleState, DeliveryKind, Hit, Item, OutboxRow, ReportLine};
 use crate::plain;
 
 /// So many hits are written out in one message; the rest is counted and can be listed.
@@ -46,6 +46,10 @@ pub struct Ingredients<'a> {
     pub backlog: i64,
     /// The profiles of the route.
     pub profiles: Vec<ProfileName>,
+    /// What the operator is told; empty but for reports.
+    pub report: Vec<ReportLine>,
+    /// What whoever reads the message has to know first: newswatch itself is not well.
+    pub warning: Option<String>,
     /// The zone in which times are shown.
     pub zone: TimeZone,
     /// Now.
@@ -76,6 +80,9 @@ struct ShownHit {
 /// Makes the message of an outbox row.
 pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error> {
     let row = ingredients.row;
+    if row.kind == DeliveryKind::Report {
+        return compose_report(&ingredients);
+    }
     let subject = subject(&ingredients);
     let shown = ingredients.hits.len().min(HITS_SHOWN_MAX);
     let mut sections: Vec<ShownSection> = Vec::new();
@@ -102,6 +109,7 @@ pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error
         subject => subject.clone(), window, coverage,
         sections => Value::from(Serde(sections)),
         route => plain::line(&row.route, 100),
+        warning => ingredients.warning.as_deref().map(|warning| plain::line(warning, 500)),
         left_out => ingredients.hits.len() - shown,
     };
     let environment = templates()?;
@@ -124,12 +132,51 @@ pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error
     })
 }
 
+/// A message to the operator: what is wrong first, what is over behind it.
+fn compose_report(ingredients: &Ingredients<'_>) -> Result<Message, minijinja::Error> {
+    let row = ingredients.row;
+    let (over, wrong): (Vec<&ReportLine>, Vec<&ReportLine>) =
+        ingredients.report.iter().partition(|line| line.is_recovery);
+    let subject = match ingredients.report.as_slice() {
+        [one] => format!("newswatch: {}: {}", one.about, one.headline),
+        _ if wrong.is_empty() => format!("newswatch: {} over", counted(over.len(), "trouble")),
+        _ => format!("newswatch: {}, {} over", counted(wrong.len(), "trouble"), over.len()),
+    };
+    let lines: Vec<(String, String)> = wrong
+        .into_iter()
+        .chain(over)
+        .map(|line| (plain::line(&format!("{}: {}", line.about, line.headline), 900), plain::line(&line.advice, 300)))
+        .collect();
+    let data = context! {
+        subject => plain::line(&subject, 200), lines, time => show_time(row.created_at, &ingredients.zone),
+        warning => ingredients.warning.as_deref().map(|warning| plain::line(warning, 500)),
+    };
+    let environment = templates()?;
+    Ok(Message {
+        id: row.id,
+        kind: row.kind,
+        route: row.route.clone(),
+        recipient: row.recipient.clone(),
+        subject: plain::line(&subject, 200),
+        text: environment.get_template("report.txt")?.render(&data)?,
+        html: environment.get_template("report.html")?.render(&data)?,
+        images: Vec::new(),
+        hits: Vec::new(),
+        window: None,
+        thread: None,
+        created_at: row.first_due_at(),
+        repeated: row.attempts > 1,
+    })
+}
+
 /// The templates. Those with an HTML name escape what they are given.
 fn templates() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
     environment.add_template("digest.txt", include_str!("templates/digest.txt"))?;
     environment.add_template("digest.html", include_str!("templates/digest.html"))?;
+    environment.add_template("report.txt", include_str!("templates/report.txt"))?;
+    environment.add_template("report.html", include_str!("templates/report.html"))?;
     Ok(environment)
 }
 
@@ -342,6 +389,8 @@ mod tests {
             coverage: Some(Coverage { sources: 3, read: 2, failing, items: 1, ..Coverage::default() }),
             backlog: 0,
             profiles: vec![ProfileName { name: "apg".into(), title: "The observer seat".into(), version: 4 }],
+            report: Vec::new(),
+            warning: None,
             zone: TimeZone::get("Europe/Zurich").unwrap(),
             now: at(0),
         }
@@ -360,6 +409,36 @@ mod tests {
             "Thu 14 January 2027, 09:00 CET to Fri 15 January 2027, 09:00 CET",
         ] {
             assert!(message.text.contains(part), "{part} is missing in:\n{}", message.text);
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_is_wrong_first_and_nothing_active() {
+        let line = |about: &str, headline: &str, is_recovery| ReportLine {
+            at: at(0),
+            about: about.into(),
+            headline: headline.into(),
+            advice: if is_recovery { String::new() } else { "look at it".into() },
+            is_recovery,
+        };
+        let row = row(DeliveryKind::Report);
+        let report = vec![line("wire", "can be read again", true), line("moskva", "<b>status 503\u{202e}", false)];
+        let message = compose(Ingredients { report, ..ingredients(&row, vec![]) }).unwrap();
+        assert_eq!(message.subject, "newswatch: 1 trouble, 1 over");
+        let (wrong, over) = (message.text.find("moskva: <b>status 503"), message.text.find("wire: can be read again"));
+        assert!(wrong.is_some() && wrong < over, "{}", message.text);
+        assert!(message.text.contains("look at it"), "{}", message.text);
+        assert!(!message.html.contains("<b>status") && !message.text.contains('\u{202e}'), "{}", message.html);
+    }
+
+    #[test]
+    fn a_warning_comes_first() {
+        for kind in [DeliveryKind::Digest, DeliveryKind::Alert, DeliveryKind::Report] {
+            let row = row(kind);
+            let warning = Some("the self-test is lost".to_string());
+            let message = compose(Ingredients { warning, ..ingredients(&row, vec![hit()]) }).unwrap();
+            assert!(message.text.starts_with("Attention: the self-test is lost"), "{}", message.text);
+            assert!(message.html.contains("Attention: the self-test is lost"), "{}", message.html);
         }
     }
 

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::fetch::{FetchError, Response};
-use super::read::bot_check;
+use super::read::{article, bot_check};
 use super::schedule::{self, Visited};
 use crate::fault::{Class, Fault};
-use crate::model::{Health, Move, SourceState};
+use crate::model::{Health, Move, SourceState, gates};
 use crate::plain;
 
 /// A source that says "gone" twice, at least so far apart, is gone.
@@ -90,12 +90,22 @@ pub fn refused(status: u16, response: &Response, fresh_for: Option<Duration>, no
     Failure { retry_after, fresh_for, ..failure }
 }
 
+/// What came in place of a document that could not be read: a check for robots or a log-in page, if it is one of them.
+pub fn gate(response: &Response) -> Option<Failure> {
+    if let Some(gatekeeper) = bot_check::of_refusal(&response.body) {
+        return Some(bot_check_failure(response.status, gatekeeper));
+    }
+    let reason = "a log-in page came in its place: give the source its log-in, or find another way to the same news";
+    article::is_login(&response.url, &response.body).then(|| Failure::new(Fault::LoginWanted, reason))
+}
+
 /// A check for robots stands before the answer.
 pub fn bot_check_failure(status: u16, gatekeeper: &str) -> Failure {
     Failure::new(
         Fault::BotCheck,
         format!(
-            "a check for robots by {gatekeeper} stands before it (status {status}); newswatch does not evade it: ask the publisher to let it in, or find another way to the same news"
+            "{} by {gatekeeper} stands before it (status {status}); newswatch does not evade it: ask the publisher to let it in, or find another way to the same news",
+            gates::CHECK_FOR_ROBOTS
         ),
     )
 }

@@ -23,13 +23,13 @@ use super::fetch::{Fetch, Request, Response, Validators};
 use super::identity::{self, Keys};
 use super::outcome::{self, Failure};
 use super::pdf::PdfReader;
-use super::read::bot_check;
 use super::schedule::{self, Bounds, Visited};
 use super::source::{Document, ReadError, ReadLimits};
 use crate::clock::Clock;
 use crate::config::{FetchSettings, SourceConfig};
 use crate::fault::Fault;
-use crate::model::{ArticleState, Entry, Health, Id, Item, Memory, Move, Reading, SourceState};
+use crate::health::record::{self, Seen};
+use crate::model::{ArticleState, Entry, Health, Id, Item, Memory, Move, Reading, Record, SourceState};
 use crate::plain;
 use crate::store::items::NewItem;
 use crate::store::sources::{Before, Claim, VisitResult};
@@ -89,6 +89,11 @@ impl Visitor {
         let mut result = nothing(state.clone(), claim);
         let remembered = if source.reader.remembers() { self.store.memory(&source.name).await? } else { Memory::new() };
         let mut memory = remembered.clone();
+        let has_validators = state.etag.is_some() || state.last_modified.is_some();
+        let doubted = has_validators && record::doubts_not_modified(&state.record, self.clock.now());
+        if doubted {
+            (state.etag, state.last_modified) = (None, None);
+        }
         let (asked, now, answer) = match source.reader.folder() {
             Some(folder) => {
                 let now = self.clock.now();
@@ -97,6 +102,7 @@ impl Visitor {
             }
             None => self.ask(source, &state, &mut memory).await?,
         };
+        let answered = answer.as_ref().map(|answer| (answer.reading.is_some(), answer.response.status == 304)).ok();
         let visited = match answer {
             Ok(answer) => {
                 self.take(source, &mut state, answer, &asked, &mut result, now).await?;
@@ -104,9 +110,16 @@ impl Visitor {
                 let whole = state.etag.is_none() && state.last_modified.is_none();
                 Visited::Good { unconditional: whole && !source.reader.heeds_robots() }
             }
-            Err(failure) => outcome::fail(&mut state, failure, asked != source.url, now),
+            Err(failure) => {
+                if doubted {
+                    // They were only left out once.
+                    (state.etag, state.last_modified) = (result.state.etag.clone(), result.state.last_modified.clone());
+                }
+                outcome::fail(&mut state, failure, asked != source.url, now)
+            }
         };
         state.attempted_at = Some(now);
+        state.record = remember(&mut state, answered, doubted, &result, now);
         (state.next_at, state.next_reason) = if state.health == Health::Retired {
             (Timestamp::MAX, "never: its publisher says it is gone; newswatch source resume asks it again".to_string())
         } else {
@@ -162,6 +175,7 @@ impl Visitor {
         let failure = Failure::new(Fault::ReaderFailed, "newswatch itself failed on its answer; please report it");
         let visited = outcome::fail(&mut state, failure, false, now);
         state.attempted_at = Some(now);
+        state.record = remember(&mut state, None, false, &result, now);
         (state.next_at, state.next_reason) =
             schedule::next_visit(&state.name, visited, &self.bounds(source), &state.pace, now);
         result.state = state;
@@ -287,15 +301,15 @@ impl Visitor {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             let reading = reader.read(&document, &limits, &mut noted);
-            let bot_check = reading.as_ref().err().and_then(|_| bot_check::of_refusal(&response.body));
-            (Response { body: Vec::new(), ..response }, reading, bot_check, noted)
+            let gate = reading.as_ref().err().and_then(|_| outcome::gate(&response));
+            (Response { body: Vec::new(), ..response }, reading, gate, noted)
         });
         match read.await {
             Ok((response, Ok(reading), _, noted)) => {
                 *memory = noted;
                 Ok((response, reading))
             }
-            Ok((response, Err(_), Some(gatekeeper), _)) => Err(outcome::bot_check_failure(response.status, gatekeeper)),
+            Ok((_, Err(_), Some(gate), _)) => Err(gate),
             Ok((_, Err(ReadError(reason)), None, _)) => Err(Failure::new(source.reader.unread(), reason)),
             Err(fault) => {
                 Err(Failure::new(fault, format!("{}; please report it with the document", reader_in_words(fault))))
@@ -412,6 +426,24 @@ impl Visitor {
         };
         NewItem { item, text_hash, story, link, aliases: Vec::new() }
     }
+}
+
+/// What is remembered of the source after a visit. `answered`: a document was read, the server said "not modified".
+fn remember(
+    state: &mut SourceState,
+    answered: Option<(bool, bool)>,
+    doubted: bool,
+    result: &VisitResult,
+    now: Timestamp,
+) -> Record {
+    let known = std::mem::take(&mut state.record);
+    let new: Vec<&Item> = result.new_items.iter().map(|new| &new.item).collect();
+    let seen = match answered {
+        None => Seen::Failure { first: result.before.failures == 0 },
+        Some((false, not_modified)) => Seen::Same { not_modified, doubted },
+        Some((true, _)) => Seen::Document { new: &new, edited: !result.edited_items.is_empty(), doubted },
+    };
+    record::after(known, seen, now)
 }
 
 /// The request that this answers carried validators.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
+use super::health::{self, CanaryHit};
 use super::items::{self, COLUMN_COUNT};
 use super::sources::Claim;
 use super::stories::{self, NewPlacement};
@@ -56,6 +57,8 @@ pub struct MatchResult {
     pub profiles: Vec<ProfileVersion>,
     /// Profiles whose rows below the line are to be counted, and the oldest forgotten.
     pub trim: Vec<String>,
+    /// The self-tests among the items, as they were found.
+    pub canaries: Vec<CanaryHit>,
     /// The batch's document frequencies, encoded; the number is unique.
     pub frequencies: Option<(i64, Vec<u8>)>,
 }
@@ -136,6 +139,9 @@ impl Store {
                 below.push(new.as_score());
             }
         }
+        let canaries: Vec<&CanaryHit> =
+            result.canaries.iter().filter(|canary| finished.contains(&canary.item)).collect();
+        health::finish_canaries(&mut tx, &canaries).await?;
         for score in &mut below {
             score.story = elsewhere.get(&score.item).copied().unwrap_or(score.story);
         }

@@ -219,6 +219,26 @@ async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[Item], now:
     queue(tx, &read, now).await
 }
 
+/// Counts the article pages in a row that were gates, by source; one that was read ends the row.
+async fn count_gates(tx: &mut Transaction<'static, Any>, tried: &[Item]) -> Result<()> {
+    let mut sources: BTreeMap<&str, (i64, bool)> = BTreeMap::new();
+    for item in tried {
+        let (gates, read) = sources.entry(&item.source).or_default();
+        *gates += i64::from(item.is_gated());
+        *read |= item.article_state == ArticleState::Read;
+    }
+    for (source, (gates, read)) in sources {
+        let statement = match (gates, read) {
+            (_, true) => "UPDATE sources SET gated = 0 + $1 WHERE name = $2 AND gated > $1",
+            (0, false) => continue,
+            (_, false) => "UPDATE sources SET gated = gated + $1 WHERE name = $2",
+        };
+        let gates = if read { 0 } else { gates };
+        sqlx::query(statement).bind(gates).bind(source).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
 /// Items that wait for their article wait no longer.
 async fn release(tx: &mut Transaction<'static, Any>, items: &[Id]) -> Result<()> {
     for id in items {
@@ -237,6 +257,7 @@ impl Store {
     pub async fn commit_articles(&self, tried: &[Item], left: &[Id], now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         store_articles(&mut tx, tried, now).await?;
+        count_gates(&mut tx, tried).await?;
         let in_vain = tried.iter().filter(|item| item.article_state != ArticleState::Read).map(|item| item.id);
         let waiting: Vec<Id> = in_vain.chain(left.iter().copied()).collect();
         release(&mut tx, &waiting).await?;

@@ -14,11 +14,11 @@ use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
 pub(super) use fill::{add, lock};
 pub use revise::HandedOver;
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, route, recipient, kind, window_from, window_to, created_at, due_at, state, attempts, finished_at, error";
 const COLUMN_COUNT: usize = 12;
 
-fn row(row: &AnyRow) -> OutboxRow {
+pub(super) fn row(row: &AnyRow) -> OutboxRow {
     OutboxRow {
         id: Id(row.get(0)),
         route: row.get(1),
@@ -168,11 +168,12 @@ impl Store {
         Ok(rows.iter().map(row).collect())
     }
 
-    /// How many rows are in each state.
+    /// How many rows are in each state; newswatch's own self-tests are not counted.
     pub async fn outbox_counts(&self) -> Result<Vec<(String, i64)>> {
-        let rows = sqlx::query("SELECT state, count(*) FROM outbox GROUP BY state ORDER BY state")
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query("SELECT state, count(*) FROM outbox WHERE kind <> 'canary' GROUP BY state ORDER BY state")
+                .fetch_all(&self.reader)
+                .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 

@@ -291,7 +291,47 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE INDEX outbox_recipient ON outbox (route, recipient, kind, created_at)",
     ],
     // Health: what is told to the operator.
-    &[],
+    &[
+        // What a source used to do, to tell when it does otherwise; article pages in a row that were gates.
+        "ALTER TABLE sources ADD COLUMN record TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE sources ADD COLUMN gated BIGINT NOT NULL DEFAULT 0",
+        // What is wrong and was told, until its end is told.
+        "CREATE TABLE conditions (
+        about TEXT NOT NULL,
+        condition TEXT NOT NULL,
+        since BIGINT NOT NULL,
+        noticed_at BIGINT NOT NULL,
+        detail TEXT NOT NULL,
+        advice TEXT NOT NULL,
+        PRIMARY KEY (about, condition)
+    )",
+        // What happened once and was told: a message that was given up, a first contact.
+        "CREATE TABLE told (
+        event TEXT NOT NULL PRIMARY KEY,
+        told_at BIGINT NOT NULL
+    )",
+        // The lines of outbox rows of kind report.
+        "CREATE TABLE report_lines (
+        outbox_id BIGINT NOT NULL,
+        place BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        about TEXT NOT NULL,
+        headline TEXT NOT NULL,
+        advice TEXT NOT NULL,
+        is_recovery BIGINT NOT NULL,
+        PRIMARY KEY (outbox_id, place)
+    )",
+        // How the sources did, day by day (days since 1970), for charts.
+        "CREATE TABLE health_days (
+        day BIGINT NOT NULL PRIMARY KEY,
+        sources BIGINT NOT NULL,
+        read BIGINT NOT NULL,
+        failing BIGINT NOT NULL,
+        silent BIGINT NOT NULL,
+        changed BIGINT NOT NULL,
+        items BIGINT NOT NULL
+    )",
+    ],
     // Messages.
     &[],
 ];

@@ -58,9 +58,9 @@ pub struct VisitResult {
 
 const COLUMNS: &str = "name, url, kind, host, paused, health, etag, last_modified, body_hash, attempted_at, succeeded_at, \
                        changed_at, baseline_at, next_at, next_reason, failures, failing_since, error, items, \
-                       fault, moved_to, moved_proofs, pace, validators_url, fence";
+                       fault, moved_to, moved_proofs, pace, validators_url, record, gated, fence";
 /// Where [`COLUMNS`] ends: the fence.
-const FENCE: usize = 24;
+const FENCE: usize = 26;
 
 fn state(row: &AnyRow) -> SourceState {
     SourceState {
@@ -88,6 +88,8 @@ fn state(row: &AnyRow) -> SourceState {
         // Written by ourselves; what cannot be read is learned anew.
         pace: serde_json::from_str(&row.get::<String, _>(22)).unwrap_or_default(),
         validators_url: row.get(23),
+        record: serde_json::from_str(&row.get::<String, _>(24)).unwrap_or_default(),
+        gated: row.get(25),
     }
 }
 
@@ -175,7 +177,8 @@ impl Store {
                             .await?;
                         // Another address is another source that goes on under the same name: how the old one failed is past.
                         sqlx::query(
-                            "UPDATE sources SET baseline_at = CASE WHEN $3 = 1 THEN 0 ELSE baseline_at END, pace = '{}', health = 'new', fault = '', error = '', failures = 0, failing_since = 0, \
+                            "UPDATE sources SET baseline_at = CASE WHEN $3 = 1 THEN 0 ELSE baseline_at END, pace = '{}', \
+                             record = '{}', gated = 0, health = 'new', fault = '', error = '', failures = 0, failing_since = 0, \
                              next_at = $1, next_reason = 'its address or kind was changed', fence = fence + 1, lease_until = 0 \
                              WHERE name = $2",
                         )
@@ -433,10 +436,10 @@ async fn finish(tx: &mut Transaction<'static, Any>, visits: &[VisitResult]) -> R
              attempted_at = v.column8, succeeded_at = v.column9, changed_at = v.column10, baseline_at = v.column11, \
              next_at = v.column12, next_reason = v.column13, failures = v.column14, failing_since = v.column15, \
              error = v.column16, items = sources.items + v.column17, fault = v.column18, moved_to = v.column19, \
-             moved_proofs = v.column20, pace = v.column21, validators_url = v.column22, lease_owner = '', lease_until = 0 \
+             moved_proofs = v.column20, pace = v.column21, validators_url = v.column22, record = v.column23, lease_owner = '', lease_until = 0 \
              FROM (VALUES {}) AS v WHERE sources.name = v.column1 AND sources.lease_owner = v.column2 \
              AND sources.fence = v.column3 RETURNING name, fence",
-            placeholders(engine_of(tx), 1, group.len(), 22)
+            placeholders(engine_of(tx), 1, group.len(), 23)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for VisitResult { claim, state, new_items, .. } in group {
@@ -462,7 +465,8 @@ async fn finish(tx: &mut Transaction<'static, Any>, visits: &[VisitResult]) -> R
                 .bind(state.moved.as_ref().map_or(String::new(), |moved| moved.url.clone()))
                 .bind(state.moved.as_ref().map_or(0, |moved| moved.proofs))
                 .bind(serde_json::to_string(&state.pace).unwrap_or_default())
-                .bind(state.validators_url.clone());
+                .bind(state.validators_url.clone())
+                .bind(serde_json::to_string(&state.record).unwrap_or_default());
         }
         held.extend(query.fetch_all(&mut **tx).await?.iter().map(|row| (row.get(0), row.get(1))));
     }

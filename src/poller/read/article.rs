@@ -6,6 +6,7 @@ mod metadata;
 
 use jiff::Timestamp;
 use scraper::{Html, Selector};
+use url::Url;
 
 use super::guard::guarded;
 use super::{absolute, decode, html, page};
@@ -38,6 +39,14 @@ pub struct Article {
     pub language: Option<String>,
     /// The address that the page itself calls its own.
     pub url: Option<String>,
+}
+
+/// A log-in page came in place of something else.
+pub fn is_login(url: &Url, body: &[u8]) -> bool {
+    const LOOKED_AT: usize = 256 * 1024;
+    let source = decode::text(&body[..body.len().min(LOOKED_AT)], None);
+    let title = page::title(&source).unwrap_or_default().to_lowercase();
+    gate::login(url, &source, &title)
 }
 
 /// Reads the article on a page.

@@ -3,8 +3,11 @@
 //! Only what is certain counts. A page that is refused wrongly costs its text; one that is taken wrongly is matched by a few
 //! words of its gatekeeper, and nobody notices.
 
+use url::Url;
+
 use super::Article;
 use super::content::letters;
+use crate::model::gates;
 use crate::plain;
 use crate::poller::read::{bot_check, html, page};
 use crate::poller::source::Document;
@@ -121,7 +124,7 @@ pub(super) fn gate(document: &Document<'_>, source: &str, article: &Article, is_
     }
     let title = page::title(source).unwrap_or_default().to_lowercase();
     let name = bot_check(source, &title, characters)
-        .or_else(|| login(document, source, &title).then(|| "a login page".to_string()))
+        .or_else(|| login(document.url, source, &title).then(|| gates::LOGIN_PAGE.to_string()))
         .or_else(|| consent(document).then(|| "a consent page".to_string()))
         .or_else(|| by_title(&title).map(str::to_string))
         .or_else(|| paywall(source, article, is_locked).then(|| "a paywall".to_string()))?;
@@ -134,8 +137,8 @@ pub(super) fn gate(document: &Document<'_>, source: &str, article: &Article, is_
 fn bot_check(source: &str, title: &str, characters: usize) -> Option<String> {
     let by_mark = bot_check::mark(source).filter(|_| characters < MARK_CHARACTERS_MAX);
     by_mark
-        .map(|name| format!("a bot challenge ({name})"))
-        .or_else(|| bot_check::is_title(title).then(|| "a bot challenge".to_string()))
+        .map(|name| format!("{} ({name})", gates::BOT_CHALLENGE))
+        .or_else(|| bot_check::is_title(title).then(|| gates::BOT_CHALLENGE.to_string()))
 }
 
 /// "Login" may begin a headline; as the whole title, or before a separator, it does not.
@@ -149,8 +152,9 @@ fn by_title(title: &str) -> Option<&'static str> {
     TITLES.iter().find(|(gate, _)| is_title(title, gate)).map(|(_, name)| *name)
 }
 
-fn login(document: &Document<'_>, source: &str, title: &str) -> bool {
-    let last = document.url.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+/// The page of this address asks for a password, and is titled or named so.
+pub(super) fn login(url: &Url, source: &str, title: &str) -> bool {
+    let last = url.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let is_address =
         matches!(last.as_str(), "login" | "signin" | "sign-in" | "sign_in" | "log-in" | "anmelden" | "logon");
     (is_address || LOGIN_TITLES.iter().any(|gate| is_title(title, gate)))
