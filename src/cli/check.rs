@@ -547,7 +547,7 @@ Routes: 3
     by channel log: lines in newswatch's own log
     a digest at 07:30 on mon (America/New_York), without a hit when there was none for a week; the next on Mon 23 Nov 2026, 07:30
 ";
-        let routes = plan.split("\nLimits").next().unwrap();
+        let routes = plan.split("\nAbout newswatch itself").next().unwrap();
         let routes = &routes[routes.find("Routes: ").unwrap()..];
         assert_eq!(routes, expected);
         for gap in ["of strength below 1.2", "of strength 1.5 to below 2"] {

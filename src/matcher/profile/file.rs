@@ -20,11 +20,11 @@ const TEXT_CHARS_MAX: usize = 500;
 /// Reads a profile, with the concepts of the alias packs that it uses. Whatever is wrong is noted in the section's problems;
 /// `None` when no profile came out.
 pub fn read(mut section: Section<'_>, aliases: &Aliases) -> Option<Profile> {
-    let name = section.required_text("name");
+    let name = shown(section.required_text("name"));
     let title = shown(section.text("title")).unwrap_or_default();
     let language = section.one_of("language", &Language::CODES).map_or(Language::English, Language::from_code);
     let version = section.integer("version", 1..=i64::MAX).unwrap_or(1);
-    let shadow_of = section.text("shadow_of");
+    let shadow_of = shown(section.text("shadow_of"));
     let level = section.one_of("level", &Level::WORDS).map_or(Level::Normal, Level::from_word);
     let threshold = section.number("threshold", 0.001..=1000.0);
     let follows_noise = section.boolean("follow_noise");
