@@ -7,6 +7,7 @@
 mod duration;
 pub mod fetch;
 mod find;
+pub mod messages;
 mod problem;
 pub mod route;
 pub mod schedule;
@@ -19,10 +20,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::messages::Verdicts;
 use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
 use crate::matcher::profile::{self, Aliases, Profile};
+use crate::matcher::sight;
 use crate::notifier::channel::{self, Channel};
+use crate::notifier::compose::{Templates, UnreadLanguage};
+use crate::store::digest::TitleAndLanguage;
 
 pub use self::fetch::FetchSettings;
 pub use self::find::{read_folder, state_directory};
@@ -54,6 +59,10 @@ pub struct Config {
     pub channels: BTreeMap<String, Arc<dyn Channel>>,
     /// Routes in order.
     pub routes: Vec<RouteConfig>,
+    /// How messages look, when that differs from what is shipped.
+    pub templates: Option<Arc<Templates>>,
+    /// How readers answer.
+    pub verdicts: Option<Verdicts>,
 }
 
 impl Config {
@@ -92,6 +101,9 @@ impl Config {
             raw.read_sources(&mut section, &problems);
             raw.read_channels(&mut section, &problems);
             raw.read_routes(&mut section, &problems);
+            let templates = section.section("templates");
+            raw.templates = templates.map(|section| Arc::new(messages::read_templates(section, &problems)));
+            raw.verdicts = section.section("verdicts").and_then(messages::read_verdicts);
             section.finish();
         });
         for file in sources {
@@ -117,7 +129,25 @@ impl Config {
             profiles: raw.profiles,
             channels: raw.channels,
             routes: raw.routes,
+            templates: raw.templates,
+            verdicts: raw.verdicts,
         })
+    }
+
+    /// How messages look.
+    pub fn templates(&self) -> &Templates {
+        self.templates.as_deref().unwrap_or_else(|| Templates::shipped())
+    }
+
+    /// Of these items, those in languages that a profile of the route has no terms in.
+    pub fn unread_languages(&self, route: &RouteConfig, items: &[TitleAndLanguage]) -> Vec<UnreadLanguage> {
+        let wanted = |profile: &&Profile| !profile.is_shadow() && route.wants(&profile.name);
+        let profiles: Vec<&Profile> = self.profiles.iter().filter(wanted).collect();
+        let items = items.iter().map(|item| (item.language.as_str(), item.title.as_str()));
+        let unread = sight::unread(&profiles, items).into_iter();
+        unread
+            .map(|unread| UnreadLanguage { language: unread.language, items: unread.items, profiles: unread.profiles })
+            .collect()
     }
 
     /// The store to open: as configured, else a file in the state folder.
@@ -156,6 +186,8 @@ struct Raw {
     routes: Vec<RouteConfig>,
     route_names: Names,
     route_tables: usize,
+    templates: Option<Arc<Templates>>,
+    verdicts: Option<Verdicts>,
 }
 
 impl Raw {

@@ -14,6 +14,7 @@ pub mod profile;
 pub mod score;
 pub mod script;
 pub mod seed;
+pub mod sight;
 pub mod suggest;
 pub mod text;
 

@@ -7,6 +7,8 @@
 
 pub mod channel;
 pub mod compose;
+pub mod gather;
+pub mod preview;
 pub mod retry;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,19 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::route::{RouteConfig, When};
-use crate::health;
-use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
+use crate::model::{Id, OutboxRow, Outcome};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
-use compose::{Ingredients, ProfileName};
 
 /// A claim is held so long; no attempt begins later than [`LANE_MAX`] after it or takes longer than [`ATTEMPT_MAX`].
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
@@ -34,8 +32,6 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(240);
 const LANE_MAX: Duration = Duration::from_secs(240);
 /// Lanes at the same time.
 const LANES_MAX: usize = 16;
-/// Hits loaded for one message; more than are ever shown, so that the rest can be counted.
-const HITS_MAX: usize = 5_000;
 /// The store is asked again after this long even if nothing is due sooner.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
@@ -307,45 +303,12 @@ async fn compose_for(
     let Some(channel) = config.channels.get(&route.channel) else {
         return Err(DeliveryError::Temporary(format!("there is no channel \"{}\"", route.channel)));
     };
-    let ingredients = gather(store, config, route, row, now).await.map_err(|error| temporary(&error))?;
-    let message = compose::compose(ingredients).map_err(|error| temporary(&error))?;
-    Ok((channel.clone(), message))
-}
-
-/// Reads what a message is made of.
-pub async fn gather<'a>(
-    store: &Store,
-    config: &Config,
-    route: &RouteConfig,
-    row: &'a OutboxRow,
-    now: Timestamp,
-) -> store::Result<Ingredients<'a>> {
-    let hits = store.hits_of_delivery(row.id, HITS_MAX).await?;
-    let mut copies = BTreeMap::new();
-    for hit in hits.iter().take(compose::HITS_SHOWN_MAX) {
-        let found = store.copies(hit.item.id, 20).await?;
-        if !found.is_empty() {
-            copies.insert(hit.item.id, found);
-        }
+    let ingredients = gather::gather(store, config, route, row, false, now).await.map_err(|error| temporary(&error))?;
+    let composed = compose::compose(ingredients, config.templates());
+    if let Some(problem) = composed.problem {
+        tracing::error!(route = row.route, id = %row.id, "{} {} of route {}: {problem}", row.kind.as_str(), row.id, row.route);
     }
-    let (mut coverage, mut backlog) = (None, 0);
-    if let (DeliveryKind::Digest, Some(from), Some(to)) = (row.kind, row.window_from, row.window_to) {
-        let (_, items) = store.item_counts(from).await?;
-        coverage = Some(health::coverage(&store.sources().await?, items, from, now.max(to)));
-        let by_profile = store.backlog_hits(from).await?;
-        backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
-    }
-    let profiles = config.profiles.iter().filter(|profile| !profile.is_shadow() && route.wants(&profile.name));
-    let profiles = profiles.map(|profile| ProfileName {
-        name: profile.name.clone(),
-        title: profile.title.clone(),
-        version: profile.version,
-    });
-    let zone = match &route.when {
-        When::Digest { schedule, .. } => schedule.zone().clone(),
-        When::AtOnce => TimeZone::UTC,
-    };
-    Ok(Ingredients { row, hits, copies, coverage, backlog, profiles: profiles.collect(), zone, now })
+    Ok((channel.clone(), composed.message))
 }
 
 fn report(row: &OutboxRow, outcome: &Outcome) {

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::config::section::Section;
-use crate::model::{Hit, Id, Timestamp};
+use crate::model::{DeliveryKind, Hit, Id, Timestamp};
 
 /// One message to one recipient, ready to be delivered. All its text is already safe to show.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The outbox row: a repeat after a crash carries the same.
     pub id: Id,
+    /// What kind of message.
+    pub kind: DeliveryKind,
     /// Name of the route.
     pub route: String,
     /// Who gets it; empty for channels without recipients.
@@ -28,10 +30,27 @@ pub struct Message {
     pub html: String,
     /// The hits it is about, in the order shown.
     pub hits: Vec<Hit>,
+    /// The story whose messages belong together, when it is about one.
+    pub thread: Option<Id>,
+    /// Pictures that the HTML names by `cid:`.
+    pub images: Vec<InlineImage>,
     /// When the row was made.
     pub created_at: Timestamp,
     /// Not the first attempt: an earlier one may have been taken without anybody knowing.
     pub repeated: bool,
+}
+
+/// A picture within a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InlineImage {
+    /// What the HTML calls it, without `cid:`.
+    pub cid: String,
+    /// "image/png".
+    pub media_type: String,
+    /// The picture.
+    pub bytes: Vec<u8>,
+    /// What it shows, for those who do not see it.
+    pub description: String,
 }
 
 /// Why a delivery did not succeed. The outbox decides what follows.

@@ -269,6 +269,13 @@ impl Store {
         Ok(rows.iter().rev().map(row).collect())
     }
 
+    /// One row.
+    pub async fn outbox_row(&self, id: Id) -> Result<Option<OutboxRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE id = $1");
+        let found = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(&self.reader).await?;
+        Ok(found.as_ref().map(row))
+    }
+
     /// Rows that tell of an item, by time.
     pub async fn outbox_of_item(&self, item: Id) -> Result<Vec<OutboxRow>> {
         let sql = format!(

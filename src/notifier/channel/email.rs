@@ -330,6 +330,9 @@ mod tests {
             text: "text".into(),
             html: "<p>text</p>".into(),
             hits: vec![],
+            kind: crate::model::DeliveryKind::Digest,
+            thread: None,
+            images: vec![],
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };
@@ -400,6 +403,9 @@ mod tests {
             text: "one\n.\ntwo".into(),
             html: "<p>text</p>".into(),
             hits: vec![],
+            kind: crate::model::DeliveryKind::Digest,
+            thread: None,
+            images: vec![],
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };
@@ -430,6 +436,9 @@ mod tests {
             text: String::new(),
             html: String::new(),
             hits: vec![],
+            kind: crate::model::DeliveryKind::Digest,
+            thread: None,
+            images: vec![],
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };

@@ -261,6 +261,9 @@ mod tests {
             text: String::new(),
             html: String::new(),
             hits: vec![],
+            kind: crate::model::DeliveryKind::Digest,
+            thread: None,
+            images: vec![],
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };

@@ -1,0 +1,233 @@
+//! What a message is made of, read from the store at the moment of its delivery.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use super::compose::passage;
+use super::compose::token::Key;
+use super::compose::{self, BELOW_MAX, Below, CHART_DAYS, COPIES_MAX, Ingredients, ProfileName, VerdictLinks};
+use crate::config::Config;
+use crate::config::messages::Verdicts;
+use crate::config::route::{RouteConfig, When};
+use crate::fault::Class;
+use crate::health::{self, Coverage};
+use crate::model::{DeliveryKind, Hit, Id, OutboxRow, Relation, ReportLine, SourceState, Story, StoryItem};
+use crate::plain;
+use crate::store::{self, Store};
+
+/// Hits loaded for one message; more than are ever shown, so that most of the rest can be told apart by story.
+const HITS_MAX: usize = 5_000;
+/// The same for a message that leaves nothing out.
+const HITS_ALL_MAX: usize = 100_000;
+/// Name of the store's note that holds the key which signs verdict links.
+const KEY_NOTE: &str = "verdict key";
+
+/// Reads what a message of this row says now. `everything`: leave nothing out.
+pub async fn gather<'a>(
+    store: &Store,
+    config: &Config,
+    route: &RouteConfig,
+    row: &'a OutboxRow,
+    everything: bool,
+    now: Timestamp,
+) -> store::Result<Ingredients<'a>> {
+    let mut own = Ingredients::new(row, zone(route), now);
+    own.everything = everything;
+    own.hits = store.hits_of_delivery(row.id, if everything { HITS_ALL_MAX } else { HITS_MAX }).await?;
+    own.hits_in_all = usize::try_from(store.hit_count_of_delivery(row.id).await?).unwrap_or_default();
+    tell_stories(store, &mut own).await?;
+    let profiles = config.profiles.iter().filter(|profile| !profile.is_shadow() && route.wants(&profile.name));
+    own.profiles = profiles
+        .map(|profile| ProfileName {
+            name: profile.name.clone(),
+            title: profile.title.clone(),
+            version: profile.version,
+        })
+        .collect();
+    own.source_titles = config.sources.iter().map(|source| (source.name.clone(), source.title.clone())).collect();
+    own.verdicts = verdict_links(store, config).await?;
+    // HEALTH: own.alarms = store.alarms(now).await?;
+    if row.kind == DeliveryKind::Report {
+        // HEALTH: own.report = store.report_lines(row.id).await?;
+    }
+    if let (DeliveryKind::Digest, Some(from), Some(to)) = (row.kind, row.window_from, row.window_to) {
+        // The window of a digest that is only looked at is not over yet.
+        look_back(store, config, route, &mut own, from, to.min(now.max(from))).await?;
+    }
+    Ok(own)
+}
+
+/// The zone in which a route's people read times.
+fn zone(route: &RouteConfig) -> TimeZone {
+    match &route.when {
+        When::Digest { schedule, .. } => schedule.zone().clone(),
+        When::AtOnce => TimeZone::UTC,
+    }
+}
+
+/// The stories of the hits, and the sentences that matter.
+async fn tell_stories(store: &Store, own: &mut Ingredients<'_>) -> store::Result<()> {
+    let named = compose::stories_named(&own.hits, own.everything);
+    own.told_before = store.told_before(own.row, &named).await?;
+    let detailed: Vec<(Id, Hit)> =
+        compose::items_in_detail(&own.hits, own.everything).into_iter().map(|(id, hit)| (id, hit.clone())).collect();
+    let copies_max = if own.everything { 1_000 } else { COPIES_MAX + 1 };
+    for (id, hit) in detailed {
+        if let Some(story) = story(store, &hit, copies_max).await? {
+            own.stories.insert(hit.story, story);
+        }
+        // One whole text at a time.
+        if let Some(item) = store.item(id).await? {
+            own.passages.insert(id, passage::passages(&item, &hit.reasons));
+        }
+    }
+    Ok(())
+}
+
+/// STORIES: the body becomes `store.story(hit.story, limit).await`.
+async fn story(store: &Store, hit: &Hit, limit: usize) -> store::Result<Option<Story>> {
+    let copies = store.copies(hit.item.id, limit).await?;
+    let mut items = vec![StoryItem { item: hit.item.clone(), relation: hit.relation, reason: String::new() }];
+    items.extend(copies.into_iter().map(|item| StoryItem { item, relation: Relation::Copy, reason: String::new() }));
+    let count = i64::try_from(items.len()).unwrap_or_default();
+    Ok(Some(Story { id: hit.story, items, count }))
+}
+
+/// What was looked at from `from` to `to`, and what came of it beside the hits.
+async fn look_back(
+    store: &Store,
+    config: &Config,
+    route: &RouteConfig,
+    own: &mut Ingredients<'_>,
+    from: Timestamp,
+    to: Timestamp,
+) -> store::Result<()> {
+    let sources = store.sources().await?;
+    let items = store.item_count_between(from, to).await?;
+    // Later visits count as well: a source keeps only its last one.
+    let coverage = health::coverage(&sources, items, from, own.now.max(to));
+    own.changed = sources.iter().filter(|source| source.changed_at.is_some_and(|at| at >= from)).count();
+    // HEALTH: own.silent = Some(number of sources that are silent); own.conditions = the source conditions of now.
+    own.conditions = conditions(&sources, &coverage, own.now);
+    own.coverage = Some(coverage);
+    own.unread_languages = config.unread_languages(route, &store.languages_between(from, to).await?);
+    let by_profile = store.backlog_hits(from).await?;
+    own.backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
+    below(store, own, from, to).await?;
+    // ROUTES: own.muted = store.muted_hits(from, to).await?;
+    own.over_budget = store.over_budget(&own.row.route, &own.row.recipient, from, to).await?;
+    days(store, own, to).await
+}
+
+/// The strongest scores below the line, one a story.
+async fn below(store: &Store, own: &mut Ingredients<'_>, from: Timestamp, to: Timestamp) -> store::Result<()> {
+    let limit = if own.everything { 10_000 } else { 4 * BELOW_MAX };
+    let mut found: Vec<Below> = Vec::new();
+    let mut count = 0;
+    for profile in &own.profiles {
+        let (scored, all) = store.below_line(&profile.name, from, to, limit).await?;
+        count += usize::try_from(all).unwrap_or_default();
+        found.extend(scored.into_iter().map(|scored| Below {
+            score: scored.score,
+            title: scored.title,
+            url: scored.url,
+            source: scored.source,
+        }));
+    }
+    let nearness = |below: &Below| below.score.score / below.score.threshold.max(f64::MIN_POSITIVE);
+    found.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)).then(a.score.item.cmp(&b.score.item)));
+    own.below_in_all = count;
+    own.below = found;
+    Ok(())
+}
+
+/// Hits of each day up to `to`, in the route's zone.
+async fn days(store: &Store, own: &mut Ingredients<'_>, to: Timestamp) -> store::Result<()> {
+    // A window that ends at midnight is of the day before.
+    let last = (to - SignedDuration::from_millis(1)).to_zoned(own.zone.clone()).date();
+    let dates = (0..CHART_DAYS).rev().filter_map(|ago| last.checked_sub(ago.days()).ok());
+    let mut days: BTreeMap<_, i64> = dates.map(|date| (date, 0)).collect();
+    let Some(first) = days.keys().next().and_then(|date| date.to_zoned(own.zone.clone()).ok()) else {
+        return Ok(());
+    };
+    for (profile, at, count) in store.hit_steps(first.timestamp(), to).await? {
+        let is_wanted = own.profiles.iter().any(|wanted| wanted.name == profile);
+        if let Some(day) = days.get_mut(&at.to_zoned(own.zone.clone()).date()).filter(|_| is_wanted) {
+            *day += count;
+        }
+    }
+    own.days = days.into_iter().collect();
+    Ok(())
+}
+
+/// Sources in trouble with what to do, as far as their states say.
+fn conditions(sources: &[SourceState], coverage: &Coverage, now: Timestamp) -> Vec<ReportLine> {
+    let mut lines = Vec::new();
+    for trouble in &coverage.failing {
+        let Some(source) = sources.iter().find(|source| source.name == trouble.source) else { continue };
+        let since = trouble.since.map_or(String::new(), |since| format!(" for {}", compose::show_length(since, now)));
+        let advice = match source.fault.map(|fault| fault.class()) {
+            Some(Class::Lasting) => format!("it will not mend itself: newswatch source test {}", source.name),
+            Some(Class::Network) => "see whether this machine's own network is well".to_string(),
+            Some(Class::Passing) | None => "nothing to do yet, it is asked again by itself".to_string(),
+        };
+        lines.push(ReportLine {
+            at: trouble.since.unwrap_or(now),
+            about: source.name.clone(),
+            headline: format!("cannot be read{since}: {}", plain::line(&trouble.error, 300)),
+            advice,
+            is_recovery: false,
+        });
+    }
+    for trouble in &coverage.in_part {
+        lines.push(ReportLine {
+            at: now,
+            about: trouble.source.clone(),
+            headline: format!("was read in part: {}", plain::line(&trouble.error, 300)),
+            advice: format!("newswatch source test {}", trouble.source),
+            is_recovery: false,
+        });
+    }
+    lines
+}
+
+/// Where verdicts go and what signs them; `None` when the configuration wants none by mail.
+async fn verdict_links(store: &Store, config: &Config) -> store::Result<Option<VerdictLinks>> {
+    let Some(verdicts) = &config.verdicts else { return Ok(None) };
+    match key(store, verdicts).await? {
+        Ok(key) => Ok(Some(VerdictLinks { address: verdicts.address.clone(), key })),
+        Err(error) => {
+            tracing::error!("messages go without links for verdicts: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// The key that signs verdicts: the configured secret, else one that the store made and keeps. The inner error is for the operator.
+pub async fn key(store: &Store, verdicts: &Verdicts) -> store::Result<Result<Key, String>> {
+    if let Some(secret) = &verdicts.key {
+        let key = secret.read().and_then(|text| {
+            Key::new(text.as_bytes())
+                .ok_or_else(|| format!("the key of [verdicts] has less than {} bytes", Key::BYTES_MIN))
+        });
+        return Ok(key);
+    }
+    let kept = match store.noted(KEY_NOTE).await? {
+        Some(kept) => kept,
+        None => match new_secret() {
+            Ok(secret) => store.noted_or(KEY_NOTE, &secret).await?,
+            Err(error) => return Ok(Err(format!("no key can be made: /dev/urandom: {error}"))),
+        },
+    };
+    Ok(Key::new(kept.as_bytes()).ok_or_else(|| "the key in the store is damaged".to_string()))
+}
+
+/// 64 letters that nobody guesses.
+fn new_secret() -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0u8; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
