@@ -6,6 +6,7 @@
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod digest;
 pub mod hits;
 pub mod outbox;
 pub mod parse;
@@ -108,6 +109,8 @@ enum Command {
     Why(why::Arguments),
     /// Judge a hit, or an item that should have been one: profiles learn from it
     Verdict(verdict::Arguments),
+    /// What the next digest would say; send one now; list past ones; how they look
+    Digest(digest::Arguments),
     /// List, retry and discard messages that wait or failed
     Outbox(outbox::Arguments),
     /// One screen: is everything looked at and told? Exit code 0 fine, 1 degraded, 2 broken
@@ -160,6 +163,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Hits(own) => hits::run(global, own),
         Command::Why(own) => why::run(global, own),
         Command::Verdict(own) => verdict::run(global, own),
+        Command::Digest(own) => digest::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),
         Command::Status(own) => status::run(global, own),
         Command::Completions(own) => completions::run(own),

@@ -5,6 +5,7 @@
 //! counted, before the attempt is made; it is recorded as sent only after the channel accepted it. A crash in between repeats
 //! the attempt with the same message id, so that moment is kept short: nothing else is done in it.
 
+pub mod answers;
 pub mod channel;
 pub mod compose;
 pub mod gather;

@@ -1,13 +1,13 @@
 //! What a message is made of, read from the store at the moment of its delivery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::compose::passage;
 use super::compose::token::Key;
-use super::compose::{self, BELOW_MAX, Below, CHART_DAYS, COPIES_MAX, Ingredients, ProfileName, VerdictLinks};
+use super::compose::{self, Below, CHART_DAYS, COPIES_MAX, Ingredients, ProfileName, VerdictLinks};
 use crate::config::Config;
 use crate::config::messages::Verdicts;
 use crate::config::route::{RouteConfig, When};
@@ -21,6 +21,8 @@ use crate::store::{self, Store};
 const HITS_MAX: usize = 5_000;
 /// The same for a message that leaves nothing out.
 const HITS_ALL_MAX: usize = 100_000;
+/// Scores below the line that are read of one profile.
+const BELOW_READ_MAX: usize = 2_000;
 /// Name of the store's note that holds the key which signs verdict links.
 const KEY_NOTE: &str = "verdict key";
 
@@ -121,25 +123,27 @@ async fn look_back(
     days(store, own, to).await
 }
 
-/// The strongest scores below the line, one a story.
+/// The strongest scores below the line, one a story; not of stories that are told here anyway.
 async fn below(store: &Store, own: &mut Ingredients<'_>, from: Timestamp, to: Timestamp) -> store::Result<()> {
-    let limit = if own.everything { 10_000 } else { 4 * BELOW_MAX };
-    let mut found: Vec<Below> = Vec::new();
-    let mut count = 0;
-    for profile in &own.profiles {
-        let (scored, all) = store.below_line(&profile.name, from, to, limit).await?;
-        count += usize::try_from(all).unwrap_or_default();
-        found.extend(scored.into_iter().map(|scored| Below {
-            score: scored.score,
-            title: scored.title,
-            url: scored.url,
-            source: scored.source,
-        }));
-    }
+    let told: BTreeSet<Id> = own.hits.iter().map(|hit| hit.story).collect();
+    let mut nearest: BTreeMap<Id, Below> = BTreeMap::new();
+    let mut not_read = 0;
     let nearness = |below: &Below| below.score.score / below.score.threshold.max(f64::MIN_POSITIVE);
-    found.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)).then(a.score.item.cmp(&b.score.item)));
-    own.below_in_all = count;
-    own.below = found;
+    for profile in &own.profiles {
+        let (scored, all) = store.below_line(&profile.name, from, to, BELOW_READ_MAX).await?;
+        not_read += usize::try_from(all).unwrap_or_default().saturating_sub(scored.len());
+        for scored in scored.into_iter().filter(|scored| !told.contains(&scored.score.story)) {
+            let (title, url, source) = (scored.title, scored.url, scored.source);
+            let below = Below { score: scored.score, title, url, source };
+            let known = nearest.get(&below.score.story);
+            if known.is_none_or(|known| nearness(known) < nearness(&below)) {
+                nearest.insert(below.score.story, below);
+            }
+        }
+    }
+    own.below = nearest.into_values().collect();
+    own.below.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)).then(a.score.item.cmp(&b.score.item)));
+    own.below_in_all = own.below.len() + not_read;
     Ok(())
 }
 

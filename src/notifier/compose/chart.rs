@@ -38,7 +38,7 @@ struct Bar {
 pub(super) struct HealthChart {
     /// Shares of a whole that is 100 wide.
     pub(super) parts: Vec<Part>,
-    /// The bar as text.
+    /// The bar as text; empty when all are alike.
     blocks: String,
 }
 
@@ -68,12 +68,13 @@ pub(super) fn days(days: &[(Date, i64)]) -> Option<DayChart> {
         (count, most) => BLOCKS[((count * 8 + most - 1) / most - 1).clamp(0, 7) as usize],
     };
     let sum: i64 = days.iter().map(|(_, count)| count).sum();
-    let peak = days.iter().rev().find(|(_, count)| *count == most).filter(|_| most > 0);
+    let peak = days.iter().rev().find(|(_, count)| *count == most).filter(|(date, _)| most > 0 && date != last);
     let peak = peak.map_or(String::new(), |(date, count)| format!(", most on {}: {count}", show(*date)));
     let line = format!(
-        "{} in {} days, {count} on {}{peak}",
+        "{} in {}, {count} on {}{peak}",
         counted(usize::try_from(sum).unwrap_or_default(), "hit"),
-        days.len(),
+        // Days are no "daies".
+        if days.len() == 1 { "1 day".to_string() } else { format!("{} days", days.len()) },
         show(*last)
     );
     Some(DayChart { bars: days.iter().map(bar).collect(), blocks: days.iter().map(block).collect(), line })
@@ -111,6 +112,7 @@ pub(super) fn sources(counts: &[(&'static str, &'static str, usize)]) -> Option<
     };
     let blocks =
         there.iter().zip(share(COLUMNS)).flat_map(|((name, _, _), n)| std::iter::repeat_n(sign(name), n)).collect();
+    let blocks = if there.len() > 1 { blocks } else { String::new() };
     Some(HealthChart { parts, blocks })
 }
 
@@ -130,7 +132,7 @@ mod tests {
         assert_eq!(chart.line, "9 hits in 3 days, 1 on Sat 21 Nov, most on Fri 20 Nov: 8");
         assert_eq!(chart.bars.iter().map(|bar| bar.height).collect::<Vec<_>>(), [1, 40, 5]);
         assert_eq!(days(&[]), None);
-        assert_eq!(days(&[day(21, 0)]).unwrap().line, "0 hits in 1 days, 0 on Sat 21 Nov");
+        assert_eq!(days(&[day(21, 0)]).unwrap().line, "0 hits in 1 day, 0 on Sat 21 Nov");
     }
 
     #[test]

@@ -107,6 +107,10 @@ fn needles(reasons: &[Reason]) -> Vec<Needle> {
             ReasonKind::Concept => &reason.term,
             ReasonKind::Condition | ReasonKind::LookAlike | ReasonKind::Adjustment => return None,
         };
+        // An expression is not what stands in the text.
+        if name.contains(['[', '(', '|', '\\']) {
+            return None;
+        }
         let words: Vec<String> = words(name).into_iter().map(|(_, _, word)| word).collect();
         let is_open = name.trim_end().ends_with('*');
         if words.is_empty() { None } else { Some(Needle { words, is_open, share: reason.share }) }

@@ -259,7 +259,7 @@ fn in_words(error: &minijinja::Error, name: &str) -> WrongTemplate {
     WrongTemplate { name: innermost.name().unwrap_or(name).to_string(), line: innermost.line().unwrap_or(1), message }
 }
 
-/// The message that an example makes with these templates: what `newswatch check` renders.
-pub fn example(templates: &Templates) -> Vec<super::Composed> {
+/// The messages that the examples make with these templates: what `newswatch check` tries them with.
+pub fn examples(templates: &Templates) -> Vec<super::Composed> {
     sample::all().into_iter().map(|(row, ingredients)| compose(ingredients(&row), templates)).collect()
 }

@@ -93,7 +93,7 @@ fn says(text: &str, parts: &[&str]) {
 fn the_shipped_templates_are_right() {
     let (_, wrong) = Templates::with(BTreeMap::new());
     assert_eq!(wrong, []);
-    for composed in templates::example(Templates::shipped()) {
+    for composed in templates::examples(Templates::shipped()) {
         let message = composed.message;
         assert!(
             message.text.lines().all(|line| line.len() <= 998 && line.trim_end() == line || line == "-- "),

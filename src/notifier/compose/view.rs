@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::chart::{self, DayChart, HealthChart};
@@ -17,8 +18,10 @@ use crate::model::{
 };
 use crate::plain;
 
-/// Reasons shown of one hit.
-const REASONS_MAX: usize = 6;
+/// Conditions shown of one hit.
+const CONDITIONS_MAX: usize = 2;
+/// Terms, names and concepts shown of one hit.
+const TERMS_MAX: usize = 5;
 /// Things named one by one in the other parts; the rest is counted.
 const LINES_MAX: usize = 20;
 
@@ -28,8 +31,10 @@ pub(super) struct View {
     pub(super) subject: String,
     kind: &'static str,
     route: String,
-    /// The subject without the program's name.
+    /// The subject without the program's name and the counts.
     headline: String,
+    /// "apg 3 · exchanges 2"; empty when there is nothing to count.
+    counts: String,
     /// What kind of message it is, in a sentence; empty for a usual digest.
     lead: String,
     window: String,
@@ -80,7 +85,7 @@ struct ShownStory {
     /// "matched on summary only"
     note: String,
     /// Sentences in pieces, for HTML.
-    passages: Vec<Vec<Piece>>,
+    pieces: Vec<Piece>,
     /// The same with asterisks.
     excerpt: String,
     matches: Vec<Match>,
@@ -197,7 +202,9 @@ pub(super) fn view(ingredients: &Ingredients<'_>) -> View {
         ingredients.told_before.contains(&told.story) && told.hits.iter().all(|hit| hit.relation != Relation::First)
     };
     let (updates, new): (Vec<&Told<'_>>, Vec<&Told<'_>>) = told.iter().partition(|told| is_update(told));
-    let subject = subject(ingredients, &new, updates.len());
+    let counts = counts(&new);
+    let headline = subject(ingredients, &new, updates.len(), &[]);
+    let subject = subject(ingredients, &new, updates.len(), &counts);
     let (detailed, named) = if ingredients.everything { (usize::MAX, usize::MAX) } else { (DETAILED_MAX, STORIES_MAX) };
     let mut sections: Vec<(usize, Section)> = Vec::new();
     let mut shown_updates = Vec::new();
@@ -241,7 +248,8 @@ pub(super) fn view(ingredients: &Ingredients<'_>) -> View {
     let near_max = if ingredients.everything { usize::MAX } else { BELOW_MAX };
     let coverage = ingredients.coverage.as_ref();
     View {
-        headline: subject.strip_prefix("newswatch: ").unwrap_or(&subject).to_string(),
+        headline: headline.strip_prefix("newswatch: ").unwrap_or(&headline).to_string(),
+        counts: counts.join(" · "),
         subject,
         kind: row.kind.as_str(),
         route: plain::line(&row.route, 100),
@@ -301,8 +309,8 @@ impl ShownStory {
         let passages = ingredients.passages.get(&item.id).unwrap_or(&empty);
         let matches = told.hits.iter().filter(|hit| hit.item.id == item.id);
         let mut shown = ShownStory::brief(told, ingredients);
-        shown.passages = passages.clone();
-        shown.excerpt = joined(passages);
+        shown.pieces = joined(passages);
+        shown.excerpt = passage::as_text(&shown.pieces);
         shown.matches = matches.map(|hit| Match::new(hit, ingredients)).collect();
         if let Some(story) = ingredients.stories.get(&told.story) {
             shown.add_items(story, item, told, ingredients);
@@ -320,13 +328,13 @@ impl ShownStory {
             url: item.url.as_deref().and_then(safe_url),
             id: item.id.to_string(),
             from: from(item, ingredients),
-            published: item.published_at.map_or(String::new(), |at| show_time(at, &ingredients.zone)),
-            first_seen: show_time(item.first_seen_at, &ingredients.zone),
+            published: item.published_at.map_or(String::new(), |at| show_short(at, ingredients)),
+            first_seen: show_short(item.first_seen_at, ingredients),
             note: match item.article_state {
                 ArticleState::Unread => "matched on its summary only, the article could not be read".to_string(),
                 ArticleState::Read | ArticleState::NotWanted => String::new(),
             },
-            passages: Vec::new(),
+            pieces: Vec::new(),
             excerpt: String::new(),
             matches: told.hits.iter().take(1).map(|hit| Match::new(hit, ingredients)).collect(),
             copies: Vec::new(),
@@ -340,8 +348,8 @@ impl ShownStory {
         if let Some(first) = story.items.first()
             && first.item.id != item.id
         {
-            let at = show_time(first.item.first_seen_at, &ingredients.zone);
-            self.first_seen = format!("{at}, by {}", from(&first.item, ingredients));
+            let at = show_short(first.item.first_seen_at, ingredients);
+            self.first_seen = format!("{at} in {}", from(&first.item, ingredients));
         }
         let copies_max = if ingredients.everything { usize::MAX } else { COPIES_MAX };
         let mut left_out = story.count - i64::try_from(story.items.len()).unwrap_or_default();
@@ -367,12 +375,21 @@ impl Match {
     fn new(hit: &Hit, ingredients: &Ingredients<'_>) -> Match {
         let mut reasons: Vec<&Reason> = hit.reasons.iter().filter(|reason| reason.share != 0.0).collect();
         reasons.sort_by(|a, b| b.share.abs().total_cmp(&a.share.abs()));
-        let room = if ingredients.everything { usize::MAX } else { REASONS_MAX };
-        let why_left_out = reasons.len().saturating_sub(room);
-        // What speaks against it is never crowded out by what speaks for it.
-        let mut shown: Vec<&Reason> = reasons.iter().copied().take(room).collect();
-        shown.extend(reasons.iter().skip(room).filter(|reason| reason.share < 0.0));
-        let why_left_out = why_left_out - (shown.len() - shown.len().min(room));
+        let all = reasons.len();
+        if !ingredients.everything {
+            // Conditions are made of names: they would crowd out what they are made of. What speaks against a hit is always said.
+            let (mut conditions, mut others) = (0, 0);
+            reasons.retain(|reason| {
+                let (count, room) = match reason.kind {
+                    _ if reason.share < 0.0 => return true,
+                    ReasonKind::Condition => (&mut conditions, CONDITIONS_MAX),
+                    _ => (&mut others, TERMS_MAX),
+                };
+                *count += 1;
+                *count <= room
+            });
+        }
+        let why_left_out = all - reasons.len();
         Match {
             profile: hit.profile.clone(),
             title: profile_title(&hit.profile, ingredients),
@@ -380,7 +397,7 @@ impl Match {
             threshold: format!("{:.2}", hit.threshold),
             strength: format!("{:.1}", hit.strength()),
             percent: (hit.strength() / 3.0 * 100.0).clamp(0.0, 100.0) as usize,
-            why: shown.into_iter().map(|reason| Why::new(reason, hit.score)).collect(),
+            why: reasons.into_iter().map(|reason| Why::new(reason, hit.score)).collect(),
             why_left_out,
             verdicts: match &ingredients.verdicts {
                 Some(links) if !ingredients.row.recipient.is_empty() => verdict_links(hit, links, ingredients),
@@ -392,8 +409,10 @@ impl Match {
 
 impl Why {
     fn new(reason: &Reason, score: f64) -> Why {
-        let term = plain::line(&reason.term, 60);
-        let note = plain::line(&reason.note, 60);
+        let term = plain::line(reason.term.trim_end_matches('*'), 80);
+        let note = plain::line(reason.note.trim_end_matches('*'), 60);
+        // An expression says nothing to a reader.
+        let note = if note.contains(['[', '(', '|', '\\']) { String::new() } else { note };
         let share = if score > 0.0 { 100.0 * reason.share / score } else { 0.0 };
         Why {
             text: match reason.kind {
@@ -404,7 +423,7 @@ impl Why {
                 _ => term,
             },
             kind: reason.kind.as_str(),
-            share: format!("{share:.0} %").replace('-', "−"),
+            share: format!("{share:.0}\u{a0}%").replace('-', "−"),
             against: reason.share < 0.0,
         }
     }
@@ -450,9 +469,18 @@ fn verdict_links(hit: &Hit, links: &VerdictLinks, ingredients: &Ingredients<'_>)
     Verdict::ALL.map(link).into()
 }
 
-fn joined(passages: &[Vec<Piece>]) -> String {
-    let texts: Vec<String> = passages.iter().map(|passage| passage::as_text(passage)).collect();
-    texts.join(" … ").replace("… … …", "…").replace("… …", "…")
+/// Sentences one after the other; what was left out between them is shown once.
+fn joined(passages: &[Vec<Piece>]) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for passage in passages {
+        if let Some(last) = pieces.last() {
+            let begins_cut = passage.first().is_some_and(|first| first.text.starts_with('…'));
+            let gap = if last.text.ends_with('…') || begins_cut { " " } else { " … " };
+            pieces.push(Piece { text: gap.to_string(), marked: false });
+        }
+        pieces.extend(passage.iter().cloned());
+    }
+    pieces
 }
 
 fn profile_title(name: &str, ingredients: &Ingredients<'_>) -> String {
@@ -469,6 +497,13 @@ fn source_title(name: &str, ingredients: &Ingredients<'_>) -> String {
     }
 }
 
+/// A time near the message's own: its year only when it is another one. The zone stands at the head of the message.
+fn show_short(at: Timestamp, ingredients: &Ingredients<'_>) -> String {
+    let at = at.to_zoned(ingredients.zone.clone());
+    let this_year = at.year() == ingredients.now.to_zoned(ingredients.zone.clone()).year();
+    at.strftime(if this_year { "%a %-d %b, %H:%M" } else { "%a %-d %b %Y, %H:%M" }).to_string()
+}
+
 /// Who published it; behind an aggregator also where it was read.
 fn from(item: &Item, ingredients: &Ingredients<'_>) -> String {
     let source = source_title(&item.source, ingredients);
@@ -478,7 +513,8 @@ fn from(item: &Item, ingredients: &Ingredients<'_>) -> String {
     }
 }
 
-fn subject(ingredients: &Ingredients<'_>, new: &[&Told<'_>], updates: usize) -> String {
+/// How many stories each profile found.
+fn counts(new: &[&Told<'_>]) -> Vec<String> {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for told in new {
         let mut profiles: Vec<&str> = told.hits.iter().map(|hit| hit.profile.as_str()).collect();
@@ -492,7 +528,10 @@ fn subject(ingredients: &Ingredients<'_>, new: &[&Told<'_>], updates: usize) -> 
         }
     }
     counts.sort_unstable();
-    let counts: Vec<String> = counts.iter().map(|(profile, count)| format!("{profile} {count}")).collect();
+    counts.iter().map(|(profile, count)| format!("{profile} {count}")).collect()
+}
+
+fn subject(ingredients: &Ingredients<'_>, new: &[&Told<'_>], updates: usize, counts: &[String]) -> String {
     let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
     let stories = |word: &str| match (new.len(), updates) {
         (0, updates) => format!("{} to earlier stories", counted(updates, "update")),
@@ -518,6 +557,7 @@ fn subject(ingredients: &Ingredients<'_>, new: &[&Told<'_>], updates: usize) -> 
                 (_, _, [only]) => {
                     format!("newswatch itself: {}: {}", plain::line(&only.about, 60), plain::line(&only.headline, 120))
                 }
+                (0, 0, _) => "newswatch itself: nothing is to be reported".to_string(),
                 (bad, 0, _) => format!("newswatch itself: {}", counted(bad, "problem")),
                 (0, good, _) => format!("newswatch itself: {good} well again"),
                 (bad, good, _) => format!("newswatch itself: {}, {good} well again", counted(bad, "problem")),
