@@ -294,3 +294,29 @@ fn hostile_texts_come_through_as_text() {
     }
     assert!(!text.lines().any(|line| line.trim_start().starts_with("Bcc:")), "{text}");
 }
+
+#[test]
+fn the_mail_is_well_formed_and_says_the_same_twice() {
+    use mail_parser::MimeHeaders;
+    let folder = Folder::new("");
+    let out = folder.path().join("demo");
+    let demo = folder.run(&["demo", "--out", out.to_str().unwrap()]).ok();
+    let bytes = std::fs::read(out.join("digest.eml")).unwrap();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        assert!(line.len() <= 999 && line.is_ascii(), "{}", String::from_utf8_lossy(line));
+    }
+    let mail = mail_parser::MessageParser::default().parse(&bytes).unwrap();
+    let text = mail.body_text(0).unwrap().replace("\r\n", "\n");
+    assert!(demo.out.contains(text.trim()), "the mail says what the terminal says:\n{text}");
+    assert_eq!(text.lines().next(), mail.subject());
+    let html = mail.body_html(0).unwrap();
+    assert!(mail.html_part(0).unwrap().is_content_type("text", "html"));
+    for part in ["Just below the line", "What was looked at", "newswatch why ", "hits in 30 days"] {
+        assert!(text.contains(part) && html.contains(part), "{part} is missing");
+    }
+    // Nothing is loaded from anywhere, and what leads out are links.
+    for remote in ["<img", "src=", "url(", "@import", "<link", "<script"] {
+        assert!(!html.contains(remote), "{remote}");
+    }
+    assert!(html.len() < 100_000, "some mail programs cut what is larger: {}", html.len());
+}

@@ -39,8 +39,9 @@ pub fn items_in_detail(hits: &[Hit], everything: bool) -> Vec<(Id, &Hit)> {
 /// State of a row that is only looked at, never stored.
 pub const PREVIEW: &str = "preview";
 
-/// So many stories of one message are written out with their reasons; more stand as single lines.
-pub const DETAILED_MAX: usize = 40;
+/// So many stories of one message are written out with their reasons; more stand as single lines. Some mail programs hide what
+/// goes beyond 100 kB of HTML.
+pub const DETAILED_MAX: usize = 30;
 /// So many stories of one message are named at all; the rest is counted and can be listed.
 pub const STORIES_MAX: usize = 400;
 /// Copies of a story that are named.
@@ -117,6 +118,8 @@ pub struct Ingredients<'a> {
     pub silent: Option<usize>,
     /// Items of the window in languages that a profile has no names in.
     pub unread_languages: Vec<UnreadLanguage>,
+    /// Items of the window whose languages were looked at.
+    pub languages_read: usize,
     /// How many hits first contacts brought in the window: not alerted, so they must be told.
     pub backlog: i64,
     /// The strongest scores below the line in the window.
@@ -163,6 +166,7 @@ impl<'a> Ingredients<'a> {
             changed: 0,
             silent: None,
             unread_languages: Vec::new(),
+            languages_read: 0,
             backlog: 0,
             below: Vec::new(),
             below_in_all: 0,

@@ -114,7 +114,9 @@ async fn look_back(
     // HEALTH: own.silent = Some(number of sources that are silent); own.conditions = the source conditions of now.
     own.conditions = conditions(&sources, &coverage, own.now);
     own.coverage = Some(coverage);
-    own.unread_languages = config.unread_languages(route, &store.languages_between(from, to).await?);
+    let languages = store.languages_between(from, to).await?;
+    own.languages_read = languages.len();
+    own.unread_languages = config.unread_languages(route, &languages);
     let by_profile = store.backlog_hits(from).await?;
     own.backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
     below(store, own, from, to).await?;

@@ -112,7 +112,7 @@ impl Store {
              AND l.scored_at > s.scored_at AND l.scored_at < $3)";
         let sql = format!(
             "SELECT s.item_id, s.story_id, s.profile, s.profile_hash, s.score, s.threshold, s.scored_at, s.backlog, s.barred, \
-             i.title, i.url, i.source, i.language {WHERE} ORDER BY s.score / s.threshold DESC, s.item_id LIMIT $4"
+             i.title, i.url, i.source, i.language {WHERE} ORDER BY s.score / nullif(s.threshold, 0) DESC, s.item_id LIMIT $4"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(profile)

@@ -243,7 +243,9 @@ fn in_words(error: &minijinja::Error, name: &str) -> WrongTemplate {
     let message = match (innermost.kind(), detail) {
         (ErrorKind::UndefinedError, detail) => {
             let which = detail.map_or(String::new(), |detail| format!(" ({detail})"));
-            format!("there is no such value{which}; the head of the shipped {name} lists them")
+            format!(
+                "there is no such value{which}; the head of the shipped digest.txt lists them (newswatch digest templates)"
+            )
         }
         (ErrorKind::TemplateNotFound, _) => {
             "it includes a template that is not in the folder, or of the other kind (.txt, .html)".to_string()

@@ -118,10 +118,10 @@ fn an_empty_digest_proves_that_somebody_looked() {
             "2 of 3 sources read, 1 failing",
             "1 new item looked through",
             "apg version 4",
-            "Thu 14 January 2027, 09:00 CET to Fri 15 January 2027, 09:00 CET",
+            "Thu 14 Jan, 09:00 to Fri 15 Jan 2027, 09:00 CET",
         ],
     );
-    says(&message.html, &["Nothing new.", "2 of 3 sources read", "apg version 4"]);
+    says(&message.html, &["Nothing new (2 of 3 sources read)", "2 of 3 sources read", "apg version 4"]);
     assert!(message.text.lines().count() < 30, "an empty digest is short:\n{}", message.text);
 }
 
@@ -217,7 +217,7 @@ fn nothing_is_cut_without_being_counted() {
     let preview = OutboxRow { state: PREVIEW.into(), ..row(DeliveryKind::Digest) };
     let mut own = ingredients(&preview, vec![]);
     own.hits_in_all = 1;
-    says(&shipped(own).text, &["1 more are not shown here: newswatch digest preview --route desk --all"]);
+    says(&shipped(own).text, &["1 more is not shown here: newswatch digest preview --route desk --all"]);
 }
 
 /// Titles and texts as the lab's it-* faults have them.

@@ -128,6 +128,8 @@ struct Why {
 #[derive(Clone, Debug, Serialize)]
 struct VerdictLink {
     word: &'static str,
+    /// The word for a button.
+    label: &'static str,
     url: String,
 }
 
@@ -239,16 +241,14 @@ pub(super) fn view(ingredients: &Ingredients<'_>) -> View {
     let hits_not_loaded = ingredients.hits_in_all.saturating_sub(ingredients.hits.len());
     let row = ingredients.row;
     let window = match (row.window_from, row.window_to) {
-        (Some(from), Some(to)) => {
-            format!("{} to {}", show_time(from, &ingredients.zone), show_time(to, &ingredients.zone))
-        }
+        (Some(from), Some(to)) => show_window(from, to, ingredients),
         _ => show_time(ingredients.now, &ingredients.zone),
     };
     let lines_max = if ingredients.everything { usize::MAX } else { LINES_MAX };
     let near_max = if ingredients.everything { usize::MAX } else { BELOW_MAX };
     let coverage = ingredients.coverage.as_ref();
     View {
-        headline: headline.strip_prefix("newswatch: ").unwrap_or(&headline).to_string(),
+        headline: capital(headline.strip_prefix("newswatch: ").unwrap_or(&headline)),
         counts: counts.join(" · "),
         subject,
         kind: row.kind.as_str(),
@@ -464,7 +464,12 @@ fn verdict_links(hit: &Hit, links: &VerdictLinks, ingredients: &Ingredients<'_>)
     let link = |verdict: Verdict| {
         let recipient = ingredients.row.recipient.clone();
         let claim = token::Claim { item: hit.item.id, profile: hit.profile.clone(), verdict, recipient };
-        VerdictLink { word: verdict.as_str(), url: token::link(&links.address, &claim, &links.key) }
+        let label = match verdict {
+            Verdict::Relevant => "relevant",
+            Verdict::Not => "not relevant",
+            Verdict::Known => "known",
+        };
+        VerdictLink { word: verdict.as_str(), label, url: token::link(&links.address, &claim, &links.key) }
     };
     Verdict::ALL.map(link).into()
 }
@@ -495,6 +500,15 @@ fn source_title(name: &str, ingredients: &Ingredients<'_>) -> String {
         Some(title) if !title.is_empty() => title,
         _ => name.to_string(),
     }
+}
+
+/// "Thu 19 Nov, 07:30 to Fri 20 Nov 2026, 07:30 CET": year and zone once, unless they differ.
+fn show_window(from: Timestamp, to: Timestamp, ingredients: &Ingredients<'_>) -> String {
+    let (from, to) = (from.to_zoned(ingredients.zone.clone()), to.to_zoned(ingredients.zone.clone()));
+    let year = if from.year() == to.year() { "" } else { " %Y" };
+    let zone = if from.offset() == to.offset() { "" } else { " %Z" };
+    let from = from.strftime(&format!("%a %-d %b{year}, %H:%M{zone}")).to_string();
+    format!("{from} to {}", to.strftime("%a %-d %b %Y, %H:%M %Z"))
 }
 
 /// A time near the message's own: its year only when it is another one. The zone stands at the head of the message.
@@ -575,6 +589,12 @@ fn subject(ingredients: &Ingredients<'_>, new: &[&Told<'_>], updates: usize, cou
     plain::line(&text, 200)
 }
 
+/// The first letter large.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn counted_new(count: usize) -> String {
     counted(count, "new story")
 }
@@ -652,6 +672,9 @@ fn coverage_lines(coverage: &Coverage, ingredients: &Ingredients<'_>, lines_max:
             counted(language.items, "item"),
             plain::line(&language.language, 60),
         ));
+    }
+    if ingredients.languages_read > 0 && (ingredients.languages_read as i64) < coverage.items {
+        lines.push(format!("languages were looked at in the first {} items only", ingredients.languages_read));
     }
     let list = |names: &[String]| {
         let shown: Vec<&str> = names.iter().take(lines_max).map(String::as_str).collect();
