@@ -6,6 +6,7 @@
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod digest;
 pub mod hits;
 pub mod mail_test;
 pub mod mute;
@@ -115,6 +116,8 @@ enum Command {
     Verdict(verdict::Arguments),
     /// Tell nothing of a profile, a source or a story for a while
     Mute(mute::Arguments),
+    /// What the next digest would say; send one now; list past ones; how they look
+    Digest(digest::Arguments),
     /// List, retry and discard messages that wait or failed
     Outbox(outbox::Arguments),
     /// Send one mail and say what each step gave, and what to do where one fails
@@ -171,6 +174,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Story(own) => story::run(global, own),
         Command::Verdict(own) => verdict::run(global, own),
         Command::Mute(own) => mute::run(global, own),
+        Command::Digest(own) => digest::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),
         Command::MailTest(own) => mail_test::run(global, own),
         Command::Status(own) => status::run(global, own),

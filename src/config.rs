@@ -7,6 +7,7 @@
 mod duration;
 pub mod fetch;
 mod find;
+pub mod messages;
 pub mod operator;
 mod problem;
 pub mod route;
@@ -21,11 +22,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::messages::Verdicts;
 use self::operator::{OPERATOR, PingConfig};
 use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
 use crate::matcher::profile::{self, Aliases, Profile};
+use crate::matcher::sight;
 use crate::notifier::channel::{self, Channel};
+use crate::notifier::compose::{Templates, UnreadLanguage};
+use crate::store::digest::TitleAndLanguage;
 
 pub use self::fetch::FetchSettings;
 pub use self::find::{read_folder, state_directory};
@@ -63,6 +68,10 @@ pub struct Config {
     pub canary: Option<Duration>,
     /// The dead man's switch.
     pub ping: Option<PingConfig>,
+    /// How messages look, when that differs from what is shipped.
+    pub templates: Option<Arc<Templates>>,
+    /// How readers answer.
+    pub verdicts: Option<Verdicts>,
 }
 
 impl Config {
@@ -104,6 +113,9 @@ impl Config {
             raw.operator = section.section("operator").map(operator::read);
             raw.canary = operator::read_canary(section.section("canary"));
             raw.ping = section.section("ping").and_then(operator::read_ping);
+            let templates = section.section("templates");
+            raw.templates = templates.map(|section| Arc::new(messages::read_templates(section, &problems)));
+            raw.verdicts = section.section("verdicts").and_then(messages::read_verdicts);
             section.finish();
         });
         for file in sources {
@@ -132,6 +144,8 @@ impl Config {
             operator: raw.operator.unwrap_or_else(operator::to_own_log),
             canary: raw.canary,
             ping: raw.ping,
+            templates: raw.templates,
+            verdicts: raw.verdicts,
         })
     }
 
@@ -143,6 +157,22 @@ impl Config {
     /// Somebody is configured to be told about newswatch itself.
     pub fn has_operator(&self) -> bool {
         self.operator.place.line > 0
+    }
+
+    /// How messages look.
+    pub fn templates(&self) -> &Templates {
+        self.templates.as_deref().unwrap_or_else(|| Templates::shipped())
+    }
+
+    /// Of these items, those in languages that a profile of the route has no terms in.
+    pub fn unread_languages(&self, route: &RouteConfig, items: &[TitleAndLanguage]) -> Vec<UnreadLanguage> {
+        let wanted = |profile: &&Profile| !profile.is_shadow() && route.wants(&profile.name);
+        let profiles: Vec<&Profile> = self.profiles.iter().filter(wanted).collect();
+        let items = items.iter().map(|item| (item.language.as_str(), item.title.as_str()));
+        let unread = sight::unread(&profiles, items).into_iter();
+        unread
+            .map(|unread| UnreadLanguage { language: unread.language, items: unread.items, profiles: unread.profiles })
+            .collect()
     }
 
     /// The store to open: as configured, else a file in the state folder.
@@ -184,6 +214,8 @@ struct Raw {
     operator: Option<RouteConfig>,
     canary: Option<Duration>,
     ping: Option<PingConfig>,
+    templates: Option<Arc<Templates>>,
+    verdicts: Option<Verdicts>,
 }
 
 impl Raw {

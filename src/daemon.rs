@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::matcher::Matcher;
-use crate::notifier::Notifier;
+use crate::notifier::{Notifier, answers};
 use crate::overseer::Overseer;
 use crate::poller::fetch::Fetch;
 use crate::poller::http::{Hosts, Http};
@@ -40,6 +40,8 @@ const PLENTY: usize = 500;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How often the store is told that the daemon lives, for `newswatch status`.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// How often answers to messages are looked for.
+const ANSWERS_EVERY: Duration = Duration::from_secs(60);
 /// A clock that goes back by more was set; less is how clocks are kept right.
 const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// How long after that times of the old clock may still be stored.
@@ -135,6 +137,10 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
 
     let signals = tokio::spawn(listen(shared.clone(), config_sender, store.clone(), options.config_path.clone()));
     let pulse = tokio::spawn(pulse(shared.clone(), store.clone()));
+    if options.once {
+        read_answers(&shared, &store).await;
+    }
+    let readers = tokio::spawn(listen_to_readers(shared.clone(), store.clone()));
     let polled = CancellationToken::new();
     let matched = CancellationToken::new();
     let overseen = CancellationToken::new();
@@ -147,6 +153,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     systemd::stopping();
     signals.abort();
     pulse.abort();
+    readers.abort();
     let summary = Summary { visits: visits.visits, items: visits.items, hits, deliveries };
     if !options.once {
         tracing::info!("newswatch stops; what was not finished is done at the next start");
@@ -517,6 +524,25 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
     }
     let status = status_line(&config.borrow());
     systemd::ready(&status);
+}
+
+/// Reads verdicts that came by mail, every so often. A single cycle has read them before it began.
+async fn listen_to_readers(shared: Shared, store: Store) {
+    while !shared.once {
+        read_answers(&shared, &store).await;
+        tokio::time::sleep(ANSWERS_EVERY).await;
+    }
+}
+
+async fn read_answers(shared: &Shared, store: &Store) {
+    let config = shared.config.borrow().clone();
+    let Some(verdicts) = &config.verdicts else { return };
+    let Some(maildir) = &verdicts.maildir else { return };
+    match answers::read(store, verdicts, maildir, shared.clock.now()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!("verdicts by mail wait: {error}"),
+        Err(error) => tracing::warn!("verdicts by mail wait, nothing is lost: {error}"),
+    }
 }
 
 /// Tells systemd and the store that the daemon lives, only while every loop comes round. A store that answers but cannot be

@@ -15,6 +15,7 @@ pub mod profile;
 pub mod score;
 pub mod script;
 pub mod seed;
+pub mod sight;
 pub mod story;
 pub mod suggest;
 pub mod text;

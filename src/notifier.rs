@@ -5,8 +5,11 @@
 //! counted, before the attempt is made; it is recorded as sent only after the channel accepted it. A crash in between repeats
 //! the attempt with the same message id, so that moment is kept short: nothing else is done in it.
 
+pub mod answers;
 pub mod channel;
 pub mod compose;
+pub mod gather;
+pub mod preview;
 pub mod retry;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,13 +23,11 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{Revised, RouteConfig};
-use crate::health::{self, Condition};
 use crate::model::{DeliveryKind, EndedWindow, Id, NewDelivery, OutboxRow, Outcome, ReportLine};
 use crate::plain;
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
-use compose::{Ingredients, ProfileName};
 
 /// A claim is held so long; no attempt begins later than [`LANE_MAX`] after it or takes longer than [`ATTEMPT_MAX`].
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
@@ -34,8 +35,6 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(240);
 const LANE_MAX: Duration = Duration::from_secs(240);
 /// Lanes at the same time.
 const LANES_MAX: usize = 16;
-/// Hits loaded for one message; more than are ever shown, so that the rest can be counted.
-const HITS_MAX: usize = 5_000;
 /// Waiting rows looked at together when the configuration has changed.
 const REVISED_PAGE: usize = 200;
 /// Hits of one row that are handed to other routes at most; a row with more of them is shown to people.
@@ -377,54 +376,13 @@ async fn compose_for(
     let Some(channel) = config.channels.get(&route.channel) else {
         return Err(DeliveryError::Temporary(format!("there is no channel \"{}\"", route.channel)));
     };
-    let ingredients = gather(store, config, route, row, now).await.map_err(|error| temporary(&error))?;
-    let mut message = compose::compose(ingredients).map_err(|error| temporary(&error))?;
-    message.thread = store.thread_of(row).await.map_err(|error| temporary(&error))?;
-    Ok((channel.clone(), message))
-}
-
-/// Reads what a message is made of.
-pub async fn gather<'a>(
-    store: &Store,
-    config: &Config,
-    route: &RouteConfig,
-    row: &'a OutboxRow,
-    now: Timestamp,
-) -> store::Result<Ingredients<'a>> {
-    let hits = store.hits_of_delivery(row.id, HITS_MAX).await?;
-    let mut copies = BTreeMap::new();
-    for hit in hits.iter().take(compose::HITS_SHOWN_MAX) {
-        let found = store.copies(hit.item.id, 20).await?;
-        if !found.is_empty() {
-            copies.insert(hit.item.id, found);
-        }
+    let ingredients = gather::gather(store, config, route, row, false, now).await.map_err(|error| temporary(&error))?;
+    let mut composed = compose::compose(ingredients, config.templates());
+    if let Some(problem) = composed.problem {
+        tracing::error!(route = row.route, id = %row.id, "{} {} of route {}: {problem}", row.kind.as_str(), row.id, row.route);
     }
-    let (mut coverage, mut backlog) = (None, 0);
-    if let (DeliveryKind::Digest, Some(from), Some(to)) = (row.kind, row.window_from, row.window_to) {
-        let (_, items) = store.item_counts(from).await?;
-        let found = health::coverage(&store.sources().await?, items, from, now.max(to));
-        coverage = Some(found.with_conditions(&store.conditions().await?));
-        let by_profile = store.backlog_hits(from).await?;
-        backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
-    }
-    let profiles = config.profiles.iter().filter(|profile| !profile.is_shadow() && route.wants(&profile.name));
-    let profiles = profiles.map(|profile| ProfileName {
-        name: profile.name.clone(),
-        title: profile.title.clone(),
-        version: profile.version,
-    });
-    let zone = route.zone.clone();
-    let report = store.report_lines(row.id).await?;
-    let warning = warning(store).await?;
-    let profiles = profiles.collect();
-    Ok(Ingredients { row, hits, copies, coverage, backlog, profiles, report, warning, zone, now })
-}
-
-/// What every message says first while the self-test is lost: the chain of which it is a part may lose others.
-async fn warning(store: &Store) -> store::Result<Option<String>> {
-    let open = store.conditions().await?;
-    let lost = open.into_iter().find(|open| open.condition == Condition::CanaryLost);
-    Ok(lost.map(|lost| format!("newswatch is not well, so this may not be all. {}: {}", lost.about, lost.detail)))
+    composed.message.thread = store.thread_of(row).await.map_err(|error| temporary(&error))?;
+    Ok((channel.clone(), composed.message))
 }
 
 fn report(row: &OutboxRow, outcome: &Outcome) {

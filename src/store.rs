@@ -4,6 +4,7 @@
 //! TEXT, no type that only one engine has. Work (due sources, unscored items, due outbox rows) is claimed by a lease with a fence: a
 //! row is finished only by the owner and the fence that claimed it, so a watcher that wakes up late overwrites nothing.
 
+pub mod digest;
 pub mod frequencies;
 pub mod health;
 pub mod hits;
@@ -302,6 +303,16 @@ impl Store {
     pub async fn noted(&self, key: &str) -> Result<Option<String>> {
         let row = sqlx::query("SELECT value FROM notes WHERE name = $1").bind(key).fetch_optional(&self.reader).await?;
         Ok(row.map(|row| row.get(0)))
+    }
+
+    /// A fact kept by name from the first time on: `value` if there is none yet, else what is kept.
+    pub async fn noted_or(&self, key: &str, value: &str) -> Result<String> {
+        let mut tx = self.begin().await?;
+        let new = sqlx::query("INSERT INTO notes (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
+        new.bind(key).bind(value).execute(&mut *tx).await?;
+        let row = sqlx::query("SELECT value FROM notes WHERE name = $1").bind(key).fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(row.get(0))
     }
 
     /// Waits until the connections are closed; the write-ahead log is folded back.

@@ -101,7 +101,7 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
         let (key, _) = line.split_once(" = ").unwrap_or((line, ""));
         let is_table = line.starts_with('[') && line.ends_with(']') && !line.contains(' ');
         let is_key = line.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        let skip = line.starts_with("url = \"postgres") || key == "ca_file" || key == "path";
+        let skip = line.starts_with("url = \"postgres") || ["ca_file", "path", "maildir", "key_file"].contains(&key);
         ((is_table || is_key) && !skip).then(|| line.to_string())
     };
     let text: String = text.lines().map(|line| example(line).unwrap_or_else(|| line.to_string()) + "\n").collect();
@@ -110,6 +110,8 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     let text = text.replace("/var/lib/newswatch/feeds", folder.path().to_str().unwrap());
     let text = text.replace("/usr/local/bin/on-news", "/bin/sh");
     std::fs::write(folder.path().join("newswatch.toml"), text).unwrap();
+    std::fs::create_dir(folder.path().join("templates")).unwrap();
+    std::fs::copy("src/notifier/templates/digest.txt", folder.path().join("templates/digest.txt")).unwrap();
     for part in ["sources.d", "profiles.d", "aliases.d"] {
         std::os::unix::fs::symlink(std::path::absolute("config").unwrap().join(part), folder.path().join(part))
             .unwrap();
@@ -121,6 +123,8 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     kinds.sort();
     kinds.dedup();
     assert!(["command", "email", "feed", "log", "webhook"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    assert_eq!(config.templates().own(), ["digest.txt"]);
+    assert_eq!(config.verdicts.as_ref().unwrap().senders, ["@example.org"]);
     let defaults = newswatch::config::FetchSettings::default();
     let examples = newswatch::config::FetchSettings {
         contact: None,

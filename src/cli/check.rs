@@ -59,6 +59,7 @@ fn write_plan(out: &mut String, config: &Config, reads_pdf: bool, now: Timestamp
     write_profiles(out, config)?;
     write_routes(out, config, now)?;
     write_operator(out, config)?;
+    write_messages(out, config)?;
     write_limits(out, config)?;
     let mut notes = notes(config);
     if !reads_pdf {
@@ -149,6 +150,30 @@ fn write_routes(out: &mut String, config: &Config, now: Timestamp) -> fmt::Resul
                 "    at most {} a day ({day}) to each; the others come in one list, the next on {end}",
                 if stories == 1 { "1 story".to_string() } else { format!("{stories} stories") }
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// How messages look and how readers answer, when that was configured.
+fn write_messages(out: &mut String, config: &Config) -> fmt::Result {
+    let own = config.templates().own();
+    if own.is_empty() && config.verdicts.is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nMessages")?;
+    if !own.is_empty() {
+        let examples = "tried with examples (newswatch digest examples)";
+        writeln!(out, "  templates of your own: {}; {examples}", own.join(", "))?;
+    }
+    if let Some(verdicts) = &config.verdicts {
+        let read = match &verdicts.maildir {
+            Some(maildir) => format!("read from {} every minute", maildir.display()),
+            None => "read by newswatch verdict read".to_string(),
+        };
+        writeln!(out, "  verdicts are mailed to {} and {read}; signed, and only from the recipient", verdicts.address)?;
+        if !verdicts.senders.is_empty() {
+            writeln!(out, "  also from {}", verdicts.senders.join(", "))?;
         }
     }
     Ok(())

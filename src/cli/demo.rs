@@ -15,16 +15,13 @@ use anyhow::Context;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
 use crate::config::section::parse_duration;
-use crate::daemon::{self, Options, Summary};
-use crate::health;
-use crate::model::{DeliveryKind, Id, OutboxRow};
-use crate::notifier::channel::email;
-use crate::notifier::compose::{self, Ingredients, ProfileName};
+use crate::daemon::{self, Options};
+use crate::notifier::channel::{Message, email};
+use crate::notifier::preview;
 use crate::plain;
 use crate::store::Store;
 use crate::store::hits::HitFilter;
@@ -99,7 +96,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
     let now = super::now();
     let site = Arc::new(Site::start(now).await?);
-    let config = configure(work, &site.base)?;
+    let config = configure(work, &site.base, now)?;
     let options = Options { once: true, ..Options::default() };
     say(&format!(
         "A small internet of {} sources stands at {}. Nothing leaves this machine.\n",
@@ -115,7 +112,6 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
     ))?;
 
     site.later.store(true, Ordering::Relaxed);
-    let since = super::now();
     let later = daemon::run(config.clone(), options).await?;
     let store = super::open_store(&config).await?;
     let filter = HitFilter { without_backlog: true, limit: 1_000, ..HitFilter::default() };
@@ -128,7 +124,7 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
             writeln!(stdout)?;
         }
     }
-    let message = digest(&store, &config, &hits, &first, since).await?;
+    let message = digest(&store, &config).await?;
     say("The digest that the desk gets:\n")?;
     say(&message.text)?;
     std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
@@ -152,68 +148,26 @@ fn say(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The digest of what was found, as if its hour had come.
-async fn digest(
-    store: &Store,
-    config: &Config,
-    hits: &[crate::model::Hit],
-    first: &Summary,
-    since: Timestamp,
-) -> anyhow::Result<crate::notifier::channel::Message> {
+/// The digest that waits for its hour, as `newswatch digest preview` shows it.
+async fn digest(store: &Store, config: &Config) -> anyhow::Result<Message> {
     let now = super::now();
-    let from = now - SignedDuration::from_hours(24);
-    let row = OutboxRow {
-        id: Id::of(&["demo", &now.to_string()]),
-        route: "desk".to_string(),
-        recipient: "desk@localhost.example".to_string(),
-        kind: DeliveryKind::Digest,
-        window_from: Some(from),
-        window_to: Some(now),
-        created_at: since,
-        due_at: now,
-        state: "waiting".to_string(),
-        attempts: 1,
-        finished_at: None,
-        error: String::new(),
-    };
-    let mut hits = hits.to_vec();
-    hits.sort_by(|a, b| a.profile.cmp(&b.profile).then((b.score / b.threshold).total_cmp(&(a.score / a.threshold))));
-    let mut copies = BTreeMap::new();
-    for hit in &hits {
-        let found = store.copies(hit.item.id, 20).await?;
-        if !found.is_empty() {
-            copies.insert(hit.item.id, found);
-        }
-    }
-    let sources = store.sources().await?;
-    let (_, items) = store.item_counts(from).await?;
-    let profiles = config.profiles.iter().map(|profile| ProfileName {
-        name: profile.name.clone(),
-        title: profile.title.clone(),
-        version: profile.version,
-    });
-    Ok(compose::compose(Ingredients {
-        row: &row,
-        hits,
-        copies,
-        coverage: Some(health::coverage(&sources, items, from, now)),
-        backlog: first.hits as i64,
-        profiles: profiles.collect(),
-        report: Vec::new(),
-        warning: None,
-        zone: TimeZone::UTC,
-        now,
-    })?)
+    let route = config.routes.first().context("the demonstration has no route")?;
+    let row = preview::next_digest(store, route, "", now).await?.context("the demonstration has no digest")?;
+    let mut message = preview::compose_row(store, config, route, &row, false, now).await?.message;
+    message.recipient = "desk@localhost.example".to_string();
+    Ok(message)
 }
 
 /// Writes the configuration, as an operator would, and loads it.
-fn configure(work: &Path, base: &str) -> anyhow::Result<Config> {
+fn configure(work: &Path, base: &str, now: Timestamp) -> anyhow::Result<Config> {
     let mut text = String::from(
         "[fetch]\nallow = [\"127.0.0.1/32\"]\ninterval = \"1h\"\ninterval_min = \"1s\"\nhost_gap = \"0s\"\n\n\
          [[channel]]\nname = \"file\"\nkind = \"log\"\npath = \"HITS\"\n\n\
-         [[route]]\nname = \"desk\"\nchannel = \"file\"\n",
+         [[route]]\nname = \"desk\"\nchannel = \"file\"\n\n[route.digest]\nat = [\"HOUR\"]\ntime_zone = \"UTC\"\n",
     )
-    .replace("HITS", &work.join("hits.log").display().to_string().replace('\\', "/"));
+    .replace("HITS", &work.join("hits.log").display().to_string().replace('\\', "/"))
+    // Its hour must not come while the demonstration runs.
+    .replace("HOUR", &(now + SignedDuration::from_hours(12)).strftime("%H:%M").to_string());
     write!(text, "\n[store]\nurl = \"sqlite:{}\"\n", work.join("demo.sqlite").display())?;
     for (name, title, path, own) in SOURCES {
         write!(text, "\n[[source]]\nname = \"{name}\"\ntitle = \"{title}\"\nurl = \"{base}/{path}\"\n{own}")?;

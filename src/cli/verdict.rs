@@ -1,14 +1,19 @@
 //! `newswatch verdict ID relevant|not|known`: what an analyst says of an item.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::ValueEnum;
 
 use super::Global;
+use crate::config::Config;
+use crate::config::messages::Verdicts;
 use crate::config::section::nearest;
 use crate::model::{Hit, Item, Judgement, Verdict};
+use crate::notifier::compose::token;
+use crate::notifier::{answers, gather};
 use crate::plain;
 use crate::store::verdicts;
 
@@ -30,11 +35,19 @@ enum Word {
 
 /// Arguments of `newswatch verdict`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Id of an item as `newswatch hits` prints it, or its address
-    item: String,
+    #[arg(required_unless_present = "token")]
+    item: Option<String>,
     /// What you say of it
-    verdict: Word,
+    #[arg(required_unless_present = "token")]
+    verdict: Option<Word>,
+    /// The token of a verdict link in a digest, in place of all else: it says item, profile, verdict and author
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["item", "verdict", "note", "profile", "author"])]
+    token: Option<String>,
     /// Why, in your words
     #[arg(short = 'm', long = "note", value_name = "NOTE", default_value = "")]
     note: String,
@@ -46,15 +59,33 @@ pub struct Arguments {
     author: Option<String>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Read verdicts that came by mail out of a Maildir, as the daemon does with that of [verdicts]
+    Read {
+        /// Folder with new, cur and tmp [default: maildir of [verdicts]]
+        maildir: Option<PathBuf>,
+    },
+}
+
 /// Stores it; earlier ones are kept, the last of each author counts.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
+    if let Some(Command::Read { maildir }) = &arguments.command {
+        return read(&config, maildir.as_deref());
+    }
+    if let Some(token) = &arguments.token {
+        return take(&config, token);
+    }
+    let (Some(item), Some(verdict)) = (&arguments.item, arguments.verdict) else {
+        bail!("say which item, and what you think of it");
+    };
     let known: Vec<&str> = config.profiles.iter().map(|profile| profile.name.as_str()).collect();
     let author = author(arguments.author.as_deref());
     super::block_on(async {
         let store = super::open_store(&config).await?;
-        let items = super::find_items(&store, &arguments.item).await?;
-        let shown = plain::line(&arguments.item, 500);
+        let items = super::find_items(&store, item).await?;
+        let shown = plain::line(item, 500);
         if items.is_empty() {
             bail!(
                 "no stored item is {shown}; `newswatch hits` lists the ids, `newswatch why {shown}` says what is known of it"
@@ -66,7 +97,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         let (item, profile) =
             choose(&items, &hits, arguments.profile.as_deref(), &known).map_err(anyhow::Error::msg)?;
-        let verdict = match arguments.verdict {
+        let verdict = match verdict {
             Word::Relevant => Verdict::Relevant,
             Word::Not => Verdict::Not,
             Word::Known => Verdict::Known,
@@ -92,6 +123,54 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             count(Verdict::Relevant),
             count(Verdict::Not),
             count(Verdict::Known)
+        )?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// How answers are checked, also where the configuration asks for none.
+fn settings(config: &Config) -> Verdicts {
+    let none = Verdicts { address: String::new(), maildir: None, senders: Vec::new(), key: None };
+    config.verdicts.clone().unwrap_or(none)
+}
+
+/// Takes a verdict by the token of its link.
+fn take(config: &Config, token: &str) -> anyhow::Result<ExitCode> {
+    super::block_on(async {
+        let store = super::open_store(config).await?;
+        let key = gather::key(&store, &settings(config)).await?.map_err(anyhow::Error::msg)?;
+        let token = token::in_subject(token).unwrap_or(token.trim());
+        let taken = answers::take(&store, &key, token, None, super::now()).await??;
+        let known = if taken.is_new { "" } else { " That was known already." };
+        let claim = &taken.claim;
+        writeln!(
+            anstream::stdout().lock(),
+            "{} for {} by {}: {}.{known}",
+            claim.verdict.as_str(),
+            plain::line(&claim.profile, 64),
+            plain::line(&claim.recipient, 100),
+            taken.title
+        )?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Reads a Maildir once.
+fn read(config: &Config, maildir: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let settings = settings(config);
+    let Some(maildir) = maildir.or(settings.maildir.as_deref()) else {
+        bail!("name a Maildir, or set `maildir` in [verdicts]");
+    };
+    super::block_on(async {
+        let store = super::open_store(config).await?;
+        let looked = answers::read(&store, &settings, maildir, super::now()).await?.map_err(anyhow::Error::msg)?;
+        writeln!(
+            anstream::stdout().lock(),
+            "{} added, {} known already, {} refused (the log says why), {} for another run",
+            super::counted(looked.added, "verdict"),
+            looked.known,
+            super::counted(looked.refused, "mail"),
+            looked.waiting
         )?;
         Ok(ExitCode::SUCCESS)
     })

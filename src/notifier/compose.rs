@@ -1,24 +1,55 @@
 //! Hits to messages: subject, text, HTML. Pure. Every text from outside is made safe to show here, once.
+//!
+//! [`compose`] turns what the store knows ([`Ingredients`]) into values that are safe to show (`view`), and those into text and HTML
+//! by [`Templates`] that an operator may replace. A template that fails costs its looks, never the message.
 
-use std::collections::BTreeMap;
+mod chart;
+pub mod passage;
+mod sample;
+pub mod templates;
+pub mod token;
+mod view;
+mod wrap;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
-use serde::Serialize;
 
 use super::channel::Message;
 use crate::config::section::show_duration;
 use crate::health::Coverage;
-use crate::model::{ArticleState, DeliveryKind, Hit, Item, OutboxRow, ReportLine};
+use crate::model::{Hit, Id, Mute, OutboxRow, ReportLine, StoredScore, Story};
 use crate::plain;
+use passage::Passage;
+use templates::Form;
+pub use templates::Templates;
 
-/// So many hits are written out in one message; the rest is counted and can be listed.
-pub const HITS_SHOWN_MAX: usize = 200;
-/// Troubles named one by one in the coverage; the rest is counted.
-const TROUBLES_SHOWN_MAX: usize = 20;
+/// The stories that a message names.
+pub fn stories_named(hits: &[Hit], everything: bool) -> Vec<Id> {
+    view::stories_named(hits, everything)
+}
+
+/// The items whose text a message shows, each with a hit of it.
+pub fn items_in_detail(hits: &[Hit], everything: bool) -> Vec<(Id, &Hit)> {
+    view::items_in_detail(hits, everything)
+}
+
+/// State of a row that is only looked at, never stored.
+pub const PREVIEW: &str = "preview";
+
+/// So many stories of one message are written out with their reasons; more stand as single lines. Some mail programs hide what
+/// goes beyond 100 kB of HTML.
+pub const DETAILED_MAX: usize = 30;
+/// So many stories of one message are named at all; the rest is counted and can be listed.
+pub const STORIES_MAX: usize = 400;
+/// Copies of a story that are named.
+pub const COPIES_MAX: usize = 8;
+/// Items below the line that are shown.
+pub const BELOW_MAX: usize = 5;
+/// Days of the chart.
+pub const CHART_DAYS: i32 = 30;
 
 /// A profile as a message names it.
 #[derive(Clone, Debug)]
@@ -27,8 +58,41 @@ pub struct ProfileName {
     pub name: String,
     /// For people.
     pub title: String,
-    /// Which version made the scores.
+    /// Which version scores now.
     pub version: i64,
+}
+
+/// An item that came near a hit.
+#[derive(Clone, Debug)]
+pub struct Below {
+    /// What it scored.
+    pub score: StoredScore,
+    /// Its title.
+    pub title: String,
+    /// Its address; may be empty.
+    pub url: String,
+    /// Its source.
+    pub source: String,
+}
+
+/// Items in a language that a profile knows no names in: it cannot have found anything there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadLanguage {
+    /// "Korean letters", "ko".
+    pub language: String,
+    /// How many items of the window.
+    pub items: usize,
+    /// The profiles that are blind to it.
+    pub profiles: Vec<String>,
+}
+
+/// Where verdicts are sent, and what signs the links.
+#[derive(Clone, Debug)]
+pub struct VerdictLinks {
+    /// A mail address.
+    pub address: String,
+    /// Signs.
+    pub key: token::Key,
 }
 
 /// What a message is made of.
@@ -36,278 +100,145 @@ pub struct ProfileName {
 pub struct Ingredients<'a> {
     /// The outbox row.
     pub row: &'a OutboxRow,
-    /// The hits, strongest first within a profile.
+    /// The hits, the strongest first.
     pub hits: Vec<Hit>,
-    /// Other items of a hit's story, by item.
-    pub copies: BTreeMap<crate::model::Id, Vec<Item>>,
-    /// What was looked at in the window; an alert goes without.
+    /// How many hits the row has; more than `hits` when those were too many to load.
+    pub hits_in_all: usize,
+    /// The stories of the hits, as far as they are shown.
+    pub stories: BTreeMap<Id, Story>,
+    /// The sentences that matter, by item.
+    pub passages: BTreeMap<Id, Vec<Passage>>,
+    /// Stories that an earlier message told this recipient on this route.
+    pub told_before: BTreeSet<Id>,
+    /// What was looked at in the window; only a digest says it.
     pub coverage: Option<Coverage>,
+    /// Sources that brought something new in the window.
+    pub changed: usize,
+    /// Sources that are silent against their own rhythm; `None` while nobody knows.
+    pub silent: Option<usize>,
+    /// Items of the window in languages that a profile has no names in.
+    pub unread_languages: Vec<UnreadLanguage>,
+    /// Items of the window whose languages were looked at.
+    pub languages_read: usize,
     /// How many hits first contacts brought in the window: not alerted, so they must be told.
     pub backlog: i64,
+    /// The strongest scores below the line in the window.
+    pub below: Vec<Below>,
+    /// How many there are in all.
+    pub below_in_all: usize,
+    /// Sources in trouble now, with what to do.
+    pub conditions: Vec<ReportLine>,
+    /// What was muted in the window, and how many hits that held back.
+    pub muted: Vec<(Mute, i64)>,
+    /// Hits of the window that went over the day's budget, into messages of their own.
+    pub over_budget: i64,
+    /// What the operator is told; only for reports.
+    pub report: Vec<ReportLine>,
+    /// What is so wrong with newswatch itself that the next message says it first.
+    pub alarms: Vec<String>,
+    /// Hits of each of the last days, the oldest first.
+    pub days: Vec<(Date, i64)>,
     /// The profiles of the route.
     pub profiles: Vec<ProfileName>,
-    /// What the operator is told; empty but for reports.
-    pub report: Vec<ReportLine>,
-    /// What whoever reads the message has to know first: newswatch itself is not well.
-    pub warning: Option<String>,
+    /// Titles of sources by their names.
+    pub source_titles: BTreeMap<String, String>,
+    /// Where verdicts go; `None`: nowhere by mail.
+    pub verdicts: Option<VerdictLinks>,
+    /// Leave nothing out.
+    pub everything: bool,
     /// The zone in which times are shown.
     pub zone: TimeZone,
     /// Now.
     pub now: Timestamp,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct ShownSection {
-    title: String,
-    hits: Vec<ShownHit>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct ShownHit {
-    title: String,
-    from: String,
-    when: String,
-    excerpt: String,
-    why: String,
-    score: String,
-    threshold: String,
-    note: String,
-    copies: String,
-    url: Option<String>,
-    id: String,
-}
-
-/// Makes the message of an outbox row.
-pub fn compose(ingredients: Ingredients<'_>) -> Result<Message, minijinja::Error> {
-    let row = ingredients.row;
-    if row.kind == DeliveryKind::Report {
-        return compose_report(&ingredients);
-    }
-    let subject = subject(&ingredients);
-    let shown = ingredients.hits.len().min(HITS_SHOWN_MAX);
-    let mut sections: Vec<ShownSection> = Vec::new();
-    let mut by_profile: BTreeMap<&str, Vec<ShownHit>> = BTreeMap::new();
-    for hit in &ingredients.hits[..shown] {
-        by_profile.entry(&hit.profile).or_default().push(show(hit, &ingredients));
-    }
-    for (name, hits) in by_profile {
-        let profile = ingredients.profiles.iter().find(|profile| profile.name == name);
-        let title = match profile {
-            Some(profile) if !profile.title.is_empty() => profile.title.clone(),
-            _ => name.to_string(),
-        };
-        sections.push(ShownSection { title: plain::line(&title, 200), hits });
-    }
-    let window = match (row.window_from, row.window_to) {
-        (Some(from), Some(to)) => {
-            format!("{} to {}", show_time(from, &ingredients.zone), show_time(to, &ingredients.zone))
+impl<'a> Ingredients<'a> {
+    /// A message of this row about nothing.
+    pub fn new(row: &'a OutboxRow, zone: TimeZone, now: Timestamp) -> Ingredients<'a> {
+        Ingredients {
+            row,
+            hits: Vec::new(),
+            hits_in_all: 0,
+            stories: BTreeMap::new(),
+            passages: BTreeMap::new(),
+            told_before: BTreeSet::new(),
+            coverage: None,
+            changed: 0,
+            silent: None,
+            unread_languages: Vec::new(),
+            languages_read: 0,
+            backlog: 0,
+            below: Vec::new(),
+            below_in_all: 0,
+            conditions: Vec::new(),
+            muted: Vec::new(),
+            over_budget: 0,
+            report: Vec::new(),
+            alarms: Vec::new(),
+            days: Vec::new(),
+            profiles: Vec::new(),
+            source_titles: BTreeMap::new(),
+            verdicts: None,
+            everything: false,
+            zone,
+            now,
         }
-        _ => show_time(ingredients.now, &ingredients.zone),
-    };
-    let coverage = ingredients.coverage.as_ref().map_or(Vec::new(), |coverage| coverage_lines(coverage, &ingredients));
-    let data = context! {
-        subject => subject.clone(), window, coverage,
-        sections => Value::from(Serde(sections)),
-        route => plain::line(&row.route, 100),
-        warning => ingredients.warning.as_deref().map(|warning| plain::line(warning, 500)),
-        left_out => ingredients.hits.len() - shown,
-    };
-    let environment = templates()?;
-    let text = environment.get_template("digest.txt")?.render(&data)?;
-    let html = environment.get_template("digest.html")?.render(&data)?;
-    Ok(Message {
+    }
+}
+
+/// A message, and what went wrong with its looks.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// Complete in any case.
+    pub message: Message,
+    /// Which template failed and why; the message says so too.
+    pub problem: Option<String>,
+}
+
+/// Makes the message of an outbox row. Never fails: a template that does is replaced by the one that is shipped, and should that fail
+/// too, by bare lines.
+pub fn compose(ingredients: Ingredients<'_>, templates: &Templates) -> Composed {
+    let row = ingredients.row;
+    let mut view = view::view(&ingredients);
+    let form = Form::of(row.kind);
+    let mut problem = None;
+    let rendered = templates.render(form, &view).unwrap_or_else(|error| {
+        let error = format!("a template of your own failed, so this message looks as newswatch ships it: {error}");
+        view.notices.push(error.clone());
+        problem = Some(error);
+        Templates::shipped().render(form, &view).unwrap_or_else(|error| view.bare(&error))
+    });
+    let message = Message {
         id: row.id,
         kind: row.kind,
         route: row.route.clone(),
         recipient: row.recipient.clone(),
-        subject,
-        text,
-        html,
-        images: Vec::new(),
+        subject: view.subject,
+        text: wrap::wrap(&rendered.text),
+        html: rendered.html,
         hits: ingredients.hits,
         thread: None,
         window: row.window_from.zip(row.window_to),
-        created_at: row.first_due_at(),
-        repeated: row.attempts > 1,
-    })
-}
-
-/// A message to the operator: what is wrong first, what is over behind it.
-fn compose_report(ingredients: &Ingredients<'_>) -> Result<Message, minijinja::Error> {
-    let row = ingredients.row;
-    let (over, wrong): (Vec<&ReportLine>, Vec<&ReportLine>) =
-        ingredients.report.iter().partition(|line| line.is_recovery);
-    let subject = match ingredients.report.as_slice() {
-        [one] => format!("newswatch: {}: {}", one.about, one.headline),
-        _ if wrong.is_empty() => format!("newswatch: {} over", counted(over.len(), "trouble")),
-        _ => format!("newswatch: {}, {} over", counted(wrong.len(), "trouble"), over.len()),
-    };
-    let lines: Vec<(String, String)> = wrong
-        .into_iter()
-        .chain(over)
-        .map(|line| (plain::line(&format!("{}: {}", line.about, line.headline), 900), plain::line(&line.advice, 300)))
-        .collect();
-    let data = context! {
-        subject => plain::line(&subject, 200), lines, time => show_time(row.created_at, &ingredients.zone),
-        warning => ingredients.warning.as_deref().map(|warning| plain::line(warning, 500)),
-    };
-    let environment = templates()?;
-    Ok(Message {
-        id: row.id,
-        kind: row.kind,
-        route: row.route.clone(),
-        recipient: row.recipient.clone(),
-        subject: plain::line(&subject, 200),
-        text: environment.get_template("report.txt")?.render(&data)?,
-        html: environment.get_template("report.html")?.render(&data)?,
         images: Vec::new(),
-        hits: Vec::new(),
-        window: None,
-        thread: None,
         created_at: row.first_due_at(),
         repeated: row.attempts > 1,
-    })
-}
-
-/// The templates. Those with an HTML name escape what they are given.
-fn templates() -> Result<Environment<'static>, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
-    environment.add_template("digest.txt", include_str!("templates/digest.txt"))?;
-    environment.add_template("digest.html", include_str!("templates/digest.html"))?;
-    environment.add_template("report.txt", include_str!("templates/report.txt"))?;
-    environment.add_template("report.html", include_str!("templates/report.html"))?;
-    Ok(environment)
-}
-
-fn subject(ingredients: &Ingredients<'_>) -> String {
-    let hits = &ingredients.hits;
-    let text = match (ingredients.row.kind, hits.as_slice()) {
-        (DeliveryKind::Alert, [hit, ..]) => {
-            let profiles: Vec<&str> = hits.iter().map(|hit| hit.profile.as_str()).collect();
-            format!("[{}] {}", profiles.join(", "), hit.item.title)
-        }
-        (_, []) => {
-            let (read, sources) =
-                ingredients.coverage.as_ref().map_or((0, 0), |coverage| (coverage.read, coverage.sources));
-            format!("newswatch: nothing new ({read} of {sources} sources read)")
-        }
-        (_, hits) => {
-            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            for hit in hits {
-                *counts.entry(&hit.profile).or_default() += 1;
-            }
-            let counts: Vec<String> = counts.iter().map(|(profile, count)| format!("{profile} {count}")).collect();
-            format!("newswatch: {} ({})", counted(hits.len(), "hit"), counts.join(", "))
-        }
     };
-    plain::line(&text, 200)
+    Composed { message, problem }
 }
 
-fn show(hit: &Hit, ingredients: &Ingredients<'_>) -> ShownHit {
-    let item = &hit.item;
-    let why: Vec<String> = hit
-        .reasons
-        .iter()
-        .take(6)
-        .map(|reason| {
-            let share = if hit.score > 0.0 { 100.0 * reason.share / hit.score } else { 0.0 };
-            format!("{} ({share:.0} %)", plain::line(&reason.term, 60))
-        })
-        .collect();
-    let mut excerpts: Vec<String> = Vec::new();
-    for reason in &hit.reasons {
-        let context = plain::line(&reason.context, 300);
-        if excerpts.len() < 2 && !context.is_empty() && context != item.title && !excerpts.contains(&context) {
-            excerpts.push(context);
-        }
-    }
-    let source = if item.publisher.is_empty() {
-        item.source.clone()
-    } else {
-        format!("{} (by {})", item.publisher, item.source)
-    };
-    let when = match item.published_at {
-        Some(at) => show_time(at, &ingredients.zone),
-        None => format!("first seen {}", show_time(item.first_seen_at, &ingredients.zone)),
-    };
-    let note = match item.article_state {
-        ArticleState::Unread => "matched on summary only".to_string(),
-        ArticleState::Read | ArticleState::NotWanted => String::new(),
-    };
-    let copies = ingredients.copies.get(&item.id).map(|copies| {
-        let names: Vec<String> = copies.iter().map(|copy| plain::line(&copy.source, 60)).collect();
-        names.join(", ")
-    });
-    let title = plain::line(&item.title, 300);
-    ShownHit {
-        title: if title.is_empty() { "(no title)".to_string() } else { title },
-        from: plain::line(&source, 200),
-        when,
-        // Contexts that were cut show it themselves.
-        excerpt: excerpts.join(" … ").replace("… … …", "…"),
-        why: why.join(", "),
-        score: format!("{:.2}", hit.score),
-        threshold: format!("{:.2}", hit.threshold),
-        note,
-        copies: copies.unwrap_or_default(),
-        url: item
-            .url
-            .as_deref()
-            .filter(|url| url.starts_with("http://") || url.starts_with("https://"))
-            .map(|url| plain::line(url, 2_000)),
-        id: item.id.to_string(),
+/// "1 hit", "2 hits", "1 story", "2 stories".
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
     }
 }
 
-/// What a message says of what was looked at, a sentence a line.
-fn coverage_lines(coverage: &Coverage, ingredients: &Ingredients<'_>) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{} of {} sources read, {} failing, {} paused, {} not asked in this window; {} looked through",
-        coverage.read,
-        coverage.sources,
-        coverage.failing.len(),
-        coverage.paused.len(),
-        coverage.not_asked,
-        counted(coverage.items as usize, "new item"),
-    )];
-    for trouble in coverage.failing.iter().take(TROUBLES_SHOWN_MAX) {
-        let since = trouble.since.map_or(String::new(), |since| {
-            let length = ingredients.now.duration_since(since).unsigned_abs();
-            format!(" for {}", show_duration(std::time::Duration::from_secs(length.as_secs().max(1))))
-        });
-        lines.push(format!("{} cannot be read{since}: {}", trouble.source, plain::line(&trouble.error, 300)));
-    }
-    if coverage.failing.len() > TROUBLES_SHOWN_MAX {
-        lines.push(format!(
-            "{} more cannot be read: newswatch source list",
-            coverage.failing.len() - TROUBLES_SHOWN_MAX
-        ));
-    }
-    for trouble in coverage.in_part.iter().take(TROUBLES_SHOWN_MAX) {
-        lines.push(format!("{} was read in part: {}", trouble.source, plain::line(&trouble.error, 300)));
-    }
-    if !coverage.paused.is_empty() {
-        lines.push(format!("paused by hand: {}", coverage.paused.join(", ")));
-    }
-    if !coverage.first_contacts.is_empty() {
-        let many = coverage.first_contacts.len();
-        let names = coverage.first_contacts.iter().take(TROUBLES_SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
-        let more =
-            if many > TROUBLES_SHOWN_MAX { format!(" and {} more", many - TROUBLES_SHOWN_MAX) } else { String::new() };
-        lines.push(format!(
-            "first contact with {names}{more}: what they showed is backlog and was not alerted, {} among it (newswatch hits)",
-            counted(ingredients.backlog.max(0) as usize, "hit"),
-        ));
-    }
-    for profile in &ingredients.profiles {
-        lines.push(format!("profile {} version {}", profile.name, profile.version));
-    }
-    lines
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+/// How long something has been so: "3 h".
+pub fn show_length(since: Timestamp, now: Timestamp) -> String {
+    let length = now.duration_since(since).unsigned_abs();
+    show_duration(std::time::Duration::from_secs(length.as_secs().max(1)))
 }
 
 /// A time as a person in the zone reads it.
@@ -315,148 +246,15 @@ fn show_time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%a %-d %B %Y, %H:%M %Z").to_string()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::health::Trouble;
-    use crate::model::{Id, Reason};
-
-    fn at(minutes: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
-    }
-
-    fn row(kind: DeliveryKind) -> OutboxRow {
-        OutboxRow {
-            id: Id(5),
-            route: "desk".into(),
-            recipient: "me@example.org".into(),
-            kind,
-            window_from: Some(at(-1440)),
-            window_to: Some(at(0)),
-            created_at: at(0),
-            due_at: at(0),
-            state: "waiting".into(),
-            attempts: 1,
-            finished_at: None,
-            error: String::new(),
-        }
-    }
-
-    fn hit() -> Hit {
-        Hit {
-            item: Item {
-                id: Id(77),
-                source: "wire".into(),
-                key: "k".into(),
-                url: Some("javascript:alert(1)".into()),
-                title: "Observer\u{202e} <script>alert(1)</script>\r\nBcc: x".into(),
-                summary: String::new(),
-                content: String::new(),
-                article: String::new(),
-                article_state: ArticleState::Unread,
-                article_problem: String::new(),
-                publisher: "The \u{1b}[31mPaper".into(),
-                language: "en".into(),
-                published_at: None,
-                first_seen_at: at(-3),
-                backlog: false,
-            },
-            profile: "apg".into(),
-            profile_version: 1,
-            score: 0.5,
-            threshold: 0.25,
-            reasons: vec![Reason {
-                term: "observer status".into(),
-                share: 0.25,
-                count: 1,
-                context: "the <b>observer status".into(),
-                ..Reason::default()
-            }],
-            basis: crate::model::Basis::default(),
-            shadow: false,
-            found_at: at(0),
-            story: Id(9),
-            relation: crate::model::Relation::First,
-        }
-    }
-
-    fn ingredients<'a>(row: &'a OutboxRow, hits: Vec<Hit>) -> Ingredients<'a> {
-        let failing = vec![Trouble { source: "moskva".into(), since: Some(at(-180)), error: "status 503".into() }];
-        Ingredients {
-            row,
-            hits,
-            copies: BTreeMap::new(),
-            coverage: Some(Coverage { sources: 3, read: 2, failing, items: 1, ..Coverage::default() }),
-            backlog: 0,
-            profiles: vec![ProfileName { name: "apg".into(), title: "The observer seat".into(), version: 4 }],
-            report: Vec::new(),
-            warning: None,
-            zone: TimeZone::get("Europe/Zurich").unwrap(),
-            now: at(0),
-        }
-    }
-
-    #[test]
-    fn an_empty_digest_proves_that_somebody_looked() {
-        let message = compose(ingredients(&row(DeliveryKind::Digest), vec![])).unwrap();
-        assert_eq!(message.subject, "newswatch: nothing new (2 of 3 sources read)");
-        for part in [
-            "Nothing new.",
-            "2 of 3 sources read, 1 failing",
-            "1 new item looked through",
-            "moskva cannot be read for 3 h: status 503",
-            "profile apg version 4",
-            "Thu 14 January 2027, 09:00 CET to Fri 15 January 2027, 09:00 CET",
-        ] {
-            assert!(message.text.contains(part), "{part} is missing in:\n{}", message.text);
-        }
-    }
-
-    #[test]
-    fn a_report_says_what_is_wrong_first_and_nothing_active() {
-        let line = |about: &str, headline: &str, is_recovery| ReportLine {
-            at: at(0),
-            about: about.into(),
-            headline: headline.into(),
-            advice: if is_recovery { String::new() } else { "look at it".into() },
-            is_recovery,
-        };
-        let row = row(DeliveryKind::Report);
-        let report = vec![line("wire", "can be read again", true), line("moskva", "<b>status 503\u{202e}", false)];
-        let message = compose(Ingredients { report, ..ingredients(&row, vec![]) }).unwrap();
-        assert_eq!(message.subject, "newswatch: 1 trouble, 1 over");
-        let (wrong, over) = (message.text.find("moskva: <b>status 503"), message.text.find("wire: can be read again"));
-        assert!(wrong.is_some() && wrong < over, "{}", message.text);
-        assert!(message.text.contains("look at it"), "{}", message.text);
-        assert!(!message.html.contains("<b>status") && !message.text.contains('\u{202e}'), "{}", message.html);
-    }
-
-    #[test]
-    fn a_warning_comes_first() {
-        for kind in [DeliveryKind::Digest, DeliveryKind::Alert, DeliveryKind::Report] {
-            let row = row(kind);
-            let warning = Some("the self-test is lost".to_string());
-            let message = compose(Ingredients { warning, ..ingredients(&row, vec![hit()]) }).unwrap();
-            assert!(message.text.starts_with("Attention: the self-test is lost"), "{}", message.text);
-            assert!(message.html.contains("Attention: the self-test is lost"), "{}", message.html);
-        }
-    }
-
-    #[test]
-    fn a_hit_is_shown_with_its_reasons_and_nothing_active() {
-        let message = compose(ingredients(&row(DeliveryKind::Alert), vec![hit()])).unwrap();
-        assert_eq!(message.subject, "[apg] Observer <script>alert(1)</script> Bcc: x");
-        for part in [
-            "observer status (50 %)",
-            "Score 0.50, threshold 0.25",
-            "matched on summary only",
-            "newswatch why",
-            "The Paper",
-        ] {
-            assert!(message.text.contains(part), "{part} is missing in:\n{}", message.text);
-        }
-        assert!(!message.html.contains("<script"), "{}", message.html);
-        assert!(!message.html.contains("javascript:"), "{}", message.html);
-        assert!(!message.text.contains('\u{1b}') && !message.text.contains('\u{202e}'));
-    }
+/// The address, if it is one that a reader may follow.
+fn safe_url(url: &str) -> Option<String> {
+    let lower = url.get(..8)?.to_ascii_lowercase();
+    let is_web = lower.starts_with("http://") || lower.starts_with("https://");
+    // A space or quote would end the link in some programs.
+    let safe = plain::line(url, 2_000).replace(' ', "%20").replace('"', "%22").replace('<', "%3C").replace('>', "%3E");
+    // What was cut leads elsewhere.
+    (is_web && !safe.ends_with('…')).then_some(safe)
 }
+
+#[cfg(test)]
+mod tests;

@@ -333,7 +333,13 @@ const MIGRATIONS: &[&[&str]] = &[
     )",
     ],
     // Messages.
-    &[],
+    &[
+        // Answers that were read: a mail that comes twice says nothing new.
+        "CREATE TABLE answers (
+        id BIGINT NOT NULL PRIMARY KEY,
+        read_at BIGINT NOT NULL
+    )",
+    ],
 ];
 
 /// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.

@@ -1,5 +1,7 @@
 //! The store's promises, on SQLite always and on PostgreSQL when NEWSWATCH_TEST_POSTGRES names one.
 
+mod digest;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::{SignedDuration, Timestamp};

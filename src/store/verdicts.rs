@@ -1,8 +1,8 @@
 //! What analysts said of items. Rows are only ever added: the last word of each author counts, the others are history.
 
 use jiff::SignedDuration;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use super::{Result, Store, millis, read_by_keys, some_time};
 use crate::model::{Id, Judgement, Verdict};
@@ -36,27 +36,30 @@ pub fn in_force(all: &[Judgement]) -> Vec<&Judgement> {
 }
 
 impl Store {
+    /// Adds a verdict that came as an answer of this identity, once: neither the same answer again nor one that repeats the author's
+    /// last word adds anything. Answers whether it was added.
+    pub async fn judge_by_answer(&self, judgement: &Judgement, answer: Id) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let new = sqlx::query("INSERT INTO answers (id, read_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING");
+        let is_new = new.bind(answer.0).bind(millis(judgement.at)).execute(&mut *tx).await?.rows_affected() == 1;
+        let last = sqlx::query(
+            "SELECT verdict FROM verdicts WHERE item_id = $1 AND profile = $2 AND author = $3 ORDER BY judged_at DESC LIMIT 1",
+        );
+        let last = last.bind(judgement.item.0).bind(&judgement.profile).bind(&judgement.author);
+        let last = last.fetch_optional(&mut *tx).await?.map(|row| Verdict::from_stored(&row.get::<String, _>(0)));
+        let adds = is_new && last != Some(judgement.verdict);
+        if adds {
+            add(&mut tx, judgement).await?;
+        }
+        tx.commit().await?;
+        Ok(adds)
+    }
+
     /// Adds a verdict. When the clock stands before the author's last word on the item, the new one is dated after it, so that
     /// it counts.
     pub async fn judge(&self, judgement: &Judgement) -> Result<()> {
         let mut tx = self.begin().await?;
-        let last = sqlx::query(
-            "SELECT coalesce(max(judged_at), 0) FROM verdicts WHERE item_id = $1 AND profile = $2 AND author = $3",
-        );
-        let last = last.bind(judgement.item.0).bind(&judgement.profile).bind(&judgement.author);
-        let last = some_time(last.fetch_one(&mut *tx).await?.get(0));
-        let at = judgement.at.max(last + SignedDuration::from_millis(1));
-        sqlx::query(
-            "INSERT INTO verdicts (item_id, profile, author, judged_at, verdict, note) VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(judgement.item.0)
-        .bind(&judgement.profile)
-        .bind(&judgement.author)
-        .bind(millis(at))
-        .bind(judgement.verdict.as_str())
-        .bind(&judgement.note)
-        .execute(&mut *tx)
-        .await?;
+        add(&mut tx, judgement).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -78,4 +81,25 @@ impl Store {
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(profile).fetch_all(&self.reader).await?;
         Ok(rows.iter().map(judgement).collect())
     }
+}
+
+async fn add(tx: &mut Transaction<'static, Any>, judgement: &Judgement) -> Result<()> {
+    let last = sqlx::query(
+        "SELECT coalesce(max(judged_at), 0) FROM verdicts WHERE item_id = $1 AND profile = $2 AND author = $3",
+    );
+    let last = last.bind(judgement.item.0).bind(&judgement.profile).bind(&judgement.author);
+    let last = some_time(last.fetch_one(&mut **tx).await?.get(0));
+    let at = judgement.at.max(last + SignedDuration::from_millis(1));
+    sqlx::query(
+        "INSERT INTO verdicts (item_id, profile, author, judged_at, verdict, note) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(judgement.item.0)
+    .bind(&judgement.profile)
+    .bind(&judgement.author)
+    .bind(millis(at))
+    .bind(judgement.verdict.as_str())
+    .bind(&judgement.note)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

@@ -283,4 +283,50 @@ impl Store {
         tx.commit().await?;
         Ok(Some(handed))
     }
+
+    /// Makes a digest that is due now, of all that waits for the next one of the route and recipient: that one then tells what comes
+    /// from now on. Answers the row's identity and how many hits it took over; `None` when the same was asked for in this moment.
+    pub async fn digest_now(
+        &self,
+        route: &str,
+        recipient: &str,
+        from: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<(Id, u64)>> {
+        let mut tx = self.begin().await?;
+        lock(&mut tx).await?;
+        let id = Id::of(&["digest now", route, recipient, &millis(now).to_string()]);
+        if exists(&mut tx, id).await? {
+            return Ok(None);
+        }
+        let marks = marks(&mut tx, route, recipient).await?.unwrap_or(Marks { settled_at: from, told_until: from });
+        let from = marks.told_until.min(now);
+        insert(&mut tx, id, &digest(route, recipient, Window { from, until: now }), now).await?;
+        // Takes the rows' locks: no attempt on them begins before this is over.
+        let shortened = sqlx::query(
+            "UPDATE outbox SET window_from = $1 WHERE kind = 'digest' AND route = $2 AND recipient = $3 AND state = 'waiting' \
+             AND closed = 0 AND id <> $4 AND window_to > $1 RETURNING id",
+        )
+        .bind(millis(now))
+        .bind(route)
+        .bind(recipient)
+        .bind(id.0)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut taken = 0;
+        for row in &shortened {
+            let moved = sqlx::query("UPDATE outbox_hits SET outbox_id = $1 WHERE outbox_id = $2");
+            taken += moved.bind(id.0).bind(row.get::<i64, _>(0)).execute(&mut *tx).await?.rows_affected();
+        }
+        set_marks(&mut tx, route, recipient, Marks { told_until: now, ..marks }).await?;
+        tx.commit().await?;
+        Ok(Some((id, taken)))
+    }
+
+    /// Until when digests have told the recipient of the route; `None` before the first.
+    pub async fn told_until(&self, route: &str, recipient: &str) -> Result<Option<Timestamp>> {
+        let row = sqlx::query("SELECT told_until FROM digest_marks WHERE route = $1 AND recipient = $2");
+        let row = row.bind(route).bind(recipient).fetch_optional(&self.reader).await?;
+        Ok(row.map(|row| some_time(row.get(0))))
+    }
 }
