@@ -528,7 +528,10 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
 
 /// Reads verdicts that came by mail, every so often. A single cycle has read them before it began.
 async fn listen_to_readers(shared: Shared, store: Store) {
-    while !shared.once {
+    if shared.once {
+        return;
+    }
+    loop {
         read_answers(&shared, &store).await;
         tokio::time::sleep(ANSWERS_EVERY).await;
     }

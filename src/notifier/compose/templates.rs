@@ -119,13 +119,17 @@ impl Templates {
     /// rendered with an example.
     pub fn with(own: BTreeMap<String, String>) -> (Templates, Vec<WrongTemplate>) {
         let (templates, mut wrong) = Templates::of(own);
-        if wrong.is_empty() {
-            for (row, ingredients) in sample::all() {
-                // Fails as it would on a real morning, without the shipped ones to fall back to.
-                let view = super::view::view(&ingredients(&row));
-                if let Err(error) = templates.try_render(Form::of(row.kind), &view)
-                    && !wrong.contains(&error)
-                {
+        let mut failed = Vec::new();
+        let examples = if wrong.is_empty() { sample::all() } else { Vec::new() };
+        for (row, ingredients) in examples {
+            let form = Form::of(row.kind);
+            if failed.contains(&form) {
+                continue;
+            }
+            // Fails as it would on a real morning, without the shipped ones to fall back to.
+            if let Err(error) = templates.try_render(form, &super::view::view(&ingredients(&row))) {
+                failed.push(form);
+                if !wrong.contains(&error) {
                     wrong.push(error);
                 }
             }
