@@ -348,7 +348,7 @@ fn check_request(bytes: &[u8], template: &str) -> usize {
     if template == "slack" {
         assert!(!text.contains(['<', '>']) && !text.contains("](") && !text.contains("@here"), "{text}");
     }
-    usize::from(text.contains("\n\n1. "))
+    usize::from(text.contains("\nseat, strength 1.0: observer seat"))
 }
 
 /// What was said to the mail server, and the mail.

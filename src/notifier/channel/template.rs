@@ -7,7 +7,7 @@
 //! * `values`: what the channel's `values = { … }` says, such as a topic
 //! * `url`: the address, when the message is about one item
 //! * `text_characters(n)`, `text_bytes(n)`: the message as text of at most so many UTF-16 units or bytes; what has no room is
-//!   counted and the command named that lists it
+//!   counted and the command named that lists it; `details_bytes(n)` is without the subject, for services that show it apart
 //! * `slack_text(n)`: the same for Slack and its like, where `&`, `<` and `>` are markup; links are links
 //! * `tojson` and the other filters of minijinja
 
@@ -89,13 +89,19 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Json);
         let source = std::sync::Arc::new(payload.clone());
-        for (name, markup, unit) in [
-            ("text_characters", Markup::None, Unit::Characters),
-            ("text_bytes", Markup::None, Unit::Bytes),
-            ("slack_text", Markup::Slack, Unit::Characters),
+        for (name, markup, unit, with_subject) in [
+            ("text_characters", Markup::None, Unit::Characters, true),
+            ("text_bytes", Markup::None, Unit::Bytes, true),
+            ("details_bytes", Markup::None, Unit::Bytes, false),
+            ("slack_text", Markup::Slack, Unit::Characters, true),
         ] {
             let source = source.clone();
-            environment.add_function(name, move |most: usize| fitting(&source, markup, unit, most));
+            let text = move |most: usize| {
+                let text = fitting(&source, markup, unit, most);
+                let details = text.split_once('\n').map_or("", |(_, details)| details.trim_start_matches('\n'));
+                if with_subject { text } else { details.to_string() }
+            };
+            environment.add_function(name, text);
         }
         let url = match payload.hits().map(|hit| &hit.url).collect::<Vec<_>>().as_slice() {
             [Some(url)] => Some(url.clone()),
@@ -132,15 +138,22 @@ impl Unit {
     }
 }
 
-/// The message as text of at most `most` units: the subject, then a paragraph a hit, or the lines of a message that is about
-/// none. What has no room is counted.
+/// The message as text of at most `most` units: the subject in a line of its own, then a paragraph a hit, or the lines of a message
+/// that is about none. What has no room is counted.
 fn fitting(payload: &Payload, markup: Markup, unit: Unit, most: usize) -> String {
     let (what, pieces): (&str, Vec<String>) = if payload.stories.is_empty() {
         // The first line of the text is the subject.
         let lines = payload.lines.iter().skip_while(|line| line.is_empty() || **line == payload.subject);
         ("line", lines.map(|line| format!("\n{}", escaped(line, markup))).collect())
+    } else if let [hit] = payload.hits().collect::<Vec<_>>().as_slice()
+        && payload.subject.contains(&hit.title)
+    {
+        ("hit", vec![details(hit, markup)])
     } else {
-        ("hit", payload.hits().enumerate().map(|(index, hit)| paragraph(index + 1, hit, markup)).collect())
+        let paragraph = |(index, hit): (usize, &ToldHit)| {
+            format!("\n\n{}. {}{}", index + 1, escaped(&hit.title, markup), details(hit, markup))
+        };
+        ("hit", payload.hits().enumerate().map(paragraph).collect())
     };
     let end = |left: usize| match left {
         0 => String::new(),
@@ -171,10 +184,10 @@ fn fitting(payload: &Payload, markup: Markup, unit: Unit, most: usize) -> String
     text
 }
 
-fn paragraph(number: usize, hit: &ToldHit, markup: Markup) -> String {
-    let mut text = format!("\n\n{number}. {}", escaped(&hit.title, markup));
+/// What is said of a hit below its title.
+fn details(hit: &ToldHit, markup: Markup) -> String {
     let at = hit.published.unwrap_or(hit.first_seen).strftime("%-d %b %Y, %H:%M UTC");
-    text.push_str(&format!("\n{}, {at}", escaped(&hit.from(), markup)));
+    let mut text = format!("\n{}, {at}", escaped(&hit.from(), markup));
     text.push_str(&format!(
         "\n{}, strength {:.1}: {}",
         escaped(&hit.profile, markup),
@@ -291,21 +304,26 @@ mod tests {
 
     #[test]
     fn each_service_gets_what_it_documents() {
-        let payload = Payload::of(&message(DeliveryKind::Alert, vec![hit(1, "Observer \"seat\" <b>&")]));
-        let text = "newswatch: 2 hits (apg 2)\n\n1. Observer \"seat\" <b>&\nThe Paper (by wire), 15 Jan 2027, 07:50 UTC\n\
+        let mut alert = message(DeliveryKind::Alert, vec![hit(1, "Observer \"seat\" <b>&")]);
+        alert.subject = "[apg] Observer \"seat\" <b>&".into();
+        let payload = Payload::of(&alert);
+        let text = "[apg] Observer \"seat\" <b>&\nThe Paper (by wire), 15 Jan 2027, 07:50 UTC\n\
                     apg, strength 2.5: observer status\nhttps://wire.example/1";
         assert_eq!(
             body("telegram", &payload),
             json!({"chat_id": "-100123", "text": text, "link_preview_options": {"is_disabled": true}})
         );
         assert_eq!(body("matrix", &payload), json!({"msgtype": "m.text", "body": text, "m.mentions": {}}));
-        let ntfy = json!({"topic": "alerts", "title": "newswatch: 2 hits (apg 2)", "message": text,
+        let details = text.split_once('\n').unwrap().1;
+        let ntfy = json!({"topic": "alerts", "title": payload.subject, "message": details,
                           "click": "https://wire.example/1"});
         assert_eq!(body("ntfy", &payload), ntfy);
         let slack = body("slack", &payload);
         assert_eq!(slack["text"], text.replace("<b>&", "&lt;b&gt;&amp;"));
         assert_eq!(keys(&slack), ["text", "unfurl_links", "unfurl_media"]);
         let digest = Payload::of(&message(DeliveryKind::Digest, vec![hit(1, "One"), hit(2, "Two")]));
+        let message = body("ntfy", &digest)["message"].clone();
+        assert!(message.as_str().unwrap().starts_with("1. One\nThe Paper (by wire), 15 Jan"), "{message}");
         assert_eq!(keys(&body("ntfy", &digest)), ["message", "title", "topic"], "no address of its own");
     }
 
@@ -325,7 +343,7 @@ mod tests {
                 let text = body[key].as_str().unwrap();
                 assert!(unit.count(text) <= most && unit.count(text) > most / 3, "{name}: {}", unit.count(text));
                 assert!(body.to_string().len() < 65_536, "{name}");
-                let shown = text.matches("\n\n").count() - 1;
+                let shown = text.matches(" (by wire), ").count();
                 let left = format!("{} more hits not shown here: newswatch hits --since ", 300 - shown);
                 assert!(shown > 0 && text.contains(&left), "{name}: {shown} of {text}");
             }
@@ -353,6 +371,11 @@ mod tests {
         assert_eq!(
             matrix["body"],
             "newswatch: 2 hits (apg 2)\nmoskva cannot be read\n- say newswatch source test moskva"
+        );
+        // A blank line at its head.
+        assert_eq!(
+            body("ntfy", &Payload::of(&empty))["message"].as_str().map(|text| text.starts_with("moskva")),
+            Some(true)
         );
         empty.text = "a line of a long report\n".repeat(1_000);
         let telegram = body("telegram", &Payload::of(&empty));
