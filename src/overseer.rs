@@ -88,7 +88,9 @@ impl Overseer {
         let mut events = self.given_up(now).await?;
         events.extend(self.first_contacts(&sources, now).await?);
         let told = self.store.commit_health(&looked_at, &changes, &events, &self.operator(), now).await?;
-        let lines = told.unwrap_or_default();
+        self.stepped_at = Some(now);
+        // Another watcher on the same store was first.
+        let Some(lines) = told else { return Ok((Progress::default(), now + EVERY)) };
         if changes.ended.iter().any(|ended| ended.condition == Condition::NoNetwork) {
             self.store.note(NETWORK_NOTE, &now.to_string()).await?;
         }
@@ -97,7 +99,6 @@ impl Overseer {
         }
         self.keep_day(&sources, now).await?;
         let planted = self.plant(now).await?;
-        self.stepped_at = Some(now);
         Ok((Progress { lines: lines.len(), planted }, now + EVERY))
     }
 

@@ -73,6 +73,7 @@ pub fn after(mut record: Record, seen: Seen<'_>, now: Timestamp) -> Record {
             note_answer(&mut record, not_modified, doubted, now);
         }
         Seen::Document { new, edited, doubted } => {
+            let was_unmodified = record.not_modified_since.is_some();
             note_answer(&mut record, false, doubted, now);
             record.changed_at = Some(now);
             let (backlog, news): (Vec<&Item>, Vec<&Item>) = new.iter().partition(|item| item.backlog);
@@ -83,7 +84,7 @@ pub fn after(mut record: Record, seen: Seen<'_>, now: Timestamp) -> Record {
             if new.is_empty() && !edited {
                 record.idle_changes = (record.idle_changes + 1).min(COUNT_MAX);
             }
-            if doubted && !news.is_empty() {
+            if doubted && was_unmodified && !news.is_empty() {
                 record.untrue_at = Some(now);
             }
             learn_rhythm(&mut record, &backlog, now);
@@ -102,7 +103,7 @@ pub fn doubts_not_modified(record: &Record, now: Timestamp) -> bool {
         return true;
     }
     let Some(since) = record.not_modified_since else { return false };
-    let overdue = || rhythm::is_broken_off(&record.days, record.day, day_of(now), |letter| letter.is_ascii_digit());
+    let overdue = || rhythm::is_overdue(&record.days, record.day, day_of(now));
     let patience = if record.untrue_at.is_some() || overdue() { DOUBT_SOONER } else { DOUBT_AFTER };
     older(Some(since), patience) && older(record.asked_whole_at, patience)
 }

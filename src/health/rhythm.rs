@@ -12,6 +12,8 @@ const EVENTS_MIN: usize = 6;
 const DAYS_MIN: usize = 14;
 /// So many days on which something was to be expected must have passed: two can be a holiday.
 const MISSED_MIN: f64 = 2.4;
+/// Half as many are enough to look closer.
+const OVERDUE_MIN: f64 = 1.2;
 /// And so seldom would it happen by chance.
 const CHANCE_MAX: f64 = 0.01;
 /// It is longer than earlier pauses were, by this factor. The longest of them may have been an exception.
@@ -21,14 +23,36 @@ const LONGER_THAN_BEFORE: f64 = 2.0;
 /// since 1970); `comes` says of a letter whether something came on that day. Days on which nobody looked (`-`) say nothing, nor
 /// does today, which is not over. Few data: false.
 pub fn is_broken_off(days: &str, last: i64, today: i64, comes: impl Fn(u8) -> bool) -> bool {
+    pause(days, last, today, comes).is_some_and(|pause| {
+        pause.missed >= MISSED_MIN && pause.chance <= CHANCE_MAX && pause.missed > pause.usual * LONGER_THAN_BEFORE
+    })
+}
+
+/// News should have come by now, but it is too early to call that silence: see [`is_broken_off`].
+pub fn is_overdue(days: &str, last: i64, today: i64) -> bool {
+    pause(days, last, today, |letter| letter.is_ascii_digit())
+        .is_some_and(|pause| pause.missed >= OVERDUE_MIN && pause.missed > pause.usual)
+}
+
+/// How long nothing has come, in days on which something was to be expected.
+struct Pause {
+    /// So many days' worth.
+    missed: f64,
+    /// How likely that is by chance.
+    chance: f64,
+    /// The longest pause before but one.
+    usual: f64,
+}
+
+fn pause(days: &str, last: i64, today: i64, comes: impl Fn(u8) -> bool) -> Option<Pause> {
     let over = if last >= today { days.len().saturating_sub((last - today + 1) as usize) } else { days.len() };
     let letters = &days.as_bytes()[..over];
     let first_day = last + 1 - days.len() as i64;
-    let Some(newest) = letters.iter().rposition(|letter| comes(*letter)) else { return false };
+    let Some(newest) = letters.iter().rposition(|letter| comes(*letter)) else { return None };
     let (before, since) = letters.split_at(newest + 1);
-    let Some(oldest) = before.iter().position(|letter| *letter != b'-') else { return false };
+    let Some(oldest) = before.iter().position(|letter| *letter != b'-') else { return None };
     if before.iter().filter(|letter| comes(**letter)).count() < EVENTS_MIN || before.len() - oldest < DAYS_MIN {
-        return false;
+        return None;
     }
     let weekday = |index: usize| (first_day + index as i64).rem_euclid(7) as usize;
     let (mut looked, mut came) = ([0u32; 7], [0u32; 7]);
@@ -50,13 +74,13 @@ pub fn is_broken_off(days: &str, last: i64, today: i64, comes: impl Fn(u8) -> bo
         }
     }
     pauses.sort_by(f64::total_cmp);
-    let usual_pause = pauses.iter().rev().nth(1).copied().unwrap_or_default();
+    let usual = pauses.iter().rev().nth(1).copied().unwrap_or_default();
     let (mut missed, mut chance) = (0.0, 1.0);
     for (index, _) in since.iter().enumerate().filter(|(_, letter)| **letter != b'-') {
         missed += expected(newest + 1 + index);
         chance *= 1.0 - expected(newest + 1 + index);
     }
-    missed >= MISSED_MIN && chance <= CHANCE_MAX && missed > usual_pause * LONGER_THAN_BEFORE
+    Some(Pause { missed, chance, usual })
 }
 
 /// On how many weekdays of which sort news come, in words, for people; `None` while the rhythm is not known.
@@ -113,6 +137,10 @@ mod tests {
             assert!(!silent(&usual), "{weeks}");
             assert!(!silent(&format!("{usual}..")), "{weeks}");
             assert!(silent(&format!("{usual}...")), "{weeks}");
+            let days = format!("{usual}..");
+            let last = MONDAY + days.len() as i64 - 1;
+            assert!(!is_overdue(&days, last, last), "{weeks}: one day");
+            assert!(is_overdue(&days, last, last + 1), "{weeks}: two days");
         }
     }
 

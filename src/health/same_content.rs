@@ -1,13 +1,20 @@
 //! It shows the same for ever: a document that used to change all the time does not any more, or a server says "not modified"
 //! although it has news. A cache on the way is stuck.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Finding, ago, record, rhythm, unreadable};
 use crate::model::SourceState;
 
 /// A document that changed so often without news changes by itself.
 const IDLE_CHANGES: u32 = 5;
+
+/// The document used to change by itself and has not for more than a day: that it is stuck shows by tomorrow.
+pub(super) fn may_be_stuck(source: &SourceState, now: Timestamp) -> bool {
+    let kept = &source.record;
+    let rests = kept.changed_at.is_some_and(|at| now.duration_since(at) >= SignedDuration::from_hours(30));
+    rests && kept.idle_changes >= IDLE_CHANGES
+}
 
 pub(super) fn check(source: &SourceState, _is_open: bool, now: Timestamp) -> Finding {
     if unreadable(source) {

@@ -658,3 +658,125 @@ async fn a_message_answers_the_first_one_about_its_story() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_wrong_is_told_once_by_whoever_looks_first() {
+    use crate::health::changes::Changes;
+    use crate::health::{Condition, Open};
+    use crate::model::{DeliveryKind, ReportLine};
+    use health::{Event, ReportTo};
+    on_each_engine(async |store| {
+        let line = |about: &str| ReportLine {
+            at: at(1),
+            about: about.into(),
+            headline: "cannot be read: \"x\" 북한".into(),
+            advice: "see to it".into(),
+            is_recovery: false,
+        };
+        let open = Open {
+            about: "wire".into(),
+            condition: Condition::Failing,
+            since: at(0),
+            noticed_at: at(1),
+            detail: "cannot be read".into(),
+            advice: "see to it".into(),
+        };
+        let changes = Changes { opened: vec![open.clone()], ended: vec![], lines: vec![line("wire")] };
+        let event = Event { keys: vec!["given up x".into(), "given up y".into()], line: line("outbox") };
+        let to = [ReportTo { route: "operator".into(), recipient: "ops@example.org".into() }];
+        let looked_at = store.health_looked_at().await.unwrap();
+        let first = store.commit_health(&looked_at, &changes, std::slice::from_ref(&event), &to, at(1)).await.unwrap();
+        assert_eq!(first, Some(vec![line("wire"), line("outbox")]));
+        // Another watcher that read the same state comes too late and tells nothing.
+        assert_eq!(store.commit_health(&looked_at, &changes, &[], &to, at(1)).await.unwrap(), None);
+        assert_eq!(store.conditions().await.unwrap(), std::slice::from_ref(&open));
+        let rows = store.outbox("", 10).await.unwrap();
+        assert_eq!((rows.len(), rows[0].kind), (1, DeliveryKind::Report));
+        assert_eq!(store.report_lines(rows[0].id).await.unwrap(), [line("wire"), line("outbox")]);
+        // The event was told already; the condition ends.
+        let over = Changes { opened: vec![], ended: vec![open], lines: vec![] };
+        let looked_at = store.health_looked_at().await.unwrap();
+        assert_eq!(store.commit_health(&looked_at, &over, &[event], &to, at(2)).await.unwrap(), Some(vec![]));
+        assert_eq!(store.conditions().await.unwrap(), []);
+        assert_eq!(store.outbox("", 10).await.unwrap().len(), 1, "nothing to tell makes no message");
+        store.add_report("operator", "", &[line("other")], at(3)).await.unwrap();
+        assert_eq!(store.outbox("", 10).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_self_test_goes_through_and_leaves_no_trace() {
+    use crate::matcher::canary;
+    use crate::model::ReportLine;
+    use health::{CanaryHit, ReportTo, Stage};
+    on_each_engine(async |store| {
+        let plant = async |now: Timestamp| {
+            let item = canary::item(now);
+            let (story, link) = (item.id, item.id);
+            store.plant_canary(&NewItem { item, text_hash: 0, story, link, aliases: vec![] }, now).await.unwrap();
+            store.canary().await.unwrap().unwrap()
+        };
+        assert_eq!(store.canary().await.unwrap(), None);
+        let first = plant(at(1)).await;
+        assert_eq!((first.planted_at, &first.stage), (at(1), &Stage::Queued));
+        // The next one takes the place of one that was never scored.
+        let second = plant(at(2)).await;
+        assert_eq!((store.unscored_count().await.unwrap(), store.item_counts(at(0)).await.unwrap()), (1, (1, 1)));
+        let (_, claim) = claim_unscored(&store, "me", at(3), at(8), 10).await.remove(0);
+        let line = ReportLine {
+            at: at(3),
+            about: "(self-test)".into(),
+            headline: "it works".into(),
+            advice: String::new(),
+            is_recovery: true,
+        };
+        let to = ReportTo { route: "operator".into(), recipient: String::new() };
+        let hit = CanaryHit { item: second.item, to, line: line.clone(), found_at: at(3) };
+        let result = MatchResult { scored: vec![(second.item, claim)], canaries: vec![hit], ..MatchResult::default() };
+        assert_eq!(store.commit_matches(&result).await.unwrap(), 0);
+        assert_eq!(store.canary().await.unwrap().unwrap().stage, Stage::Waiting(String::new()));
+        assert_eq!(store.report_lines(second.row).await.unwrap(), [line]);
+        let (row, claim) = store.claim_outbox("me", at(4), at(9), 10, &[]).await.unwrap().remove(0);
+        store.finish_deliveries(&[(row.id, claim, Outcome::Sent)], at(5)).await.unwrap();
+        assert_eq!(store.canary().await.unwrap().unwrap().stage, Stage::Arrived(at(5)));
+        assert_eq!(store.item_counts(at(0)).await.unwrap(), (0, 0));
+        assert_eq!(store.outbox_counts().await.unwrap(), []);
+        // The one before is history.
+        plant(at(60)).await;
+        assert_eq!(store.outbox("", 10).await.unwrap().len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_comes_back_and_gates_are_counted_until_an_article_is_read() {
+    use crate::model::Record;
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let claimed = store.claim_sources("me", at(1), at(5), 1, 1).await.unwrap();
+        let (mut state, claim) = claimed.into_iter().next().unwrap();
+        assert_eq!(state.record, Record::default());
+        state.record = Record { day: 7, days: "..3".into(), latest_date: Some(at(3)), ..Record::default() };
+        let record = state.record.clone();
+        let before = Default::default();
+        let result = VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], memory: None };
+        store.commit_visits(&[result], at(1)).await.unwrap();
+        assert_eq!(store.sources().await.unwrap()[0].record, record);
+        let gated = async || store.sources().await.unwrap()[0].gated;
+        let mut item = new_item("wire", "1").item;
+        (item.article_state, item.article_problem) =
+            (ArticleState::Unread, "a login page instead of the article".into());
+        for expected in [2, 4] {
+            store.commit_articles(&[item.clone(), item.clone()], &[], at(2)).await.unwrap();
+            assert_eq!(gated().await, expected);
+        }
+        item.article_problem = "it took too long".into();
+        store.commit_articles(std::slice::from_ref(&item), &[], at(2)).await.unwrap();
+        assert_eq!(gated().await, 4, "that says nothing of gates");
+        item.article_state = ArticleState::Read;
+        store.commit_articles(&[item], &[], at(2)).await.unwrap();
+        assert_eq!(gated().await, 0);
+    })
+    .await;
+}
