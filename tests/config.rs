@@ -154,7 +154,7 @@ fn the_examples_of_the_readme_are_valid() {
     let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/aliases.d");
     std::os::unix::fs::symlink(packs, folder.path().join("aliases.d")).unwrap();
     let config = Config::load(Some(folder.path())).unwrap();
-    assert_eq!((config.sources.len(), config.profiles.len(), config.routes.len()), (5, 2, 1));
+    assert_eq!((config.sources.len(), config.profiles.len(), config.routes.len()), (5, 2, 2));
 }
 
 #[test]
@@ -169,5 +169,5 @@ fn the_readme_names_every_command() {
         assert!(readme.contains(&format!("| `{command}")), "the README's table lacks {command}");
         count += 1;
     }
-    assert_eq!(count, 14, "{commands}");
+    assert_eq!(count, 18, "{commands}");
 }

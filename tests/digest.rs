@@ -79,8 +79,9 @@ fn a_preview_says_what_the_next_digest_would_and_its_figures_are_the_stores() {
     for part in [
         format!("{} of {} sources read", coverage["read"], coverage["sources"]),
         format!(
-            "{} failing, {} paused",
+            "{} failing, {} silent against their own rhythm, {} paused",
             coverage["failing"].as_array().unwrap().len(),
+            coverage["silent"].as_array().unwrap().len(),
             coverage["paused"].as_array().unwrap().len()
         ),
         format!("{} not asked in this window", coverage["not_asked"]),
