@@ -9,10 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::hits::{HitFilter, MatchResult, NewHit};
 use super::items::{NewItem, UnscoredItem};
 use super::sources::{Claim, ConfiguredSource, VisitResult};
+use super::stories::NewPlacement;
 use super::*;
 use crate::model::{
-    ArticleState, Basis, EmptyDigest, EndedWindow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, ProfileUse,
-    ProfileVersion, Reason, Relation, StoredScore, Verdict, Way, Window,
+    ArticleState, Basis, EmptyDigest, EndedWindow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, Placement,
+    ProfileUse, ProfileVersion, Reason, Relation, StoredScore, StoryDecision, Verdict, Way, Window,
 };
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
@@ -777,6 +778,126 @@ async fn a_record_comes_back_and_gates_are_counted_until_an_article_is_read() {
         item.article_state = ArticleState::Read;
         store.commit_articles(&[item], &[], at(2)).await.unwrap();
         assert_eq!(gated().await, 0);
+    })
+    .await;
+}
+
+fn placement(item: Id, story: Id, relation: Relation) -> NewPlacement {
+    NewPlacement {
+        placement: Placement { item, story, relation, reason: "why".into(), with: item, by_hand: false },
+        before: story,
+        marks: vec![],
+        seen_at: at(1),
+    }
+}
+
+fn decision(item: Id, joined_with: Option<Id>, minutes: i64) -> StoryDecision {
+    StoryDecision { item, joined_with, author: "anna".into(), at: at(minutes), note: "note".into() }
+}
+
+/// Items of the source "wire" with their placements, committed as the matcher does.
+async fn place_all(store: &Store, stories: Vec<NewPlacement>, now: Timestamp) {
+    let scored = store.claim_unscored("me", now, now + SignedDuration::from_mins(5), 100).await.unwrap();
+    let result =
+        MatchResult { scored, stories, marks_since: Some(now - SignedDuration::from_mins(60)), ..Default::default() };
+    store.commit_matches(&result).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_story_is_found_by_marks_until_they_are_too_old() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let items: Vec<NewItem> = ["1", "2", "3"].map(|key| new_item("wire", key)).into();
+        let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
+        let stories: Vec<Id> = items.iter().map(|new| new.story).collect();
+        visit(&store, "wire", items, at(1)).await;
+        let mut first = placement(ids[0], stories[0], Relation::First);
+        first.marks = vec![7, i64::MAX, 0];
+        // The second was found to be a copy of the first.
+        let mut copy = placement(ids[1], stories[0], Relation::Copy);
+        copy.before = stories[1];
+        place_all(&store, vec![first, copy], at(2)).await;
+
+        let facts = store.story_facts(&[(ids[2], stories[1], &[7, 8, i64::MAX])]).await.unwrap();
+        let mut marks = facts.marks.clone();
+        marks.sort_unstable();
+        assert_eq!(marks, [(7, ids[0]), (i64::MAX, ids[0])]);
+        assert_eq!(facts.placements[&ids[0]].relation, Relation::First);
+        assert_eq!(facts.links[&stories[1]], stories[0], "what has the copy's link goes where the copy went");
+        assert_eq!(facts.stories[&stories[0]], (2, Some(ids[0])));
+        assert!(facts.hits.is_empty());
+        let story = store.story(stories[0], 10).await.unwrap().unwrap();
+        let told: Vec<(Id, Relation)> = story.items.iter().map(|told| (told.item.id, told.relation)).collect();
+        assert_eq!((story.count, told.len()), (2, 2));
+        assert!(told.contains(&(ids[1], Relation::Copy)));
+        assert_eq!(store.story(stories[1], 10).await.unwrap(), None);
+
+        // An hour and a minute on, the marks are too old.
+        visit(&store, "wire", vec![new_item("wire", "4")], at(60)).await;
+        let fourth = Id::of(&["wire", "4"]);
+        place_all(&store, vec![placement(fourth, fourth, Relation::First)], at(63)).await;
+        assert!(store.story_facts(&[(ids[2], stories[2], &[7, 8, i64::MAX])]).await.unwrap().marks.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_analyst_says_of_a_story_moves_its_items_and_stays() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let items: Vec<NewItem> = ["1", "2", "3", "4"].map(|key| new_item("wire", key)).into();
+        let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
+        let stories: Vec<Id> = items.iter().map(|new| new.story).collect();
+        visit(&store, "wire", items, at(1)).await;
+        let moved = |n: usize, with: usize, relation| {
+            let mut new = placement(ids[n], stories[0], relation);
+            (new.before, new.placement.with) = (stories[n], ids[with]);
+            new
+        };
+        // 2 is a copy of 1, and 3 one of 2; 4 stands alone.
+        let placed = vec![
+            placement(ids[0], stories[0], Relation::First),
+            moved(1, 0, Relation::Update),
+            moved(2, 1, Relation::Copy),
+            placement(ids[3], stories[3], Relation::First),
+        ];
+        place_all(&store, placed, at(2)).await;
+        let mut own = placement(ids[1], ids[1], Relation::First);
+        (own.placement.by_hand, own.marks) = (true, vec![5]);
+        let (split, count) = store.split_story(&own, &decision(ids[1], None, 3)).await.unwrap().unwrap();
+        assert_eq!(count, 2, "what was found by it goes with it");
+        assert_eq!(store.story_of(ids[2]).await.unwrap(), Some(split));
+        assert_eq!(store.story_of(ids[0]).await.unwrap(), Some(stories[0]));
+        let facts = store.story_facts(&[(ids[1], split, &[5])]).await.unwrap();
+        assert!(facts.placements[&ids[1]].by_hand && facts.marks == [(5, ids[1])]);
+        // The first of a story has nothing to be split from when it is alone.
+        assert_eq!(store.split_story(&own, &decision(ids[0], None, 4)).await.unwrap(), None);
+
+        // A matcher that had read the story before puts nothing back.
+        visit(&store, "wire", vec![new_item("wire", "5")], at(40)).await;
+        let late = NewPlacement { before: stories[0], ..moved(1, 0, Relation::Copy) };
+        let claims = store.claim_unscored("me", at(41), at(46), 100).await.unwrap();
+        let mut scored = claims.clone();
+        scored.push((ids[1], claims[0].1.clone()));
+        store.commit_matches(&MatchResult { scored, stories: vec![late], ..Default::default() }).await.unwrap();
+        assert_eq!(store.story_of(ids[1]).await.unwrap(), Some(split));
+
+        let joined = store
+            .join_stories(ids[0], ids[3], Relation::Independent, &decision(ids[3], Some(ids[0]), 50))
+            .await
+            .unwrap();
+        assert_eq!(joined, Some(stories[0]));
+        assert_eq!(
+            store.join_stories(ids[0], ids[3], Relation::Copy, &decision(ids[3], Some(ids[0]), 51)).await.unwrap(),
+            None
+        );
+        let story = store.story(stories[0], 10).await.unwrap().unwrap();
+        let other = story.items.iter().find(|told| told.item.id == ids[3]).unwrap();
+        assert_eq!((other.relation, other.reason.as_str()), (Relation::Independent, "joined by anna: note"));
+        let facts = store.story_facts(&[(Id(9), stories[3], &[])]).await.unwrap();
+        assert_eq!(facts.links[&stories[3]], stories[0], "what comes with its link goes there too");
+        let said = store.story_decisions(&ids).await.unwrap();
+        assert_eq!(said.iter().map(|said| said.joined_with).collect::<Vec<_>>(), [None, Some(ids[0])]);
     })
     .await;
 }

@@ -17,6 +17,7 @@ use crate::matcher::backtest::{Row, Scoring, Scorings, thresholds};
 use crate::matcher::fold::Folded;
 use crate::matcher::profile::Profile;
 use crate::matcher::score::Scorer;
+use crate::matcher::story::{Incoming, Shelf};
 use crate::matcher::text::Tokenizer;
 use crate::model::{Id, Item, StoredScore, Verdict};
 use crate::plain;
@@ -326,6 +327,8 @@ struct Rescoring {
     seeds: Seeds,
     floors: Vec<f64>,
     found: Vec<Vec<Scoring>>,
+    /// The daemon looks for the story of what scores half of a hit: these items may have scored nothing until now.
+    stories: Shelf,
 }
 
 /// Scores the archive with the present frequencies; what reaches the floor of its profile.
@@ -342,12 +345,14 @@ async fn rescore(
         seeds: Seeds::of(profiles),
         found: vec![Vec::new(); floors.len()],
         floors,
+        stories: Shelf::default(),
     };
     let (work, _) = archive::scan(store, period, work, |work, unscored| {
         let UnscoredItem { item, story } = unscored;
         let body = item.body();
         let document = work.tokenizer.read(&item.title, &body).from(&item.source, &item.language);
         let scores = work.scorer.scores(&document).to_vec();
+        let mut found_in = None;
         for (number, score) in scores.into_iter().enumerate() {
             let factor = work.scorer.threshold_factor(number, &document);
             let counts = score >= work.floors[number] * factor && !work.scorer.is_barred(number);
@@ -357,7 +362,7 @@ async fn rescore(
             let url = item.url.as_deref().unwrap_or_default();
             work.found[number].push(Scoring {
                 item: item.id,
-                story: *story,
+                story: *found_in.get_or_insert_with(|| work.stories.add(Incoming::new(item, *story)).story),
                 at: item.first_seen_at,
                 score,
                 factor,

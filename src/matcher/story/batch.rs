@@ -1,9 +1,9 @@
 //! The items of one batch, placed one after the other: what the store knows, and what was placed before in the batch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 
-use super::{BY_LINK, Candidate, POPULAR, Told, candidates, place, relation_by_sign};
+use super::{BY_LINK, Candidate, POPULAR, Told, WINDOW, candidates, place, relation_by_sign};
 use crate::model::{Id, Item, Placement, Relation, StoryFacts};
 
 /// An item that is to be placed.
@@ -154,15 +154,43 @@ fn first(item: Id, story: Id) -> Placement {
 pub struct Shelf {
     batch: Batch,
     told: BTreeMap<Id, Told>,
+    /// The items that others can be found by, the oldest first, with their marks.
+    order: VecDeque<(Id, Vec<i64>)>,
 }
 
 impl Shelf {
+    /// Texts that are kept: about 200 MB of usual ones.
+    const TEXTS_MAX: usize = 20_000;
+
     /// Places an item; they come in the order in which they were first seen.
     pub fn add(&mut self, own: Incoming) -> Placement {
+        self.forget(&own);
         let placement = self.batch.place(&own, &StoryFacts::default(), &self.told);
         if placement.relation != Relation::Copy {
+            self.order.push_back((placement.item, own.marks));
             self.told.insert(placement.item, own.told);
         }
         placement
+    }
+
+    /// Items too old to tell a story with this one leave.
+    fn forget(&mut self, own: &Incoming) {
+        while let Some((item, marks)) = self.order.front() {
+            let is_old = |told: &Told| own.told.seen_at.duration_since(told.seen_at) > WINDOW;
+            if self.order.len() <= Self::TEXTS_MAX && !self.told.get(item).is_none_or(is_old) {
+                return;
+            }
+            for mark in marks {
+                if let Some(items) = self.batch.marks.get_mut(mark) {
+                    items.retain(|other| other != item);
+                    if items.is_empty() {
+                        self.batch.marks.remove(mark);
+                    }
+                }
+            }
+            self.told.remove(item);
+            self.batch.placed.remove(item);
+            self.order.pop_front();
+        }
     }
 }

@@ -146,6 +146,8 @@ pub fn compare(earlier: &Text, later: &Text, popular: &BTreeSet<i64>) -> Option<
 #[derive(Debug, Default)]
 struct Swaps {
     numbers: BTreeSet<(u64, u64)>,
+    /// So many of the numbers stand in titles.
+    in_titles: usize,
     names: BTreeSet<(u64, u64)>,
     unknown: BTreeSet<(u64, u64)>,
     /// Places with other words that are no facts.
@@ -156,8 +158,9 @@ impl Swaps {
     /// More than an editor or the next count of the same event explains, among so many words that are the same.
     fn are_too_many(&self, words: u32) -> bool {
         let words = words as usize;
-        let numbers = if words < 60 { 0 } else { 1 + words / 60 };
-        self.numbers.len() > numbers
+        // A short text with another number is another text; a title with another number weighs twice.
+        let numbers = if words < 60 { 0 } else { words / 40 };
+        self.numbers.len() + self.in_titles > numbers
             || self.names.len() > words / 150
             || self.unknown.len() > words / 40
             || self.reworded > words / 12
@@ -186,10 +189,13 @@ impl Swaps {
         let words = |tokens: &[Token]| tokens.iter().map(|token| token.word).collect::<HashSet<u64>>();
         let (of_one, of_two) = (words(one), words(two));
         let common = of_one.intersection(&of_two).count();
-        let plain = |tokens: &[Token]| {
-            tokens.iter().filter(|token| token.kind == Kind::Plain).map(|token| token.word).collect::<BTreeSet<u64>>()
+        let without = |tokens: &[Token], kinds: &[Kind]| {
+            let left = tokens.iter().filter(|token| !kinds.contains(&token.kind)).map(|token| token.word);
+            left.collect::<BTreeSet<u64>>()
         };
-        let is_template = !plain(one).is_empty() && plain(one) == plain(two);
+        let is_template = [&[Kind::Number, Kind::Date][..], &[Kind::Number, Kind::Date, Kind::Name, Kind::Unknown]]
+            .iter()
+            .any(|kinds| !without(one, kinds).is_empty() && without(one, kinds) == without(two, kinds));
         if !is_template && common * 2 < of_one.len().max(of_two.len()) {
             return;
         }
@@ -200,6 +206,7 @@ impl Swaps {
             }
             (a, b) = (at + 1, place + 1);
         }
+        self.in_titles = self.numbers.len();
     }
 
     /// Texts that go side by side, with other facts between.
