@@ -609,6 +609,45 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn the_authority_of_the_house_is_trusted_when_fetch_names_it() {
+        use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+        use tokio_rustls::rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
+        let mut parameters = CertificateParams::new(vec![]).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    _ = stream.read(&mut [0; 65_536]).await;
+                    _ = stream.write_all(YES.as_bytes()).await;
+                    _ = stream.shutdown().await;
+                }
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, issuer.pem()).unwrap();
+        let hook = channel(&format!("url = \"https://localhost:{port}/\"\n"));
+        let message = message(DeliveryKind::Alert, vec![]);
+        let error = hook.deliver(&message).await;
+        assert!(
+            matches!(&error, Err(DeliveryError::Temporary(text)) if text.contains("fetch.ca_file can add")),
+            "{error:?}"
+        );
+        let hook = hook.on_network(&Network { proxy: None, ca_file: Some(ca_file) }).unwrap();
+        assert_eq!(hook.deliver(&message).await, Ok(()));
+    }
+
     #[test]
     fn each_status_has_its_meaning() {
         let wait = Some(Duration::from_secs(5));
