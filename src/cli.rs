@@ -199,8 +199,9 @@ fn start_log(global: &Global, usual: &str) {
         1 => "newswatch=debug,info".to_string(),
         _ => "newswatch=trace,debug".to_string(),
     };
-    // sqlx repeats the database's notices ("already exists, skipping"), which say nothing to an operator.
-    let wanted = std::env::var("NEWSWATCH_LOG").unwrap_or(default + ",sqlx=warn");
+    // sqlx repeats the database's notices ("already exists, skipping"), which say nothing to an operator; of a certificate that
+    // is not trusted our own line says more.
+    let wanted = std::env::var("NEWSWATCH_LOG").unwrap_or(default + ",sqlx=warn,rustls_platform_verifier=off");
     // A hit that was "logged" must have been: no filter hides the log channel.
     let filter = EnvFilter::new(format!("{wanted},{}=info", crate::notifier::channel::log::TARGET));
     let registry = tracing_subscriber::registry().with(filter);

@@ -52,7 +52,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     "It was not delivered, and newswatch would try again"
                 }
             };
-            writeln!(out, "{verdict}: {}", plain::line(&error.to_string(), 1_000))?;
+            writeln!(out, "{verdict}.")?;
             Ok(ExitCode::FAILURE)
         }
     }

@@ -119,14 +119,17 @@ pub trait Channel: Send + Sync + Debug {
     /// One attempt by each of its ways out, telling every step as it is made; for `newswatch mail-test`.
     fn rehearse<'a>(&'a self, message: &'a Message, tell: Tell<'a>) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Box::pin(async move {
-            self.deliver(message).await?;
-            tell("delivery", "taken");
-            Ok(())
+            let result = self.deliver(message).await;
+            match &result {
+                Ok(()) => tell("delivery", "taken"),
+                Err(error) => tell("delivery", &format!("FAILED: {error}")),
+            }
+            result
         })
     }
 }
 
-/// Is told each step of a rehearsal that was made: its name, and what came of it.
+/// Is told each step of a rehearsal: its name, and what came of it, or why it failed.
 pub type Tell<'a> = &'a mut (dyn FnMut(&str, &str) + Send);
 
 /// Reads the settings of a kind from its `[[channel]]` table and reports what is wrong there.

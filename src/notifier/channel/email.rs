@@ -96,7 +96,10 @@ impl Channel for Email {
                     tell("relay", &relay.describe());
                 }
                 if let Err(failure) = relay.send(&mail, deadline(self.relays.len() - index), tell).await {
-                    tell(failure.step.name(), &format!("FAILED: {}", in_words(relay, &failure)));
+                    tell(failure.step.name(), &format!("FAILED: {}", failure.said()));
+                    if let Some(advice) = relay.advice(&failure) {
+                        tell("what to do", &advice);
+                    }
                     result = Err(as_error(&[(relay, failure, None)]));
                 }
             }
@@ -169,9 +172,8 @@ fn as_error(failures: &[(&Relay, Failure, Option<Duration>)]) -> DeliveryError {
 
 /// Which relay, which step, what it said, and what to do.
 fn in_words(relay: &Relay, failure: &Failure) -> String {
-    let code = failure.code.map_or(String::new(), |code| format!("{code} "));
     let advice = relay.advice(failure).map_or(String::new(), |advice| format!(" ({advice})"));
-    format!("{}, {}: {code}{}{advice}", relay.place(), failure.step.in_words(), failure.words)
+    format!("{}, {}: {}{advice}", relay.place(), failure.step.in_words(), failure.said())
 }
 
 #[cfg(test)]

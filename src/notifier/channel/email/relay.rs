@@ -399,6 +399,7 @@ impl Relay {
                 "a firewall may be in between; many networks close port 25, and systemd's IPAddressDeny must let it pass"
                     .to_string()
             }
+            (Step::Greeting, None) if says(&["does not speak smtp"]) => format!("is {} the right port?", self.port),
             (Step::Greeting, None) if self.security == Security::StartTls => {
                 "if this port speaks TLS from the first byte (465 does), say `security = \"tls\"`".to_string()
             }
@@ -422,7 +423,9 @@ impl Relay {
             (Step::LogIn, None) if says(&["does not offer"]) && self.security == Security::None => {
                 "many servers offer it only with encryption: `security = \"starttls\"`".to_string()
             }
-            (Step::Sender | Step::Recipient, Some(530..=538)) if self.username.is_none() => {
+            (Step::Sender | Step::Recipient, Some(500..))
+                if self.username.is_none() && says(&["authentication", "access denied", "5.7.0"]) =>
+            {
                 "it wants a log-in: set `username` and the place of the password".to_string()
             }
             (Step::Sender, Some(500..)) => "may this account write as the `from` address?".to_string(),
@@ -519,10 +522,14 @@ fn in_words(error: &SmtpError) -> String {
     if text.contains("incomplete response") {
         text = "it ended the connection without an answer".to_string();
     }
+    if let Some((_, what)) = text.split_once("error Tag at: ") {
+        text = format!("it does not speak SMTP, but says: {what}");
+    }
     if text.is_empty() {
         text = error.to_string();
     }
-    plain::line(&text, WORDS_CHARACTERS)
+    let text = text.strip_prefix("Connection error: ").unwrap_or(&text);
+    plain::line(text, WORDS_CHARACTERS)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

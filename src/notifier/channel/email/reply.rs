@@ -103,6 +103,14 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// The answer as it was, or what happened.
+    pub(super) fn said(&self) -> String {
+        match self.code {
+            Some(code) => format!("{code} {}", self.words),
+            None => self.words.clone(),
+        }
+    }
+
     /// What is known of the mail.
     pub(super) fn fate(&self) -> Fate {
         let Some(code) = self.code else {
