@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::messages::Verdicts;
-use self::operator::{OPERATOR, PingConfig};
+use self::operator::{OPERATOR, OWN_LOG, PingConfig};
 use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
 use crate::matcher::profile::{self, Aliases, Profile};
@@ -110,7 +110,7 @@ impl Config {
             raw.read_sources(&mut section, &problems);
             raw.read_channels(&mut section, &problems);
             raw.read_routes(&mut section, &problems);
-            raw.operator = section.section("operator").map(operator::read);
+            raw.operator = section.section("operator").and_then(operator::read);
             raw.canary = operator::read_canary(section.section("canary"));
             raw.ping = section.section("ping").and_then(operator::read_ping);
             let templates = section.section("templates");
@@ -294,6 +294,9 @@ impl Raw {
         if !self.channel_names.0.contains_key(LOG_CHANNEL) {
             self.channel_names.0.insert(LOG_CHANNEL.to_string(), main.place(0));
             self.channels.insert(LOG_CHANNEL.to_string(), channel::log::to_own_log());
+        }
+        if self.operator.is_none() {
+            self.channels.insert(OWN_LOG.to_string(), channel::log::to_own_log());
         }
         if self.route_tables == 0 {
             self.routes.push(RouteConfig::to_own_log());

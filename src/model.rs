@@ -374,6 +374,8 @@ pub struct Record {
     pub dates_moved: u32,
     /// New items with a date that came since and did not move it on.
     pub dated_since: u32,
+    /// Those among them that bear just this date.
+    pub dated_equal: u32,
     /// How often its news were written in which language, before the latest run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub languages: BTreeMap<String, u32>,

@@ -342,7 +342,9 @@ async fn each_trouble_is_told_once_and_its_end_once() {
         };
         if !right {
             let days: Vec<_> = lines.iter().map(|line| (day_of(line), &line.headline)).collect();
-            write!(wrong, "\n{name}: {days:#?}").unwrap();
+            let sources = world.store.sources().await.unwrap();
+            let record = &sources.iter().find(|source| source.name == *name).unwrap().record;
+            write!(wrong, "\n{name}: {days:#?}\n{record:?}").unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

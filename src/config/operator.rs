@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::LOG_CHANNEL;
 use super::route::{self, RouteConfig};
 use super::section::Section;
 
 /// Name of the operator's route.
 pub const OPERATOR: &str = "operator";
+/// Name of the channel to newswatch's own log that is the operator's where nothing is configured. No configured channel can be
+/// named so: what people are told of, and where, is not mixed with it.
+pub const OWN_LOG: &str = "(own log)";
 /// How often newswatch sends an item through itself, unless the configuration says otherwise.
 const CANARY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How often the dead man's switch is told that newswatch lives.
@@ -27,16 +29,21 @@ pub struct PingConfig {
 /// The operator's route where nothing is configured: newswatch's own log.
 pub(super) fn to_own_log() -> RouteConfig {
     // No hit ever goes there.
-    RouteConfig { name: OPERATOR.to_string(), profiles: Some(Vec::new()), ..RouteConfig::to_own_log() }
+    RouteConfig {
+        name: OPERATOR.to_string(),
+        profiles: Some(Vec::new()),
+        channel: OWN_LOG.to_string(),
+        ..RouteConfig::to_own_log()
+    }
 }
 
 /// Reads `[operator]`.
-pub(super) fn read(mut section: Section<'_>) -> RouteConfig {
+pub(super) fn read(mut section: Section<'_>) -> Option<RouteConfig> {
     let (place, channel_place) = (section.place(), section.place_of("channel"));
-    let channel = section.required_text("channel").unwrap_or_else(|| LOG_CHANNEL.to_string());
+    let channel = section.required_text("channel");
     let to = route::recipients(&mut section);
     section.finish();
-    RouteConfig { channel, to, place, channel_place, ..to_own_log() }
+    Some(RouteConfig { channel: channel?, to, place, channel_place, ..to_own_log() })
 }
 
 /// Reads `[canary]`; `None`: switched off.

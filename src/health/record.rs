@@ -24,6 +24,8 @@ const LANGUAGE_BACKLOG: (usize, u32) = (8, 6);
 const DOUBT_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The same where "not modified" was untrue before, or where news are overdue.
 const DOUBT_SOONER: SignedDuration = SignedDuration::from_hours(24);
+/// Dates may be off by this, and caches hold for less.
+const HIDDEN: SignedDuration = SignedDuration::from_hours(6);
 /// Where "not modified" was untrue, the whole document is asked for each time, for so long.
 pub const UNTRUE_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 
@@ -48,8 +50,8 @@ pub enum Seen<'a> {
         new: &'a [&'a Item],
         /// Something in it was worded anew.
         edited: bool,
-        /// It was asked for whole because "not modified" was doubted.
-        doubted: bool,
+        /// It was asked for whole because "not modified" was doubted, which a visit then had answered.
+        doubted: Option<Timestamp>,
     },
 }
 
@@ -74,7 +76,7 @@ pub fn after(mut record: Record, seen: Seen<'_>, now: Timestamp) -> Record {
         }
         Seen::Document { new, edited, doubted } => {
             let was_unmodified = record.not_modified_since.is_some();
-            note_answer(&mut record, false, doubted, now);
+            note_answer(&mut record, false, doubted.is_some(), now);
             record.changed_at = Some(now);
             let (backlog, news): (Vec<&Item>, Vec<&Item>) = new.iter().partition(|item| item.backlog);
             match news.len() {
@@ -84,7 +86,9 @@ pub fn after(mut record: Record, seen: Seen<'_>, now: Timestamp) -> Record {
             if new.is_empty() && !edited {
                 record.idle_changes = (record.idle_changes + 1).min(COUNT_MAX);
             }
-            if doubted && was_unmodified && !news.is_empty() {
+            // News that were there, by their dates, when it said "not modified".
+            let hidden = |item: &&Item| item.published_at.zip(doubted).is_some_and(|(date, at)| date + HIDDEN <= at);
+            if was_unmodified && news.iter().any(hidden) {
                 record.untrue_at = Some(now);
             }
             learn_rhythm(&mut record, &backlog, now);
@@ -180,9 +184,15 @@ fn note_dates(record: &mut Record, new: &[&Item], now: Timestamp) {
         record.dates_moved = (record.dates_moved + 1).min(COUNT_MAX);
         record.latest_date = Some(latest);
         record.latest_date_since = Some(now);
-        record.dated_since = 0;
+        (record.dated_since, record.dated_equal) = (0, 0);
     } else {
-        record.dated_since = (record.dated_since + dates().count().min(COUNT_MAX as usize) as u32).min(COUNT_MAX);
+        let equal = dates().filter(|date| record.latest_date == Some(*date)).count() as u32;
+        let all = dates().count() as u32;
+        // Beyond the limit both stand still: whether all of them are equal is known by then.
+        if record.dated_since < COUNT_MAX {
+            record.dated_since += all;
+            record.dated_equal += equal;
+        }
     }
 }
 
@@ -281,7 +291,7 @@ mod tests {
     }
 
     fn document<'a>(new: &'a [&'a Item]) -> Seen<'a> {
-        Seen::Document { new, edited: false, doubted: false }
+        Seen::Document { new, edited: false, doubted: None }
     }
 
     const SAME: Seen<'static> = Seen::Same { not_modified: true, doubted: false };
@@ -331,8 +341,13 @@ mod tests {
         let so = after(record.clone(), Seen::Same { not_modified: false, doubted: true }, at(7 * 24));
         assert!(!doubts_not_modified(&after(so, SAME, at(8 * 24)), at(14 * 24 - 1)));
         // It had news: each time from now on.
-        let news = item(None, "", false);
-        let untrue = after(record, Seen::Document { new: &[&news], edited: false, doubted: true }, at(7 * 24));
+        let seen = |published| {
+            let news = item(Some(published), "", false);
+            let new = Seen::Document { new: &[&news], edited: false, doubted: Some(at(7 * 24 - 1)) };
+            after(record.clone(), new, at(7 * 24))
+        };
+        assert!(!doubts_not_modified(&seen(at(7 * 24)), at(7 * 24 + 1)), "they had only just come");
+        let untrue = seen(at(5 * 24));
         assert!(doubts_not_modified(&untrue, at(7 * 24 + 1)));
         assert!(!doubts_not_modified(&untrue, at(7 * 24) + UNTRUE_FOR));
     }

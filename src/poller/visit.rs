@@ -441,7 +441,10 @@ fn remember(
     let seen = match answered {
         None => Seen::Failure { first: result.before.failures == 0 },
         Some((false, not_modified)) => Seen::Same { not_modified, doubted },
-        Some((true, _)) => Seen::Document { new: &new, edited: !result.edited_items.is_empty(), doubted },
+        Some((true, _)) => {
+            let doubted = if doubted { result.state.succeeded_at } else { None };
+            Seen::Document { new: &new, edited: !result.edited_items.is_empty(), doubted }
+        }
     };
     record::after(known, seen, now)
 }
