@@ -296,7 +296,7 @@ impl Raw {
             self.channels.insert(LOG_CHANNEL.to_string(), channel::log::to_own_log());
         }
         if self.operator.is_none() {
-            self.channels.insert(OWN_LOG.to_string(), channel::log::to_own_log());
+            self.channels.insert(OWN_LOG.to_string(), channel::log::for_self_tests());
         }
         if self.route_tables == 0 {
             self.routes.push(RouteConfig::to_own_log());

@@ -202,7 +202,7 @@ impl Notifier {
                 attempts.map(|attempt| (attempt.row.id, attempt.claim.clone(), attempt.outcome.clone())).collect();
             self.store.finish_deliveries(&done, now).await?;
             for attempt in self.unrecorded.drain(..) {
-                self.finished += usize::from(attempt.outcome != Outcome::NotTried);
+                self.finished += usize::from(attempt.outcome != Outcome::NotTried && is_for_readers(&attempt.row));
                 report(&attempt.row, &attempt.outcome);
             }
         }
@@ -329,7 +329,7 @@ impl Lane {
             match self.store.finish_deliveries(std::slice::from_ref(&done), self.clock.now()).await {
                 Ok(()) => {
                     report(&row, &done.2);
-                    end.finished += 1;
+                    end.finished += usize::from(is_for_readers(&row));
                 }
                 // The loop tries again and says what is wrong.
                 Err(_) => end.unrecorded.push(Attempt { row, claim: done.1, outcome: done.2 }),
@@ -352,6 +352,11 @@ impl Lane {
         };
         retry::after(row.id, result, row.attempts, row.first_due_at(), self.clock.now())
     }
+}
+
+/// What is told of newswatch itself does not count as news.
+fn is_for_readers(row: &OutboxRow) -> bool {
+    row.kind != DeliveryKind::Report
 }
 
 /// A message and the channel that is to deliver it.

@@ -137,6 +137,8 @@ fn repeat(folder: &Folder, id: &str) {
             hits: vec![],
             thread: None,
             created_at: row.first_due_at(),
+            report: Vec::new(),
+            window: None,
             repeated: true,
         };
         config.channels[&route.channel].deliver(&message).await.unwrap();
@@ -299,6 +301,8 @@ fn a_real_mail_system_takes_alert_digest_and_answer_and_gives_them_back() {
             hits: vec![],
             thread: Some(alert.id),
             created_at: alert.created_at,
+            report: Vec::new(),
+            window: None,
             repeated: false,
         };
         let channel = &config.channels["mail"];

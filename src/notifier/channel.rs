@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use url::Url;
 
 use crate::config::section::Section;
-use crate::model::{DeliveryKind, Hit, Id, Timestamp};
+use crate::model::{DeliveryKind, Hit, Id, ReportLine, Timestamp};
 
 /// One message to one recipient, ready to be delivered. All its text is already safe to show.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct Message {
     pub thread: Option<Id>,
     /// From when to when it tells, where it tells of a window.
     pub window: Option<(Timestamp, Timestamp)>,
+    /// What it tells the operator; empty but for reports.
+    pub report: Vec<ReportLine>,
     /// When the row was made.
     pub created_at: Timestamp,
     /// Not the first attempt: an earlier one may have been taken without anybody knowing.

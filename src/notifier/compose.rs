@@ -220,6 +220,7 @@ pub fn compose(ingredients: Ingredients<'_>, templates: &Templates) -> Composed 
         thread: None,
         window: row.window_from.zip(row.window_to),
         images: Vec::new(),
+        report: ingredients.report,
         created_at: row.first_due_at(),
         repeated: row.attempts > 1,
     };

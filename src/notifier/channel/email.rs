@@ -227,6 +227,7 @@ mod tests {
             thread: None,
             window: None,
             created_at: Timestamp::UNIX_EPOCH,
+            report: Vec::new(),
             repeated: false,
         }
     }

@@ -31,7 +31,7 @@ use serde_json::json;
 use super::payload::safe_url;
 use super::{Channel, DeliveryError, Message};
 use crate::config::section::Section;
-use crate::model::{DeliveryKind, Hit};
+use crate::model::{DeliveryKind, Hit, ReportLine};
 use crate::plain;
 
 /// Target of the log's own events, so that a filter can tell them from the rest.
@@ -48,6 +48,8 @@ const NOTES_MAX: usize = 500;
 struct Log {
     json: bool,
     path: Option<PathBuf>,
+    /// What is delivered here is of interest only while somebody looks for a fault.
+    quiet: bool,
     /// One writer at a time: what takes back its own broken write must not cut off another's.
     writing: Arc<Mutex<()>>,
 }
@@ -64,12 +66,17 @@ pub fn settings(section: &mut Section<'_>) -> Option<Arc<dyn Channel>> {
             section.problem("path", format!("`path`: there is no folder {}", folder.display()));
         }
     }
-    Some(Arc::new(Log { json, path, writing: Arc::default() }))
+    Some(Arc::new(Log { json, path, quiet: false, writing: Arc::default() }))
 }
 
 /// The channel that is always there: lines of text in the process's own log.
 pub fn to_own_log() -> Arc<dyn Channel> {
-    Arc::new(Log { json: false, path: None, writing: Arc::default() })
+    Arc::new(Log { json: false, path: None, quiet: false, writing: Arc::default() })
+}
+
+/// Where self-tests arrive while no operator is configured: a line in the process's own log that is shown only with `-v`.
+pub fn for_self_tests() -> Arc<dyn Channel> {
+    Arc::new(Log { json: false, path: None, quiet: true, writing: Arc::default() })
 }
 
 impl Channel for Log {
@@ -141,6 +148,10 @@ impl Log {
 
     /// Events of the process's log; their fields become journald's fields.
     fn emit(&self, message: &Message) {
+        if self.quiet {
+            tracing::debug!(target: "newswatch::hit", outbox = %message.id, "{}", plain::line(&message.subject, 300));
+            return;
+        }
         for line in self.lines_of_message(message) {
             let (kind, route) = (message.kind.as_str(), &message.route);
             tracing::info!(target: "newswatch::hit", kind, route, outbox = %message.id, "{line}");
@@ -246,6 +257,12 @@ fn notes(message: &Message) -> Vec<String> {
     if !message.hits.is_empty() {
         return Vec::new();
     }
+    if !message.report.is_empty() {
+        let advice =
+            |line: &ReportLine| if line.advice.is_empty() { String::new() } else { format!("; {}", line.advice) };
+        let one = |line: &ReportLine| format!("{}: {}{}", line.about, line.headline, advice(line));
+        return message.report.iter().take(NOTES_MAX).map(|line| plain::line(&one(line), 1_000)).collect();
+    }
     let lines = message.text.lines().map(|line| plain::line(line, 1_000));
     // What underlines a heading says nothing.
     let says = |line: &String| line.chars().any(char::is_alphanumeric) && *line != message.subject;
@@ -328,7 +345,7 @@ mod tests {
     use crate::notifier::channel::payload::tests::{hit, message};
 
     fn log(json: bool) -> Log {
-        Log { json, path: None, writing: Arc::default() }
+        Log { json, path: None, quiet: false, writing: Arc::default() }
     }
 
     #[test]

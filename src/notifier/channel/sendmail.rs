@@ -198,6 +198,7 @@ mod tests {
             thread: None,
             window: None,
             created_at: Timestamp::UNIX_EPOCH,
+            report: Vec::new(),
             repeated: false,
         };
         // A script that another test's child still holds open cannot be run for a moment.
