@@ -31,8 +31,8 @@ pub async fn next_digest(
     if let Some(row) = store.digest_of_window(&route.name, recipient, to).await? {
         return Ok(Some(row));
     }
-    // One that was sent by hand, or a window that was missed, moves the beginning.
-    let from = store.told_until(&route.name, recipient).await?.filter(|told| *told < to).unwrap_or(from);
+    // One that was sent by hand moves the beginning.
+    let from = store.told_until(&route.name, recipient).await?.filter(|told| *told > from && *told < to).unwrap_or(from);
     Ok(Some(OutboxRow {
         // No row has it: the parts of others begin with another word.
         id: Id::of(&[PREVIEW, &route.name, recipient, &to.to_string()]),
