@@ -10,6 +10,9 @@
 //! | 65 data error, 67 no such user, 68 no such host | dead at once, loudly |
 //! | 75 try later, 64 usage, 69 to 74, 76 to 78, any other | later |
 //! | ended by a signal, or not in time | nobody knows: the same mail with the same Message-ID, later and more seldom |
+//!
+//! Where newswatch runs with NoNewPrivileges (as in its systemd unit) Postfix's sendmail cannot reach its queue; SMTP to this
+//! machine can.
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
