@@ -22,7 +22,8 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::{Id, OutboxRow, Outcome};
+use crate::model::{DeliveryKind, Id, OutboxRow, Outcome, ReportLine};
+use crate::plain;
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
@@ -276,8 +277,9 @@ impl Lane {
         let result = match &message {
             Ok((channel, message)) => {
                 tokio::time::timeout(ATTEMPT_MAX, channel.deliver(message)).await.unwrap_or_else(|_| {
+                    // It may have taken the message all the same.
                     let text = format!("the channel gave no answer within {} s", ATTEMPT_MAX.as_secs());
-                    Err(DeliveryError::Temporary(text))
+                    Err(DeliveryError::Uncertain(text))
                 })
             }
             Err(error) => Err(error.clone()),
@@ -309,7 +311,9 @@ async fn compose_for(
     if let Some(problem) = composed.problem {
         tracing::error!(route = row.route, id = %row.id, "{} {} of route {}: {problem}", row.kind.as_str(), row.id, row.route);
     }
-    Ok((channel.clone(), composed.message))
+    let mut message = composed.message;
+    message.thread = store.thread_of(row).await.map_err(|error| temporary(&error))?;
+    Ok((channel.clone(), message))
 }
 
 fn report(row: &OutboxRow, outcome: &Outcome) {
@@ -333,4 +337,24 @@ fn report(row: &OutboxRow, outcome: &Outcome) {
             );
         }
     }
+}
+
+/// What the operator is told of a message that was given up; nothing of one that was itself for the operator, whose way out
+/// is the one that does not work.
+pub fn given_up(row: &OutboxRow, outcome: &Outcome, now: Timestamp) -> Option<ReportLine> {
+    let Outcome::Dead { error } = outcome else { return None };
+    if row.kind == DeliveryKind::Report {
+        return None;
+    }
+    let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
+    Some(ReportLine {
+        at: now,
+        about: "outbox".to_string(),
+        headline: plain::line(
+            &format!("the {} of route {}{to} was given up: {error}", row.kind.as_str(), row.route),
+            600,
+        ),
+        advice: format!("mend the cause, then newswatch outbox retry {}", row.id),
+        is_recovery: false,
+    })
 }

@@ -12,6 +12,7 @@ pub mod outbox;
 mod schema;
 pub mod scores;
 pub mod sources;
+mod threads;
 pub mod verdicts;
 
 use std::os::unix::fs::MetadataExt;

@@ -5,6 +5,7 @@ pub mod log;
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -16,7 +17,7 @@ use crate::model::{DeliveryKind, Hit, Id, Timestamp};
 pub struct Message {
     /// The outbox row: a repeat after a crash carries the same.
     pub id: Id,
-    /// What kind of message.
+    /// Of which kind.
     pub kind: DeliveryKind,
     /// Name of the route.
     pub route: String,
@@ -28,24 +29,25 @@ pub struct Message {
     pub text: String,
     /// The same as HTML.
     pub html: String,
+    /// Pictures that the HTML shows.
+    pub images: Vec<InlineImage>,
     /// The hits it is about, in the order shown.
     pub hits: Vec<Hit>,
-    /// The story whose messages belong together, when it is about one.
+    /// An earlier outbox row of the same route and recipient, when this message is about the story that it told: mail programs
+    /// show the two as one conversation.
     pub thread: Option<Id>,
-    /// Pictures that the HTML names by `cid:`.
-    pub images: Vec<InlineImage>,
     /// When the row was made.
     pub created_at: Timestamp,
     /// Not the first attempt: an earlier one may have been taken without anybody knowing.
     pub repeated: bool,
 }
 
-/// A picture within a message.
+/// A picture within a message, named by its HTML as `cid:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InlineImage {
-    /// What the HTML calls it, without `cid:`.
+    /// Its name within the message: letters, digits, "-" and ".".
     pub cid: String,
-    /// "image/png".
+    /// Such as "image/png".
     pub media_type: String,
     /// The picture.
     pub bytes: Vec<u8>,
@@ -56,9 +58,20 @@ pub struct InlineImage {
 /// Why a delivery did not succeed. The outbox decides what follows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
-    /// Worth another try; also when it is uncertain whether the message was taken.
+    /// It was certainly not taken; worth another try.
     #[error("{0}")]
     Temporary(String),
+    /// It was not taken, and the other side wants to be left alone for so long.
+    #[error("{error}")]
+    Busy {
+        /// Why.
+        error: String,
+        /// When another try makes sense.
+        wait: Duration,
+    },
+    /// Nobody knows whether it was taken: tried again with the same id, but less often, as each try may bring a copy.
+    #[error("{0}")]
+    Uncertain(String),
     /// Trying again would not help.
     #[error("{0}")]
     Permanent(String),
@@ -77,7 +90,19 @@ pub trait Channel: Send + Sync + Debug {
 
     /// One attempt.
     fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>>;
+
+    /// One attempt by each of its ways out, telling every step as it is made; for `newswatch mail-test`.
+    fn rehearse<'a>(&'a self, message: &'a Message, tell: Tell<'a>) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            self.deliver(message).await?;
+            tell("delivery", "taken");
+            Ok(())
+        })
+    }
 }
+
+/// Is told each step of a rehearsal that was made: its name, and what came of it.
+pub type Tell<'a> = &'a mut (dyn FnMut(&str, &str) + Send);
 
 /// Reads the settings of a kind from its `[[channel]]` table and reports what is wrong there.
 pub type ReadSettings = fn(&mut Section<'_>) -> Option<Arc<dyn Channel>>;

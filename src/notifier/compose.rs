@@ -20,7 +20,7 @@ use jiff::tz::TimeZone;
 use super::channel::Message;
 use crate::config::section::show_duration;
 use crate::health::Coverage;
-use crate::model::{DeliveryKind, Hit, Id, Mute, OutboxRow, ReportLine, StoredScore, Story};
+use crate::model::{Hit, Id, Mute, OutboxRow, ReportLine, StoredScore, Story};
 use crate::plain;
 use passage::Passage;
 use templates::Form;
@@ -208,10 +208,6 @@ pub fn compose(ingredients: Ingredients<'_>, templates: &Templates) -> Composed 
         problem = Some(error);
         Templates::shipped().render(form, &view).unwrap_or_else(|error| view.bare(&error))
     });
-    let thread = match (row.kind, ingredients.hits.first()) {
-        (DeliveryKind::Alert, Some(hit)) => Some(hit.story),
-        _ => None,
-    };
     let message = Message {
         id: row.id,
         kind: row.kind,
@@ -221,7 +217,8 @@ pub fn compose(ingredients: Ingredients<'_>, templates: &Templates) -> Composed 
         text: wrap::wrap(&rendered.text),
         html: rendered.html,
         hits: ingredients.hits,
-        thread,
+        // The store knows what was told before.
+        thread: None,
         images: Vec::new(),
         created_at: row.first_due_at(),
         repeated: row.attempts > 1,

@@ -324,15 +324,15 @@ mod tests {
     fn a_repeat_carries_the_same_message_id() {
         let message = Message {
             id: Id(7),
+            kind: crate::model::DeliveryKind::Alert,
             route: "desk".into(),
             recipient: "me@example.org".into(),
             subject: "two\r\nBcc: evil@example.org".into(),
             text: "text".into(),
             html: "<p>text</p>".into(),
-            hits: vec![],
-            kind: crate::model::DeliveryKind::Digest,
-            thread: None,
             images: vec![],
+            hits: vec![],
+            thread: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };
@@ -397,15 +397,15 @@ mod tests {
         let channel = channel.unwrap();
         let to = |recipient: &str| Message {
             id: Id(7),
+            kind: crate::model::DeliveryKind::Alert,
             route: "desk".into(),
             recipient: recipient.into(),
             subject: "subject".into(),
             text: "one\n.\ntwo".into(),
             html: "<p>text</p>".into(),
-            hits: vec![],
-            kind: crate::model::DeliveryKind::Digest,
-            thread: None,
             images: vec![],
+            hits: vec![],
+            thread: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };
@@ -430,15 +430,15 @@ mod tests {
             channel(&format!("server = \"127.0.0.1\"\nport = {free}\nsecurity = \"none\"\nfrom = \"w@example.org\"\n"));
         let message = Message {
             id: Id(7),
+            kind: crate::model::DeliveryKind::Alert,
             route: "desk".into(),
             recipient: "me@example.org".into(),
             subject: String::new(),
             text: String::new(),
             html: String::new(),
-            hits: vec![],
-            kind: crate::model::DeliveryKind::Digest,
-            thread: None,
             images: vec![],
+            hits: vec![],
+            thread: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };

@@ -255,15 +255,15 @@ mod tests {
         };
         let message = Message {
             id: Id(2),
+            kind: crate::model::DeliveryKind::Alert,
             route: "log".into(),
             recipient: String::new(),
             subject: String::new(),
             text: String::new(),
             html: String::new(),
-            hits: vec![],
-            kind: crate::model::DeliveryKind::Digest,
-            thread: None,
             images: vec![],
+            hits: vec![],
+            thread: None,
             created_at: Timestamp::UNIX_EPOCH,
             repeated: false,
         };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::health::Trouble;
-use crate::model::{ArticleState, Basis, Item, Reason, Relation};
+use crate::model::{ArticleState, Basis, DeliveryKind, Item, Reason, Relation};
 
 fn at(minutes: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + minutes * 60).unwrap()
@@ -188,12 +188,6 @@ fn each_kind_of_message_has_its_own_subject_and_head() {
         &message.text,
         &["wire cannot be read", "What to do: newswatch source test wire", "Well again: wire is well again"],
     );
-}
-
-#[test]
-fn an_alert_names_the_thread_of_its_story() {
-    assert_eq!(shipped(ingredients(&row(DeliveryKind::Alert), vec![hit(7, "apg")])).thread, Some(Id(7)));
-    assert_eq!(shipped(ingredients(&row(DeliveryKind::Digest), vec![hit(7, "apg")])).thread, None);
 }
 
 #[test]
