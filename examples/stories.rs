@@ -97,7 +97,9 @@ async fn main() {
     for batch in before as usize / BATCH..stories / BATCH {
         let now = start + SignedDuration::from_secs(batch as i64 * 60);
         let items: Vec<Item> = (0..BATCH)
-            .map(|n| item(&format!("{batch} {n}"), "one of many", String::new(), now + SignedDuration::from_millis(n as i64)))
+            .map(|n| {
+                item(&format!("{batch} {n}"), "one of many", String::new(), now + SignedDuration::from_millis(n as i64))
+            })
             .collect();
         let placed = items.iter().map(|item| NewPlacement {
             placement: Placement {
@@ -157,13 +159,12 @@ async fn main() {
                 let facts = store.story_facts(&keys).await.unwrap();
                 let wanted: Vec<Id> = batch.wanted(&incoming, &facts).into_iter().collect();
                 let others = store.items_whole(&wanted).await.unwrap();
-                let mut texts: BTreeMap<Id, Told> =
-                    others.values().map(|item| (item.id, Told::new(item))).collect();
+                let mut texts: BTreeMap<Id, Told> = others.values().map(|item| (item.id, Told::new(item))).collect();
                 texts.extend(incoming.iter().map(|own| (own.told.item, own.told.clone())));
                 for own in incoming {
                     let placement = batch.place(&own, &facts, &texts);
                     copies += usize::from(placement.relation == Relation::Copy);
-                    let marks = if placement.relation == Relation::Copy { vec![] } else { own.marks };
+                    let marks = batch.marks_of(&own, &placement, &facts);
                     placed.push(NewPlacement { placement, before: own.story, marks, seen_at: own.told.seen_at });
                 }
             }

@@ -214,11 +214,12 @@ impl Matcher {
             let others = self.store.items_whole(&wanted).await?;
             let place = tokio::task::spawn_blocking(move || {
                 let own = incoming.iter().map(|own| (own.told.item, own.told.clone()));
-                let mut texts: BTreeMap<Id, Told> = others.values().map(|item| (item.id, Incoming::new(item, item.id).told)).collect();
+                let mut texts: BTreeMap<Id, Told> =
+                    others.values().map(|item| (item.id, Incoming::new(item, item.id).told)).collect();
                 texts.extend(own);
                 let placed = incoming.iter().map(|own| {
                     let placement = batch.place(own, &facts, &texts);
-                    let marks = if placement.relation == Relation::Copy { Vec::new() } else { own.marks.clone() };
+                    let marks = batch.marks_of(own, &placement, &facts);
                     NewPlacement { placement, before: own.story, marks, seen_at: own.told.seen_at }
                 });
                 let placed: Vec<NewPlacement> = placed.collect();

@@ -95,7 +95,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         match &arguments.command {
             Command::Show { id, limit, json } => {
                 let Some(story) = find(&store, id, *limit).await? else {
-                    bail!("no story or item is {}; `newswatch story list` and `newswatch hits` list the ids", plain::line(id, 500));
+                    bail!(
+                        "no story or item is {}; `newswatch story list` and `newswatch hits` list the ids",
+                        plain::line(id, 500)
+                    );
                 };
                 if *json {
                     writeln!(out, "{}", as_json(&story))?;
@@ -175,7 +178,8 @@ async fn split(out: &mut impl Write, store: &Store, name: &str, word: &Word) -> 
 
 async fn join(out: &mut impl Write, store: &Store, names: [&str; 2], word: &Word) -> anyhow::Result<()> {
     let (one, two) = (one(store, names[0]).await?, one(store, names[1]).await?);
-    let (earlier, later) = if (one.first_seen_at, one.id) <= (two.first_seen_at, two.id) { (one, two) } else { (two, one) };
+    let (earlier, later) =
+        if (one.first_seen_at, one.id) <= (two.first_seen_at, two.id) { (one, two) } else { (two, one) };
     let relation = relation_by_sign(&Told::new(&earlier), &Told::new(&later));
     let decision = word.on(later.id, Some(earlier.id));
     let Some(story) = store.join_stories(earlier.id, later.id, relation, &decision).await? else {
@@ -245,8 +249,7 @@ pub(super) fn in_words(story: &Story) -> String {
 
 /// An item of a story: what it is, where and when it was seen, and why it is there.
 pub(super) fn line(told: &StoryItem) -> String {
-    let reason =
-        if told.reason.is_empty() { String::new() } else { format!(": {}", plain::line(&told.reason, 300)) };
+    let reason = if told.reason.is_empty() { String::new() } else { format!(": {}", plain::line(&told.reason, 300)) };
     let publisher = if told.item.publisher.is_empty() {
         String::new()
     } else {
@@ -279,7 +282,8 @@ pub(super) async fn decisions(store: &Store, story: &Story) -> anyhow::Result<Ve
             Some(other) => format!("{} joined with {other}", decision.item),
             None => format!("{} taken out of its story", decision.item),
         };
-        let note = if decision.note.is_empty() { String::new() } else { format!(": {}", plain::line(&decision.note, 300)) };
+        let note =
+            if decision.note.is_empty() { String::new() } else { format!(": {}", plain::line(&decision.note, 300)) };
         format!("{what} by {}, {}{note}", plain::line(&decision.author, 60), show_time(Some(decision.at)))
     });
     Ok(words.collect())

@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::batch::{Batch, Incoming, Shelf};
-pub use self::compare::{Likeness, compare};
 use self::compare::differ;
+pub use self::compare::{Likeness, compare};
 pub use self::words::Text;
 use self::words::{HEAD, TITLE_MIN, fold, same_words, width};
 use crate::model::{Id, Item, Relation};
@@ -176,7 +176,8 @@ fn by_title(told: &Told, near: &[&Candidate<'_>], popular: &BTreeSet<i64>) -> Op
     if width < TITLE_MIN {
         return None;
     }
-    let same: Vec<&&Candidate<'_>> = near.iter().filter(|other| same_words(&other.told.text.title, &told.text.title)).collect();
+    let same: Vec<&&Candidate<'_>> =
+        near.iter().filter(|other| same_words(&other.told.text.title, &told.text.title)).collect();
     // A source that titles two stories alike has a habit, and so has one that shows the title again.
     let mut by_source: BTreeMap<&str, Id> = BTreeMap::new();
     for other in &same {
@@ -204,7 +205,10 @@ fn by_title(told: &Told, near: &[&Candidate<'_>], popular: &BTreeSet<i64>) -> Op
 pub fn relation_by_sign(earlier: &Told, later: &Told) -> Relation {
     match compare(&earlier.text, &later.text, &BTreeSet::new()) {
         Some(likeness) => likeness.relation(),
-        None if width(&earlier.text.body) < HEAD && width(&later.text.body) < HEAD && speaks_like(&earlier.text, &later.text) => {
+        None if width(&earlier.text.body) < HEAD
+            && width(&later.text.body) < HEAD
+            && speaks_like(&earlier.text, &later.text) =>
+        {
             Relation::Copy
         }
         None => Relation::Independent,

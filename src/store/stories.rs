@@ -142,7 +142,8 @@ async fn write_marks(tx: &mut Transaction<'static, Any>, new: &[&NewPlacement]) 
     // In the order of the index neighbours are written together.
     marks.sort_unstable();
     let (head, tail) = ("INSERT INTO story_marks (mark, item_id, seen_at)", "ON CONFLICT (mark, item_id) DO NOTHING");
-    write_rows(tx, head, tail, 3, &marks, |query, (mark, item, seen)| query.bind(*mark).bind(*item).bind(*seen)).await?;
+    write_rows(tx, head, tail, 3, &marks, |query, (mark, item, seen)| query.bind(*mark).bind(*item).bind(*seen))
+        .await?;
     Ok(())
 }
 
@@ -160,10 +161,9 @@ async fn forget_marks(tx: &mut Transaction<'static, Any>, since: Timestamp) -> R
 
 /// Moves items to a story, with everything that names their story. `relation` is what their hits say from now on.
 async fn relocate(tx: &mut Transaction<'static, Any>, placement: &Placement) -> Result<()> {
-    for statement in [
-        "UPDATE items SET story_id = $1 WHERE id = $2",
-        "UPDATE scores SET story_id = $1 WHERE item_id = $2",
-    ] {
+    for statement in
+        ["UPDATE items SET story_id = $1 WHERE id = $2", "UPDATE scores SET story_id = $1 WHERE item_id = $2"]
+    {
         sqlx::query(statement).bind(placement.story.0).bind(placement.item.0).execute(&mut **tx).await?;
     }
     sqlx::query("UPDATE hits SET story_id = $1, relation = $2 WHERE item_id = $3")
@@ -366,7 +366,13 @@ impl Store {
 
     /// Makes the stories of two items one. The story that somebody was told of goes on, else the one that was seen first; the first
     /// item of the other becomes what `relation` and `reason` say. Answers the story, or `None` when they are one already.
-    pub async fn join_stories(&self, one: Id, two: Id, relation: Relation, decision: &StoryDecision) -> Result<Option<Id>> {
+    pub async fn join_stories(
+        &self,
+        one: Id,
+        two: Id,
+        relation: Relation,
+        decision: &StoryDecision,
+    ) -> Result<Option<Id>> {
         let mut tx = self.begin().await?;
         let stories = [story_in(&mut tx, one).await?, story_in(&mut tx, two).await?];
         if stories[0] == stories[1] {
@@ -381,7 +387,7 @@ impl Store {
             let told = told.bind(story.0).fetch_optional(&mut *tx).await?.is_some();
             let seen = sqlx::query("SELECT min(first_seen_at) FROM items WHERE story_id = $1");
             let seen: i64 = seen.bind(story.0).fetch_one(&mut *tx).await?.get(0);
-            ranks.push((!told, seen, story));
+            ranks.push((!told, seen));
         }
         let (kept, gone, with) =
             if ranks[0] <= ranks[1] { (stories[0], stories[1], one) } else { (stories[1], stories[0], two) };
@@ -389,11 +395,8 @@ impl Store {
         for member in members(&mut tx, gone).await? {
             let is_first = member.relation == Relation::First || member.item == moving;
             let member = Placement { story: kept, by_hand: true, ..member };
-            let member = if is_first {
-                Placement { relation, reason: joined_by(decision), with, ..member }
-            } else {
-                member
-            };
+            let member =
+                if is_first { Placement { relation, reason: joined_by(decision), with, ..member } } else { member };
             relocate(&mut tx, &member).await?;
         }
         for statement in [

@@ -10,8 +10,8 @@ use super::sources::{Claim, ConfiguredSource, VisitResult};
 use super::stories::NewPlacement;
 use super::*;
 use crate::model::{
-    ArticleState, Basis, DigestRow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, ProfileUse, ProfileVersion,
-    Placement, Reason, Relation, StoredScore, StoryDecision, Verdict,
+    ArticleState, Basis, DigestRow, Health, Hit, Id, Item, Judgement, NewDelivery, Outcome, Placement, ProfileUse,
+    ProfileVersion, Reason, Relation, StoredScore, StoryDecision, Verdict,
 };
 
 pub(crate) fn at(minutes: i64) -> Timestamp {
@@ -637,7 +637,8 @@ fn decision(item: Id, joined_with: Option<Id>, minutes: i64) -> StoryDecision {
 /// Items of the source "wire" with their placements, committed as the matcher does.
 async fn place_all(store: &Store, stories: Vec<NewPlacement>, now: Timestamp) {
     let scored = store.claim_unscored("me", now, now + SignedDuration::from_mins(5), 100).await.unwrap();
-    let result = MatchResult { scored, stories, marks_since: Some(now - SignedDuration::from_mins(60)), ..Default::default() };
+    let result =
+        MatchResult { scored, stories, marks_since: Some(now - SignedDuration::from_mins(60)), ..Default::default() };
     store.commit_matches(&result).await.unwrap();
 }
 
@@ -712,16 +713,16 @@ async fn what_an_analyst_says_of_a_story_moves_its_items_and_stays() {
         assert_eq!(store.split_story(&own, &decision(ids[0], None, 4)).await.unwrap(), None);
 
         // A matcher that had read the story before puts nothing back.
-        visit(&store, "wire", vec![new_item("wire", "5")], at(40)).await;
-        let late = NewPlacement { before: stories[0], ..moved(1, 0, Relation::Copy) };
-        let claims = store.claim_unscored("me", at(41), at(46), 100).await.unwrap();
-        let mut scored = claims.clone();
-        scored.push((ids[1], claims[0].1.clone()));
-        store.commit_matches(&MatchResult { scored, stories: vec![late], ..Default::default() }).await.unwrap();
+        let mut again = store.item(ids[1]).await.unwrap().unwrap();
+        again.article_state = ArticleState::Read;
+        store.commit_articles(&[again], &[], at(40)).await.unwrap();
+        place_all(&store, vec![NewPlacement { before: stories[0], ..moved(1, 0, Relation::Copy) }], at(41)).await;
         assert_eq!(store.story_of(ids[1]).await.unwrap(), Some(split));
 
-        let joined =
-            store.join_stories(ids[0], ids[3], Relation::Independent, &decision(ids[3], Some(ids[0]), 50)).await.unwrap();
+        let joined = store
+            .join_stories(ids[0], ids[3], Relation::Independent, &decision(ids[3], Some(ids[0]), 50))
+            .await
+            .unwrap();
         assert_eq!(joined, Some(stories[0]));
         assert_eq!(
             store.join_stories(ids[0], ids[3], Relation::Copy, &decision(ids[3], Some(ids[0]), 51)).await.unwrap(),

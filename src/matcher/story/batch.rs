@@ -22,7 +22,13 @@ impl Incoming {
     pub fn new(item: &Item, story: Id) -> Incoming {
         let told = std::panic::catch_unwind(AssertUnwindSafe(|| Told::new(item))).unwrap_or_else(|_| {
             tracing::error!("the text of item {} cannot be compared with others; please report it", item.id);
-            Told::new(&Item { title: String::new(), summary: String::new(), content: String::new(), article: String::new(), ..item.clone() })
+            Told::new(&Item {
+                title: String::new(),
+                summary: String::new(),
+                content: String::new(),
+                article: String::new(),
+                ..item.clone()
+            })
         });
         Incoming { marks: told.marks(), told, story }
     }
@@ -61,6 +67,20 @@ impl Batch {
         };
         self.note(own, &placement);
         placement
+    }
+
+    /// The marks by which later items are to find this one. A copy has none, because the item that it copies is found; and what
+    /// very many have already is not stored once more, so that looking for it stays cheap.
+    pub fn marks_of(&self, own: &Incoming, placement: &Placement, facts: &StoryFacts) -> Vec<i64> {
+        if placement.relation == Relation::Copy {
+            return Vec::new();
+        }
+        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+        for (mark, _) in self.rows(own, facts) {
+            *counts.entry(mark).or_default() += 1;
+        }
+        let is_rare = |mark: &&i64| counts.get(mark).is_none_or(|count| *count <= POPULAR);
+        own.marks.iter().filter(is_rare).copied().collect()
     }
 
     /// An item that people may know keeps its story, and so does one that others were found by: also when its words change.
@@ -119,7 +139,8 @@ impl Batch {
     fn rows(&self, own: &Incoming, facts: &StoryFacts) -> Vec<(i64, Id)> {
         let marks: BTreeSet<i64> = own.marks.iter().copied().collect();
         let stored = facts.marks.iter().filter(|(mark, _)| marks.contains(mark)).copied();
-        let here = own.marks.iter().flat_map(|mark| self.marks.get(mark).into_iter().flatten().map(|item| (*mark, *item)));
+        let here =
+            own.marks.iter().flat_map(|mark| self.marks.get(mark).into_iter().flatten().map(|item| (*mark, *item)));
         stored.chain(here).collect()
     }
 

@@ -112,11 +112,8 @@ pub(super) fn differ(earlier: &Text, later: &Text, popular: &BTreeSet<i64>) -> b
 /// How far one text is in the other; `None` when they do not tell the same.
 pub fn compare(earlier: &Text, later: &Text, popular: &BTreeSet<i64>) -> Option<Likeness> {
     let (of_earlier, of_later) = covers(earlier, later, popular);
-    let (part, whole) = if of_earlier.share() >= of_later.share() {
-        (&of_earlier, &of_later)
-    } else {
-        (&of_later, &of_earlier)
-    };
+    let (part, whole) =
+        if of_earlier.share() >= of_later.share() { (&of_earlier, &of_later) } else { (&of_later, &of_earlier) };
     // The shorter a text is, the more of it has to be there.
     let needed = match part.all {
         ..TEXT_MIN => return None,
@@ -285,10 +282,8 @@ fn blocks(one: &Text, two: &Text) -> Vec<Block> {
         places
     };
     let of_two = once(two);
-    let mut anchors: Vec<(usize, usize)> = once(one)
-        .into_iter()
-        .filter_map(|(hash, at)| Some((at?, (*of_two.get(&hash)?)?)))
-        .collect();
+    let mut anchors: Vec<(usize, usize)> =
+        once(one).into_iter().filter_map(|(hash, at)| Some((at?, (*of_two.get(&hash)?)?))).collect();
     anchors.sort_unstable();
     let mut found: Vec<Block> = Vec::new();
     let (mut a, mut b) = (0, 0);

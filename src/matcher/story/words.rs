@@ -200,14 +200,21 @@ fn tokens(text: &str, is_title: bool) -> Vec<Token> {
             Class::Ignorable => continue,
             Class::Separator => {
                 // Behind them a capital says nothing.
-                begins_sentence |= matches!(c, '.' | '!' | '?' | ':' | ';' | '"' | '“' | '«' | '„' | '‘' | '\n' | '(' | '-' | '–' | '—' | '…');
+                begins_sentence |= matches!(
+                    c,
+                    '.' | '!' | '?' | ':' | ';' | '"' | '“' | '«' | '„' | '‘' | '\n' | '(' | '-' | '–' | '—' | '…'
+                );
                 if matches!(c, '\'' | '’') && possessive(&text[at..]) {
                     at += 1;
                 }
                 continue;
             }
             Class::Ideograph => {
-                let kind = if "一二三四五六七八九十百千万亿億两兩".contains(c) { Kind::Number } else { Kind::Unknown };
+                let kind = if "一二三四五六七八九十百千万亿億两兩".contains(c) {
+                    Kind::Number
+                } else {
+                    Kind::Unknown
+                };
                 let word = xxh3_64(&text.as_bytes()[start..at]);
                 found.push((Token { word, kind, width: 1 }, Case::None));
             }
