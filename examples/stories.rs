@@ -164,7 +164,7 @@ async fn main() {
                 for own in incoming {
                     let placement = batch.place(&own, &facts, &texts);
                     copies += usize::from(placement.relation == Relation::Copy);
-                    let marks = if placement.relation == Relation::Copy { vec![] } else { own.marks };
+                    let marks = batch.marks_of(&own, &placement, &facts);
                     placed.push(NewPlacement { placement, before: own.story, marks, seen_at: own.told.seen_at });
                 }
             }

@@ -230,7 +230,7 @@ impl Matcher {
                 texts.extend(own);
                 let placed = incoming.iter().map(|own| {
                     let placement = batch.place(own, &facts, &texts);
-                    let marks = if placement.relation == Relation::Copy { Vec::new() } else { own.marks.clone() };
+                    let marks = batch.marks_of(own, &placement, &facts);
                     NewPlacement { placement, before: own.story, marks, seen_at: own.told.seen_at }
                 });
                 let placed: Vec<NewPlacement> = placed.collect();

@@ -215,5 +215,5 @@ fn what_an_analyst_says_of_stories_stays_said() {
     // An edit puts nothing back.
     desk.show("herald", &[("https://herald.example/7", "Pyongyang loses its chair", REPORT)]);
     assert_ne!(story("Pyongyang loses its chair"), story("Observer seat taken away"));
-    desk.folder.run(&["why", &herald]).ok().says("taken out of another story by ben: another meeting");
+    desk.folder.run(&["why", &herald]).ok().says("taken out of its story by ben");
 }

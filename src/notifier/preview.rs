@@ -32,7 +32,8 @@ pub async fn next_digest(
         return Ok(Some(row));
     }
     // One that was sent by hand moves the beginning.
-    let from = store.told_until(&route.name, recipient).await?.filter(|told| *told > from && *told < to).unwrap_or(from);
+    let from =
+        store.told_until(&route.name, recipient).await?.filter(|told| *told > from && *told < to).unwrap_or(from);
     Ok(Some(OutboxRow {
         // No row has it: the parts of others begin with another word.
         id: Id::of(&[PREVIEW, &route.name, recipient, &to.to_string()]),

@@ -387,7 +387,7 @@ impl Store {
             let told = told.bind(story.0).fetch_optional(&mut *tx).await?.is_some();
             let seen = sqlx::query("SELECT min(first_seen_at) FROM items WHERE story_id = $1");
             let seen: i64 = seen.bind(story.0).fetch_one(&mut *tx).await?.get(0);
-            ranks.push((!told, seen, story));
+            ranks.push((!told, seen));
         }
         let (kept, gone, with) =
             if ranks[0] <= ranks[1] { (stories[0], stories[1], one) } else { (stories[1], stories[0], two) };

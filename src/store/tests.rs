@@ -874,12 +874,10 @@ async fn what_an_analyst_says_of_a_story_moves_its_items_and_stays() {
         assert_eq!(store.split_story(&own, &decision(ids[0], None, 4)).await.unwrap(), None);
 
         // A matcher that had read the story before puts nothing back.
-        visit(&store, "wire", vec![new_item("wire", "5")], at(40)).await;
-        let late = NewPlacement { before: stories[0], ..moved(1, 0, Relation::Copy) };
-        let claims = store.claim_unscored("me", at(41), at(46), 100).await.unwrap();
-        let mut scored = claims.clone();
-        scored.push((ids[1], claims[0].1.clone()));
-        store.commit_matches(&MatchResult { scored, stories: vec![late], ..Default::default() }).await.unwrap();
+        let mut again = store.item(ids[1]).await.unwrap().unwrap();
+        again.article_state = ArticleState::Read;
+        store.commit_articles(&[again], &[], at(40)).await.unwrap();
+        place_all(&store, vec![NewPlacement { before: stories[0], ..moved(1, 0, Relation::Copy) }], at(41)).await;
         assert_eq!(store.story_of(ids[1]).await.unwrap(), Some(split));
 
         let joined = store

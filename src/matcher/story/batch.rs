@@ -69,6 +69,20 @@ impl Batch {
         placement
     }
 
+    /// The marks by which later items are to find this one. A copy has none, because the item that it copies is found; and what
+    /// very many have already is not stored once more, so that looking for it stays cheap.
+    pub fn marks_of(&self, own: &Incoming, placement: &Placement, facts: &StoryFacts) -> Vec<i64> {
+        if placement.relation == Relation::Copy {
+            return Vec::new();
+        }
+        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+        for (mark, _) in self.rows(own, facts) {
+            *counts.entry(mark).or_default() += 1;
+        }
+        let is_rare = |mark: &&i64| counts.get(mark).is_none_or(|count| *count <= POPULAR);
+        own.marks.iter().filter(is_rare).copied().collect()
+    }
+
     /// An item that people may know keeps its story, and so does one that others were found by: also when its words change.
     fn is_settled(&self, known: &Placement, facts: &StoryFacts) -> bool {
         let members = facts.stories.get(&known.story).map_or(0, |(count, _)| *count);
