@@ -208,9 +208,12 @@ impl RouteConfig {
     pub fn revised(&self, row: &OutboxRow, now: Timestamp) -> Revised {
         let latest = match (row.kind, &self.when) {
             (DeliveryKind::Digest, When::Digest { schedule, .. }) => {
+                let next = schedule.next_after(now);
+                // A window further ahead was filled by a clock that went ahead.
+                let furthest = (1..WINDOWS_AHEAD).fold(next, |at, _| schedule.next_after(at));
                 return match row.window_to {
-                    Some(end) if end > now && !schedule.has(end) => {
-                        Revised::InDigest(window(schedule, schedule.next_after(now)))
+                    Some(end) if end > now && (!schedule.has(end) || end > furthest) => {
+                        Revised::InDigest(window(schedule, next))
                     }
                     _ => Revised::Stays,
                 };
@@ -589,6 +592,10 @@ mod tests {
         ] {
             assert_eq!(route.revised(&row(kind, morning), night), expected, "{kind:?} of {route:?}");
         }
+        // A digest that a clock filled which went ahead.
+        let next_week = row(DeliveryKind::Digest, "2026-11-28T06:00:00Z");
+        let seven = Window { from: at("2026-11-20T06:00:00Z"), until: at(morning) };
+        assert_eq!(at_seven.revised(&next_week, night), Revised::InDigest(seven));
         // A digest whose time has come goes out, whatever the schedule says now.
         assert_eq!(at_nine.revised(&row(DeliveryKind::Digest, "2026-11-21T01:00:00Z"), night), Revised::Stays);
         // A group that a clock made which went ahead.

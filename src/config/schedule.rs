@@ -36,10 +36,8 @@ pub struct WrongPart {
     pub message: String,
 }
 
-/// The dates around a day on which something that concerns it can begin: one back covers a zone that skipped a day.
-const DATES_BACK: i64 = 2;
-/// A week and a day hold every combination of times and days.
-const DATES_AHEAD: i64 = 9;
+/// A week and a day hold every combination of times and days; one more covers a zone that skipped a day.
+const DATES_MAX: i64 = 9;
 /// Quiet hours that follow one another without a gap are one quiet time; more of them than this never end.
 const QUIET_PARTS_MAX: usize = 64;
 
@@ -76,13 +74,13 @@ impl Schedule {
     /// The first time strictly after `now`. A time that does not exist on a day (clocks go forward) is the first
     /// moment after the gap; one that exists twice counts once, the first time.
     pub fn next_after(&self, now: Timestamp) -> Timestamp {
-        dates_around(&self.zone, now).flat_map(|date| self.on(date)).find(|at| *at > now).unwrap_or(Timestamp::MAX)
+        dates_from(&self.zone, now).flat_map(|date| self.on(date)).find(|at| *at > now).unwrap_or(Timestamp::MAX)
     }
 
     /// The last time at or before `now`.
     pub fn last_before_or_at(&self, now: Timestamp) -> Timestamp {
         let today = now.to_zoned(self.zone.clone()).date();
-        let days = (-DATES_AHEAD..=1).rev().filter_map(|offset| today.checked_add(offset.days()).ok());
+        let days = (-DATES_MAX..=0).rev().filter_map(|offset| today.checked_add(offset.days()).ok());
         days.flat_map(|date| self.on(date).into_iter().rev()).find(|at| *at <= now).unwrap_or(Timestamp::MIN)
     }
 
@@ -140,15 +138,15 @@ impl QuietHours {
 
     /// When the quiet hours end that `at` falls into; `None` outside of them.
     fn end_at(&self, at: Timestamp) -> Option<Timestamp> {
-        // What begins later than tomorrow cannot have begun.
-        let dates = dates_around(&self.zone, at).take(DATES_BACK as usize + 2);
-        let hours = dates.filter_map(|date| self.on(date));
+        let today = at.to_zoned(self.zone.clone()).date();
+        let last_night = if self.until > self.from { None } else { neighbour(&self.zone, today, -1) };
+        let hours = [Some(today), last_night].into_iter().flatten().filter_map(|date| self.on(date));
         hours.filter(|(from, until)| *from <= at && at < *until).map(|(_, until)| until).max()
     }
 
     /// When they begin next, strictly after `now`.
     pub fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
-        let hours = dates_around(&self.zone, now).filter_map(|date| self.on(date));
+        let hours = dates_from(&self.zone, now).filter_map(|date| self.on(date));
         hours.map(|(from, _)| from).find(|from| *from > now)
     }
 
@@ -158,7 +156,7 @@ impl QuietHours {
         if !self.days.contains(&date.weekday()) || is_left_out(&self.zone, date) {
             return None;
         }
-        let last = if self.until > self.from { date } else { next_date(&self.zone, date)? };
+        let last = if self.until > self.from { date } else { neighbour(&self.zone, date, 1)? };
         let from = moment(&self.zone, date, self.from, Twice::First)?;
         let until = moment(&self.zone, last, self.until, Twice::Last)?;
         (from < until).then_some((from, until))
@@ -199,7 +197,7 @@ pub fn day_of(zone: &TimeZone, at: Timestamp) -> (Timestamp, Timestamp) {
     let date = at.to_zoned(zone.clone()).date();
     let start = |date: Date| date.to_zoned(zone.clone()).ok().map(|start| start.timestamp());
     let from = start(date).unwrap_or(at);
-    (from, next_date(zone, date).and_then(start).unwrap_or(from + SignedDuration::from_hours(24)))
+    (from, neighbour(zone, date, 1).and_then(start).unwrap_or(from + SignedDuration::from_hours(24)))
 }
 
 /// The zone of this IANA name; else what is wrong and what to write.
@@ -240,16 +238,16 @@ fn is_left_out(zone: &TimeZone, date: Date) -> bool {
     date.to_zoned(zone.clone()).is_ok_and(|start| start.date() != date)
 }
 
-/// The next date that the zone has.
-fn next_date(zone: &TimeZone, date: Date) -> Option<Date> {
-    let dates = (1..=DATES_BACK).filter_map(|offset| date.checked_add(offset.days()).ok());
-    dates.into_iter().find(|date| !is_left_out(zone, *date))
+/// The date before (-1) or after (1) that the zone has: it may have left one out.
+fn neighbour(zone: &TimeZone, date: Date, step: i64) -> Option<Date> {
+    let dates = [step, 2 * step].map(|offset| date.checked_add(offset.days()).ok());
+    dates.into_iter().flatten().find(|date| !is_left_out(zone, *date))
 }
 
-/// The dates on which something may stand that is near to `at`, in order.
-fn dates_around(zone: &TimeZone, at: Timestamp) -> impl Iterator<Item = Date> {
+/// The dates on which something may come that comes after `at`, in order.
+fn dates_from(zone: &TimeZone, at: Timestamp) -> impl Iterator<Item = Date> {
     let today = at.to_zoned(zone.clone()).date();
-    (-DATES_BACK..=DATES_AHEAD).filter_map(move |offset| today.checked_add(offset.days()).ok())
+    (0..=DATES_MAX).filter_map(move |offset| today.checked_add(offset.days()).ok())
 }
 
 fn read_time(key: &'static str, index: Option<usize>, text: &str, wrong: &mut Vec<WrongPart>) -> Option<Time> {
