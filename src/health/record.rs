@@ -27,7 +27,7 @@ const DOUBT_SOONER: SignedDuration = SignedDuration::from_hours(24);
 /// Dates may be off by this, and caches hold for less.
 const HIDDEN: SignedDuration = SignedDuration::from_hours(6);
 /// Where "not modified" was untrue, the whole document is asked for each time, for so long.
-pub const UNTRUE_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
+const UNTRUE_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What a visit saw.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +90,9 @@ pub fn after(mut record: Record, seen: Seen<'_>, now: Timestamp) -> Record {
             let hidden = |item: &&Item| item.published_at.zip(doubted).is_some_and(|(date, at)| date + HIDDEN <= at);
             if was_unmodified && news.iter().any(hidden) {
                 record.untrue_at = Some(now);
+            } else if doubted.is_none() && !news.is_empty() {
+                // Asked as ever, it showed its news.
+                record.untrue_at = None;
             }
             learn_rhythm(&mut record, &backlog, now);
             note_dates(&mut record, new, now);
@@ -350,6 +353,8 @@ mod tests {
         let untrue = seen(at(5 * 24));
         assert!(doubts_not_modified(&untrue, at(7 * 24 + 1)));
         assert!(!doubts_not_modified(&untrue, at(7 * 24) + UNTRUE_FOR));
+        let news = item(None, "", false);
+        assert_eq!(after(untrue, document(&[&news]), at(22 * 24)).untrue_at, None, "asked as ever it shows its news");
     }
 
     #[test]

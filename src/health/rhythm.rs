@@ -46,6 +46,10 @@ struct Pause {
 
 fn pause(days: &str, last: i64, today: i64, comes: impl Fn(u8) -> bool) -> Option<Pause> {
     let over = if last >= today { days.len().saturating_sub((last - today + 1) as usize) } else { days.len() };
+    // Today is not over, but what came today has come.
+    if days.as_bytes()[over..].iter().any(|letter| comes(*letter)) {
+        return None;
+    }
     let letters = &days.as_bytes()[..over];
     let first_day = last + 1 - days.len() as i64;
     let Some(newest) = letters.iter().rposition(|letter| comes(*letter)) else { return None };
@@ -197,6 +201,8 @@ mod tests {
         assert!(!is_broken_off(&days, last, last, news));
         assert!(is_broken_off(&days, last, last + 1, news));
         assert!(is_broken_off(&days, last, last + 5, news));
+        let back = format!("{days}1");
+        assert!(!is_broken_off(&back, last + 1, last + 1, news), "what came today has come");
     }
 
     #[test]

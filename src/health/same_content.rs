@@ -21,7 +21,7 @@ pub(super) fn check(source: &SourceState, _is_open: bool, now: Timestamp) -> Fin
         return Finding::Unknown;
     }
     let kept = &source.record;
-    if let Some(at) = kept.untrue_at.filter(|at| now.duration_since(*at) < record::UNTRUE_FOR) {
+    if let Some(at) = kept.untrue_at {
         return Finding::Wrong {
             since: at,
             detail:
