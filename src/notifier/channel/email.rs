@@ -148,20 +148,23 @@ impl Email {
 /// What follows from the failures of the relays that were asked, the last of which decides. With each comes for how long its
 /// relay is left alone, if it was not even asked.
 fn as_error(failures: &[(&Relay, Failure, Option<Duration>)]) -> DeliveryError {
-    let words: Vec<String> = failures
-        .iter()
-        .map(|(relay, failure, left)| match left {
+    let words = |failures: &[(&Relay, Failure, Option<Duration>)]| {
+        let words = failures.iter().map(|(relay, failure, left)| match left {
             None => in_words(relay, failure),
             Some(left) => format!("left alone for {} s: {}", left.as_secs() + 1, in_words(relay, failure)),
-        })
-        .collect();
-    let error = plain::line(&words.join("; "), ERROR_CHARACTERS);
-    // A refusal or an uncertain end is always the last one.
-    match failures.last().filter(|(_, _, left)| left.is_none()).map(|(_, failure, _)| failure.fate()) {
-        Some(Fate::Refused) => return DeliveryError::Permanent(error),
-        Some(Fate::Unknown) => return DeliveryError::Uncertain(error),
-        _ => {}
+        });
+        plain::line(&words.collect::<Vec<String>>().join("; "), ERROR_CHARACTERS)
+    };
+    // A refusal or an uncertain end is always the last one, and what went before it does not matter then.
+    if let Some(last @ (_, failure, None)) = failures.last() {
+        let error = words(std::slice::from_ref(last));
+        match failure.fate() {
+            Fate::Refused => return DeliveryError::Permanent(error),
+            Fate::Unknown => return DeliveryError::Uncertain(error),
+            Fate::NotTaken | Fate::Later => {}
+        }
     }
+    let error = words(failures);
     // One relay that names no wait is worth the usual one.
     let waits: Option<Vec<Duration>> = failures.iter().map(|(_, failure, left)| left.or(failure.wait())).collect();
     match waits.and_then(|waits| waits.into_iter().min()) {
