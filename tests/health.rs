@@ -368,7 +368,7 @@ async fn each_trouble_is_told_once_and_its_end_once() {
     assert!(tests.len() <= 1, "only the last is kept: {tests:?}");
     let canary = world.store.canary().await.unwrap().unwrap();
     assert!(matches!(canary.stage, Stage::Arrived(_)), "{canary:?}");
-    let taken = world.post.taken.lock().unwrap();
+    let taken = world.post.taken.lock().unwrap().clone();
     let arrived = taken.iter().filter(|message| message.subject.contains("newswatch works")).count();
     assert!((59..=61).contains(&arrived), "{arrived}");
     assert!(items.iter().all(|item| item.item.source != newswatch::model::CANARY));

@@ -150,13 +150,11 @@ impl RouteConfig {
     }
 
     fn way(&self, now: Timestamp) -> Way {
-        match &self.when {
-            When::AtOnce => match self.quiet_until(now) {
-                Some(due_at) => Way::Together { due_at },
-                None => Way::Alone,
-            },
-            When::Grouped(length) => Way::Together { due_at: self.not_in_quiet(now + *length) },
-            When::Digest { schedule, .. } => {
+        match (&self.when, self.quiet_until(now)) {
+            (When::AtOnce | When::Grouped(_), Some(due_at)) => Way::Together { due_at },
+            (When::AtOnce, None) => Way::Alone,
+            (When::Grouped(length), None) => Way::Together { due_at: self.not_in_quiet(now + *length) },
+            (When::Digest { schedule, .. }, _) => {
                 let mut at = now;
                 let windows = (0..WINDOWS_AHEAD).map(|_| {
                     at = schedule.next_after(at);
@@ -219,7 +217,7 @@ impl RouteConfig {
                 };
             }
             (DeliveryKind::Alert | DeliveryKind::Report, _) => return Revised::Stays,
-            (DeliveryKind::Group, When::Grouped(length)) => now + *length,
+            (DeliveryKind::Group, When::Grouped(length)) if self.quiet_until(now).is_none() => now + *length,
             (DeliveryKind::Overflow, _) if self.budget.is_some() => schedule::day_of(&self.zone, now).1,
             // It is not made any more: there is nothing left to wait for.
             (DeliveryKind::Digest | DeliveryKind::Group | DeliveryKind::Overflow, _) => now,
@@ -548,6 +546,7 @@ mod tests {
         assert_eq!(way(&groups, "2026-11-20T20:40:00Z"), Way::Together { due_at: at("2026-11-20T20:50:00Z") });
         assert_eq!(way(&groups, "2026-11-20T20:55:00Z"), morning, "its time falls into the quiet hours");
         assert_eq!(way(&groups, "2026-11-21T03:00:00Z"), morning);
+        assert_eq!(way(&groups, "2026-11-21T05:55:00Z"), morning, "with what the night brought");
         let budget = alerts.deliveries(&hit("apg", 1.0), at("2026-11-20T12:00:00Z"))[0].budget.unwrap();
         let day = (at("2026-11-19T23:00:00Z"), at("2026-11-20T23:00:00Z"));
         assert_eq!((budget.stories, (budget.day_from, budget.day_until)), (2, day));
