@@ -344,13 +344,10 @@ impl Store {
         // All others were found by the first, directly or not: it leaves alone.
         let is_first = members.iter().any(|member| member.item == item && member.relation == Relation::First);
         let mut moved = BTreeSet::from([item]);
-        while !is_first {
-            let with_it = |member: &&Placement| moved.contains(&member.with) && !moved.contains(&member.item);
-            let more: Vec<Id> = members.iter().filter(with_it).map(|member| member.item).collect();
-            if more.is_empty() {
-                break;
-            }
-            moved.extend(more);
+        let mut more = if is_first { Vec::new() } else { vec![item] };
+        while let Some(leader) = more.pop() {
+            let followers = members.iter().filter(|member| member.with == leader).map(|member| member.item);
+            more.extend(followers.filter(|follower| moved.insert(*follower)));
         }
         let story = Id::of(&["story by hand", &item.to_string(), &millis(decision.at).to_string()]);
         relocate(&mut tx, &Placement { story, ..new.placement.clone() }).await?;
