@@ -279,8 +279,7 @@ impl Notifier {
         };
         let mut hits = Vec::new();
         for hit in self.store.hits_of_delivery(row.id, HANDED_MAX).await? {
-            let deliveries: Vec<NewDelivery> =
-                routes.iter().flat_map(|route| route.deliveries(&hit, now)).collect();
+            let deliveries: Vec<NewDelivery> = routes.iter().flat_map(|route| route.deliveries(&hit, now)).collect();
             hits.push((hit, deliveries));
         }
         // Everybody else on the route is told of what the route still tells of.

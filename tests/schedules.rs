@@ -72,9 +72,11 @@ fn two_programs_agree_on_a_year_of_schedules() {
     for zone in ZONES {
         let expected = expected(zone);
         assert_eq!(expected.len(), 5);
-        for (name, times, days) in
-            [("twice", &["02:30", "16:00"][..], "every day"), ("week", &["07:30"], "weekdays"), ("days", &["00:00"], "every day")]
-        {
+        for (name, times, days) in [
+            ("twice", &["02:30", "16:00"][..], "every day"),
+            ("week", &["07:30"], "weekdays"),
+            ("days", &["00:00"], "every day"),
+        ] {
             let schedule = Schedule::new(&texts(times), &texts(&[days]), zone).unwrap();
             for pair in expected[name].windows(2) {
                 assert_eq!(schedule.next_after(pair[0]), pair[1], "{zone} {name} after {}", pair[0]);
@@ -116,8 +118,12 @@ impl Fetch for Web {
         let words = |url: &str| -> String { (0..12).map(|n| format!("{} ", Id::of(&[url, &n.to_string()]))).collect() };
         for url in list.lock().unwrap().iter().rev().take(4) {
             let text = format!("The observer seat was taken away. {}", words(url));
-            write!(body, "<item><title>{}</title><link>{url}</link><description>{text}</description></item>", Id::of(&[url]))
-                .unwrap();
+            write!(
+                body,
+                "<item><title>{}</title><link>{url}</link><description>{text}</description></item>",
+                Id::of(&[url])
+            )
+            .unwrap();
         }
         // What every first contact shows.
         body.push_str("<item><title>A quiet day</title><link>https://wire.example/quiet</link></item></channel></rss>");
@@ -354,7 +360,9 @@ impl World {
             let publishes = luck("publish", 4) == 0;
             let time = match fate {
                 // Suspended, for up to three days; once in a while for nine.
-                4 => minutes(60 + luck("sleep", if luck("deep", 4) == 0 { 13_000 } else { 4_000 })),
+                4 if wrong_looks == 0 => minutes(60 + luck("sleep", if luck("deep", 4) == 0 { 13_000 } else { 4_000 })),
+                // The clock is wrong for some hours.
+                _ if wrong_looks > 0 => minutes(10 + luck("step", 150)),
                 _ => minutes(30 + luck("step", 580)) + SignedDuration::from_secs(1 + luck("second", 50) as i64),
             };
             let jump = luck("jump", 40);
@@ -424,7 +432,12 @@ async fn a_year_in(zone: &str) {
     let (rows, found) = (world.rows().await, world.found().await);
     let taken = world.post.taken.lock().unwrap().clone();
     assert_eq!(found.keys().collect::<Vec<_>>(), world.published.keys().collect::<Vec<_>>());
-    assert!(found.len() > 300 && world.lives > 30, "{} hits, {} lives: too little to prove anything", found.len(), world.lives);
+    assert!(
+        found.len() > 300 && world.lives > 30,
+        "{} hits, {} lives: too little to prove anything",
+        found.len(),
+        world.lives
+    );
 
     // No hit in none or two: each route told of each of the last days' before them, by one message.
     let settled = end - SignedDuration::from_hours(12 * 24);
@@ -439,7 +452,10 @@ async fn a_year_in(zone: &str) {
         }
         for (url, published) in &world.published {
             let ids = told.get(url.as_str()).map_or(0, BTreeSet::len);
-            assert!(ids == 1 || ids == 0 && *published > settled, "{zone} {route}: {url} of {published} is in {ids} messages");
+            assert!(
+                ids == 1 || ids == 0 && *published > settled,
+                "{zone} {route}: {url} of {published} is in {ids} messages"
+            );
         }
         // Nothing is left behind but what the next digest is made of.
         for row in rows.values().filter(|row| row.route == route && row.due_at <= end) {
@@ -463,9 +479,9 @@ async fn a_year_in(zone: &str) {
                 calm_end = settled;
             }
         }
-        windows.retain(|window| *window <= world.clock.now());
+        windows.retain(|window| *window <= settled);
         let mut digests: Vec<&OutboxRow> =
-            rows.values().filter(|row| row.route == route && row.window_to.unwrap() <= world.clock.now()).collect();
+            rows.values().filter(|row| row.route == route && row.window_to.unwrap() <= settled).collect();
         digests.sort_by_key(|row| row.window_to);
         let found_windows: Vec<Timestamp> = digests.iter().map(|row| row.window_to.unwrap()).collect();
         if route == "twice" {
@@ -480,7 +496,9 @@ async fn a_year_in(zone: &str) {
             let is_calm = row.window_to.unwrap() <= calm_end;
             assert!(is_expected || (tells && !is_calm && moments.contains(&row.window_to.unwrap())), "{zone}: {row:?}");
         }
-        assert!(found_windows.windows(2).all(|pair| pair[0] < pair[1]), "{zone} {route}: two of one window");
+        // Twice only when the clock came by three windows in a row before their time: what is found then does not wait for days.
+        let twice: Vec<_> = found_windows.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        assert!(twice.len() < 3 && twice.iter().all(|window| *window > jumping), "{zone} {route}: {twice:?}");
         // They follow one another without a gap, as long as the clock does not jump.
         let mut from = world.looks[0];
         let calm_end = calm_end.min(world.looks[calm_looks - 1]);
@@ -517,7 +535,10 @@ async fn a_year_in(zone: &str) {
                 // Tried at once when they are over; a crash may have come between.
                 let looks: Vec<Timestamp> = calm.iter().filter(|look| **look >= end).take(2).copied().collect();
                 let first = tried[&taken.id];
-                assert!(looks.contains(&first), "{zone} {route}: quiet until {end}, tried at {first}, looked {looks:?}");
+                assert!(
+                    looks.contains(&first),
+                    "{zone} {route}: quiet until {end}, tried at {first}, looked {looks:?}"
+                );
             }
         }
         assert!(held.len() > 30, "{zone} {route}: {} quiet times held something", held.len());
@@ -574,4 +595,158 @@ async fn a_year_in_kathmandu() {
 #[tokio::test]
 async fn a_year_in_apia() {
     a_year_in("Pacific/Apia").await;
+}
+
+/// A source whose first answer shows thousands of old items, all on topic.
+struct Archive {
+    items: usize,
+}
+
+impl Fetch for Archive {
+    fn fetch(&self, request: Request) -> BoxFuture<'_, Result<Response, FetchError>> {
+        let mut body = String::from("<rss version=\"2.0\"><channel><title>t</title>");
+        for n in 0..self.items {
+            let url = format!("https://wire.example/{n}");
+            write!(
+                body,
+                "<item><title>{}</title><link>{url}</link><description>The observer seat</description></item>",
+                Id::of(&[&url])
+            )
+            .unwrap();
+        }
+        body.push_str("</channel></rss>");
+        let mut response = Response::new(200, request.url.clone(), body.into_bytes());
+        response.content_type = Some("application/rss+xml".into());
+        Box::pin(async move { Ok(response) })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Texts(Mutex<Vec<(String, String)>>);
+
+impl Channel for Texts {
+    fn kind(&self) -> &'static str {
+        "test"
+    }
+    fn describe(&self) -> String {
+        "test".into()
+    }
+    fn needs_recipients(&self) -> bool {
+        true
+    }
+    fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            self.0.lock().unwrap().push((message.route.clone(), message.text.clone()));
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_new_source_with_five_thousand_items_is_one_line_of_the_next_digest() {
+    const ITEMS: usize = 5_000;
+    let folder = tempfile::tempdir().unwrap();
+    let start: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+    let mut world = World::new("backlog", start, &routes("Europe/Zurich"), folder.path()).await;
+    let texts = Arc::new(Texts::default());
+    let mut config = (*world.config).clone();
+    config.channels.insert("post".into(), texts.clone());
+    config.sources.truncate(1);
+    world.config = Arc::new(config);
+    world
+        .store
+        .configure_sources(&poller::configured(&world.config.sources, &world.config.fetch, start))
+        .await
+        .unwrap();
+    let fetch = Arc::new(world.config.fetch.clone());
+    let web = Arc::new(Archive { items: ITEMS });
+    let visitor = Visitor::new(web, world.store.clone(), fetch, false, world.clock.clone());
+    let mut loops = world.boot().await;
+    loops.poller = Poller::new(visitor, &world.config.sources, "archive");
+    world.poll(&mut loops).await;
+    // The digests of the afternoon, of the night, and of the next afternoon.
+    for _ in 0..3 {
+        world.look(&mut loops, false).await;
+        world.pass(SignedDuration::from_hours(12));
+    }
+    assert_eq!(world.store.hits(&HitFilter { limit: 10_000, ..HitFilter::default() }).await.unwrap().len(), ITEMS);
+    let texts = texts.0.lock().unwrap();
+    assert_eq!(texts.iter().map(|(route, _)| route.as_str()).collect::<Vec<_>>(), ["twice", "twice"]);
+    let lines = |text: &str| {
+        text.lines().filter(|line| line.contains("first contact with")).map(str::to_string).collect::<Vec<_>>()
+    };
+    let first = lines(&texts[0].1);
+    assert_eq!(first.len(), 1, "{}", texts[0].1);
+    assert!(first[0].contains("first contact with wire") && first[0].contains("5000 hits"), "{first:?}");
+    assert_eq!(lines(&texts[1].1), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_new_configuration_loses_nothing_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let start: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
+    let zone = "Europe/Zurich";
+    let digest = |name: &str, to: &str, at: &str| {
+        format!(
+            "[[route]]\nname = \"{name}\"\nchannel = \"post\"\nto = [{to}]\n[route.digest]\nat = [\"{at}\"]\ntime_zone = \"{zone}\"\n"
+        )
+    };
+    let old = format!(
+        "{}{}[[route]]\nname = \"duty\"\nchannel = \"post\"\nto = [\"duty@example.org\"]\n[route.quiet]\nfrom = \"10:00\"\nuntil = \"20:00\"\n\
+         time_zone = \"{zone}\"\n",
+        digest("desk", "\"anna@example.org\", \"ben@example.org\"", "07:30"),
+        digest("team", "\"team@example.org\"", "18:00"),
+    );
+    let mut world = World::new("config", start, &old, folder.path()).await;
+    let mut loops = world.boot().await;
+    world.poll(&mut loops).await;
+    world.look(&mut loops, false).await;
+    for _ in 0..3 {
+        world.pass(minutes(20));
+        world.publish(&mut loops).await;
+        world.look(&mut loops, false).await;
+    }
+    let waiting = world.store.outbox("waiting", 100).await.unwrap();
+    assert_eq!(waiting.len(), 4, "{waiting:?}");
+    // The desk's digest comes earlier, anna is called anne, the team is a group now, and the quiet hours are gone.
+    let new = format!(
+        "{}{}[[route]]\nname = \"duty\"\nchannel = \"post\"\nto = [\"duty@example.org\"]\n",
+        digest("desk", "\"anne@example.org\", \"ben@example.org\"", "16:00"),
+        digest("group", "\"team@example.org\"", "18:00"),
+    );
+    world.reconfigure(folder.path(), &new);
+    loops.notifier.reconfigure(world.config.clone());
+    loops.matcher.reconfigure(world.config.clone()).await.unwrap();
+    world.look(&mut loops, false).await;
+    let told = world.post.taken.lock().unwrap().clone();
+    assert_eq!(told.iter().map(|taken| (taken.route.as_str(), taken.urls.len())).collect::<Vec<_>>(), [("duty", 3)]);
+    world.pass(SignedDuration::from_hours(6));
+    // What is refused is tried again.
+    for _ in 0..3 {
+        world.look(&mut loops, false).await;
+        world.pass(minutes(10));
+    }
+    let told = world.post.taken.lock().unwrap().clone();
+    let mut told: Vec<(&str, usize)> = told[1..].iter().map(|taken| (taken.route.as_str(), taken.urls.len())).collect();
+    told.sort();
+    assert_eq!(told, [("desk", 3), ("desk", 3), ("group", 3)]);
+    let rows = world.store.outbox("", 100).await.unwrap();
+    let ended: BTreeMap<(&str, &str), (&str, &str)> = rows
+        .iter()
+        .map(|row| ((row.route.as_str(), row.recipient.as_str()), (row.state.as_str(), row.error.as_str())))
+        .collect();
+    let moved = |why: &'static str| ("discarded", why);
+    assert_eq!(
+        ended[&("desk", "anna@example.org")],
+        moved("anna@example.org is not a recipient of the route desk any more; of 3 hits 3 were handed on")
+    );
+    assert_eq!(
+        ended[&("team", "team@example.org")],
+        moved("the configuration has no route team any more; of 3 hits 3 were handed on")
+    );
+    assert!(ended.iter().filter(|(_, (state, _))| *state == "sent").count() == 4, "{ended:?}");
+    // A digest says since when it is of, also when it took over another's hits.
+    for row in rows.iter().filter(|row| row.kind == DeliveryKind::Digest && row.state == "sent") {
+        assert!(row.window_from.unwrap() <= start + minutes(20), "{row:?}");
+    }
 }

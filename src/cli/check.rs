@@ -271,7 +271,10 @@ fn notes(config: &Config) -> Vec<String> {
             let bands: Vec<Band> = routes.map(|route| route.band).collect();
             for gap in gaps(&bands) {
                 let name = &profile.name;
-                notes.push(format!("nobody is told about hits of {name} {}: no route's band holds them", gap.describe()));
+                notes.push(format!(
+                    "nobody is told about hits of {name} {}: no route's band holds them",
+                    gap.describe()
+                ));
             }
         }
     }

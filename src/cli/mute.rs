@@ -163,7 +163,9 @@ fn until(end: &End, now: Timestamp) -> anyhow::Result<Timestamp> {
         (None, Some(text)) => {
             let length = parse_duration(text).and_then(|length| SignedDuration::try_from(length).ok());
             let end = length.and_then(|length| now.checked_add(length).ok());
-            end.ok_or_else(|| anyhow::anyhow!("--for {text:?} is no length of time; write one such as \"3d\" or \"12h\""))?
+            end.ok_or_else(|| {
+                anyhow::anyhow!("--for {text:?} is no length of time; write one such as \"3d\" or \"12h\"")
+            })?
         }
         (None, None) => bail!("say until when: --until TIME or --for LENGTH"),
     };

@@ -92,7 +92,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     let what = match route.and_then(|route| route.quiet_until(now)) {
                         _ if !retry => "will not be sent".to_string(),
                         Some(end) => {
-                            format!("is tried again when the quiet hours of its route end, {}", super::show_time(Some(end)))
+                            format!(
+                                "is tried again when the quiet hours of its route end, {}",
+                                super::show_time(Some(end))
+                            )
                         }
                         None => "is tried again at once".to_string(),
                     };

@@ -150,13 +150,11 @@ impl RouteConfig {
     }
 
     fn way(&self, now: Timestamp) -> Way {
-        match &self.when {
-            When::AtOnce => match self.quiet_until(now) {
-                Some(due_at) => Way::Together { due_at },
-                None => Way::Alone,
-            },
-            When::Grouped(length) => Way::Together { due_at: self.not_in_quiet(now + *length) },
-            When::Digest { schedule, .. } => {
+        match (&self.when, self.quiet_until(now)) {
+            (When::AtOnce | When::Grouped(_), Some(due_at)) => Way::Together { due_at },
+            (When::AtOnce, None) => Way::Alone,
+            (When::Grouped(length), None) => Way::Together { due_at: self.not_in_quiet(now + *length) },
+            (When::Digest { schedule, .. }, _) => {
                 let mut at = now;
                 let windows = (0..WINDOWS_AHEAD).map(|_| {
                     at = schedule.next_after(at);
@@ -219,7 +217,7 @@ impl RouteConfig {
                 };
             }
             (DeliveryKind::Alert | DeliveryKind::Report, _) => return Revised::Stays,
-            (DeliveryKind::Group, When::Grouped(length)) => now + *length,
+            (DeliveryKind::Group, When::Grouped(length)) if self.quiet_until(now).is_none() => now + *length,
             (DeliveryKind::Overflow, _) if self.budget.is_some() => schedule::day_of(&self.zone, now).1,
             // It is not made any more: there is nothing left to wait for.
             (DeliveryKind::Digest | DeliveryKind::Group | DeliveryKind::Overflow, _) => now,
@@ -299,7 +297,8 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>) -> Option<Rou
     if section.has("digest") {
         if has_quiet {
             let advice = "leave the quiet hours out, or choose other times there";
-            section.problem("quiet", format!("a digest comes at the times of [route.digest] and at no other; {advice}"));
+            section
+                .problem("quiet", format!("a digest comes at the times of [route.digest] and at no other; {advice}"));
         }
         if section.has("budget_per_day") {
             let advice = "`budget_per_day` is for routes that tell at once or in groups: leave it out";
@@ -316,7 +315,10 @@ pub(super) fn read(mut section: Section<'_>, name: Option<String>) -> Option<Rou
             None => {
                 if section.has("budget_per_day") && !has_quiet && !section.has("digest") {
                     let advice = "add `time_zone`, such as `time_zone = \"Europe/Zurich\"`";
-                    section.problem("budget_per_day", format!("`budget_per_day` counts days, which need a zone; {advice}"));
+                    section.problem(
+                        "budget_per_day",
+                        format!("`budget_per_day` counts days, which need a zone; {advice}"),
+                    );
                 }
                 TimeZone::UTC
             }
@@ -377,7 +379,9 @@ fn read_band(section: &mut Section<'_>) -> Option<Band> {
     if below.is_some_and(|below| below <= min.unwrap_or(1.0)) {
         let least = min.unwrap_or(1.0);
         let message = match min {
-            Some(_) => format!("no hit is of strength {least} or more and below that: `strength_below` must be above `strength_min`"),
+            Some(_) => format!(
+                "no hit is of strength {least} or more and below that: `strength_below` must be above `strength_min`"
+            ),
             None => "every hit is of strength 1 or more: `strength_below` must be above 1".to_string(),
         };
         section.problem("strength_below", message);
@@ -396,7 +400,8 @@ fn read_when(section: &mut Section<'_>, zone: &Zone) -> Option<When> {
         section.problem("group", "[route.digest] gathers all stories between two digests: leave out `group`");
     }
     if section.has("group") && section.has("when") {
-        let message = "`when = \"at once\"` tells each story by itself, `group` several in one message: leave out one of them";
+        let message =
+            "`when = \"at once\"` tells each story by itself, `group` several in one message: leave out one of them";
         section.problem("group", message);
     }
     let digest = section.section("digest").and_then(|table| read_digest(table, zone));
@@ -518,10 +523,7 @@ mod tests {
         let band = |min: Option<f64>, below: Option<f64>| Band { min, below };
         assert_eq!(gaps(&[strong.band, weak.band]), []);
         assert_eq!(gaps(&[strong.band]), [band(None, Some(1.5))]);
-        assert_eq!(
-            gaps(&[band(Some(3.0), Some(4.0)), weak.band]),
-            [band(Some(1.5), Some(3.0)), band(Some(4.0), None)]
-        );
+        assert_eq!(gaps(&[band(Some(3.0), Some(4.0)), weak.band]), [band(Some(1.5), Some(3.0)), band(Some(4.0), None)]);
         assert_eq!(gaps(&[band(Some(1.0), None)]), []);
     }
 
@@ -538,6 +540,7 @@ mod tests {
         assert_eq!(way(&groups, "2026-11-20T20:40:00Z"), Way::Together { due_at: at("2026-11-20T20:50:00Z") });
         assert_eq!(way(&groups, "2026-11-20T20:55:00Z"), morning, "its time falls into the quiet hours");
         assert_eq!(way(&groups, "2026-11-21T03:00:00Z"), morning);
+        assert_eq!(way(&groups, "2026-11-21T05:55:00Z"), morning, "with what the night brought");
         let budget = alerts.deliveries(&hit("apg", 1.0), at("2026-11-20T12:00:00Z"))[0].budget.unwrap();
         let day = (at("2026-11-19T23:00:00Z"), at("2026-11-20T23:00:00Z"));
         assert_eq!((budget.stories, (budget.day_from, budget.day_until)), (2, day));
@@ -562,7 +565,8 @@ mod tests {
         };
         let at_seven = route("[digest]\nat = [\"07:00\"]\ntime_zone = \"Europe/Zurich\"\n");
         let at_nine = route("[digest]\nat = [\"09:00\"]\ntime_zone = \"Europe/Zurich\"\n");
-        let nights = route("budget_per_day = 3\n[quiet]\nfrom = \"22:00\"\nuntil = \"07:00\"\ntime_zone = \"Europe/Zurich\"\n");
+        let nights =
+            route("budget_per_day = 3\n[quiet]\nfrom = \"22:00\"\nuntil = \"07:00\"\ntime_zone = \"Europe/Zurich\"\n");
         let longer = route("[quiet]\nfrom = \"22:00\"\nuntil = \"08:00\"\ntime_zone = \"Europe/Zurich\"\n");
         let at_once = route("");
         let night = at("2026-11-21T02:00:00Z");

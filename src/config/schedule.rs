@@ -122,8 +122,7 @@ impl QuietHours {
     /// From two times ("22:00", "07:00"; the same twice are a whole day), days and a zone; else every part that is wrong.
     pub fn new(from: &str, until: &str, days: &[String], zone: &str) -> Result<QuietHours, Vec<WrongPart>> {
         let mut wrong = Vec::new();
-        let times =
-            (read_time("from", None, from, &mut wrong), read_time("until", None, until, &mut wrong));
+        let times = (read_time("from", None, from, &mut wrong), read_time("until", None, until, &mut wrong));
         let days = read_days(days, &mut wrong);
         let zone = read_zone(zone).map_err(|message| wrong.push(WrongPart { key: "time_zone", index: None, message }));
         match (times, zone) {
@@ -460,7 +459,8 @@ mod tests {
     #[test]
     fn quiet_hours_of_several_kinds_are_one_quiet_time() {
         let zone = "America/New_York";
-        let hours = [quiet("22:00", "07:00", &["weekdays", "sun"], zone), quiet("00:00", "00:00", &["sat", "sun"], zone)];
+        let hours =
+            [quiet("22:00", "07:00", &["weekdays", "sun"], zone), quiet("00:00", "00:00", &["sat", "sun"], zone)];
         // From Friday at 22:00 until Monday at 07:00.
         check_quiet(
             &hours,

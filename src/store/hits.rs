@@ -8,8 +8,8 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, COLUMN_COUNT};
 use super::sources::Claim;
-use super::{mutes, outbox};
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
+use super::{mutes, outbox};
 use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, StoredScore};
 
 /// A hit to be stored.

@@ -53,7 +53,10 @@ async fn not_told(
 ) -> store::Result<String> {
     if !route.band.holds(hit.strength()) {
         let strength = hit.strength();
-        return Ok(format!("not told: its strength is {strength:.2}, the route tells of hits {}", route.band.describe()));
+        return Ok(format!(
+            "not told: its strength is {strength:.2}, the route tells of hits {}",
+            route.band.describe()
+        ));
     }
     if let Some(mute) = mute {
         return Ok(format!(

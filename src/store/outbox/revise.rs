@@ -198,8 +198,7 @@ impl Store {
             "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND id > $1 AND lease_until <= $2 AND kind <> 'report' \
              AND ((closed = 0 AND kind <> 'alert') OR {unknown}) ORDER BY id LIMIT $3"
         );
-        let mut query =
-            sqlx::query(AssertSqlSafe(sql)).bind(after.0).bind(millis(now)).bind(limit as i64);
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(after.0).bind(millis(now)).bind(limit as i64);
         for (route, recipient) in known {
             query = query.bind(route).bind(recipient);
         }
@@ -246,11 +245,12 @@ impl Store {
     ) -> Result<Option<HandedOver>> {
         let mut tx = self.begin().await?;
         lock(&mut tx).await?;
-        let held = sqlx::query("UPDATE outbox SET closed = 1 WHERE id = $1 AND state = 'waiting' AND lease_until <= $2")
-            .bind(row.id.0)
-            .bind(millis(now))
-            .execute(&mut *tx)
-            .await?;
+        let held =
+            sqlx::query("UPDATE outbox SET closed = 1 WHERE id = $1 AND state = 'waiting' AND lease_until <= $2")
+                .bind(row.id.0)
+                .bind(millis(now))
+                .execute(&mut *tx)
+                .await?;
         if held.rows_affected() == 0 {
             return Ok(None);
         }

@@ -11,9 +11,7 @@ use crate::store::Store;
 use crate::store::hits::{MatchResult, NewHit};
 use crate::store::items::UnscoredItem;
 use crate::store::sources::Claim;
-use crate::store::tests::{
-    at, claim_unscored, delivery, ended, new_item, on_each_engine, source, visit, window,
-};
+use crate::store::tests::{at, claim_unscored, delivery, ended, new_item, on_each_engine, source, visit, window};
 
 const ME: &str = "me@example.org";
 
@@ -155,7 +153,10 @@ async fn what_is_over_the_budget_is_listed_when_the_day_ends() {
         desk.attempt(at(1_500), Outcome::Sent).await;
         desk.find("f", Relation::First, &alone(0), at(6)).await;
         let messages = desk.messages().await;
-        assert!(messages.contains(&list) && messages.contains(&message(DeliveryKind::Overflow, 1_440, "f")), "{messages:?}");
+        assert!(
+            messages.contains(&list) && messages.contains(&message(DeliveryKind::Overflow, 1_440, "f")),
+            "{messages:?}"
+        );
     })
     .await;
 }
@@ -164,7 +165,8 @@ async fn what_is_over_the_budget_is_listed_when_the_day_ends() {
 async fn an_update_of_a_told_story_is_listed_by_digests_alone() {
     on_each_engine(async |store| {
         let desk = Desk::new(store, &["a", "a2", "a3", "a4", "b2"]).await;
-        let both = |ends: &[i64]| vec![in_digest(ends), NewDelivery { route: "alerts".into(), ..delivery("", Way::Alone) }];
+        let both =
+            |ends: &[i64]| vec![in_digest(ends), NewDelivery { route: "alerts".into(), ..delivery("", Way::Alone) }];
         desk.find("a", Relation::First, &both(&[60, 120]), at(1)).await;
         desk.find("a2", Relation::Copy, &both(&[60, 120]), at(2)).await;
         desk.attempt(at(60), Outcome::Sent).await;
@@ -280,7 +282,9 @@ async fn what_is_muted_is_kept_and_counted_and_ends_by_itself() {
         };
         let story = mute(MuteKind::Story, &Id::of(&["story", "a"]).to_string(), 0, 100);
         let profile = mute(MuteKind::Profile, "apg", 10, 20);
-        for mute in [&story, &profile, &mute(MuteKind::Source, "paper", 0, 9_000), &mute(MuteKind::Source, "wire", 500, 900)] {
+        for mute in
+            [&story, &profile, &mute(MuteKind::Source, "paper", 0, 9_000), &mute(MuteKind::Source, "wire", 500, 900)]
+        {
             desk.store.add_mute(mute).await.unwrap();
         }
         let alert = [delivery("desk", Way::Alone)];
@@ -321,14 +325,16 @@ async fn what_waits_for_somebody_who_is_gone_is_handed_on_or_said() {
         let known = [("desk".to_string(), "other".to_string()), ("desk".to_string(), "new".to_string())];
         let revise = async || desk.store.rows_to_revise(&known, Id(-1), at(10), 10).await.unwrap();
         let row = revise().await.into_iter().find(|row| row.recipient == "old").unwrap();
-        let hits: Vec<(Hit, Vec<NewDelivery>)> = ["a", "b"]
-            .map(|key| (desk.hit(key, "apg", Relation::First, at(1)), vec![to("other"), to("new")]))
-            .to_vec();
+        let hits: Vec<(Hit, Vec<NewDelivery>)> =
+            ["a", "b"].map(|key| (desk.hit(key, "apg", Relation::First, at(1)), vec![to("other"), to("new")])).to_vec();
         let handed = desk.store.hand_over(&row, &hits, true, "old is gone", at(10)).await.unwrap().unwrap();
         assert_eq!((handed.hits, handed.taken, handed.is_lossless), (2, 2, true));
         let rows = desk.store.outbox("", 10).await.unwrap();
         let state = |recipient: &str| rows.iter().find(|row| row.recipient == recipient).unwrap();
-        assert_eq!((state("old").state.as_str(), state("old").error.as_str()), ("discarded", "old is gone; of 2 hits 2 were handed on"));
+        assert_eq!(
+            (state("old").state.as_str(), state("old").error.as_str()),
+            ("discarded", "old is gone; of 2 hits 2 were handed on")
+        );
         for recipient in ["other", "new"] {
             assert_eq!(desk.store.hits_of_delivery(state(recipient).id, 10).await.unwrap().len(), 2, "{recipient}");
         }
