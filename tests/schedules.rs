@@ -496,7 +496,9 @@ async fn a_year_in(zone: &str) {
             let is_calm = row.window_to.unwrap() <= calm_end;
             assert!(is_expected || (tells && !is_calm && moments.contains(&row.window_to.unwrap())), "{zone}: {row:?}");
         }
-        assert!(found_windows.windows(2).all(|pair| pair[0] < pair[1]), "{zone} {route}: two of one window");
+        // Twice only when the clock came by three windows in a row before their time: what is found then does not wait for days.
+        let twice: Vec<_> = found_windows.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        assert!(twice.len() < 3 && twice.iter().all(|window| *window > jumping), "{zone} {route}: {twice:?}");
         // They follow one another without a gap, as long as the clock does not jump.
         let mut from = world.looks[0];
         let calm_end = calm_end.min(world.looks[calm_looks - 1]);
