@@ -52,9 +52,9 @@ fn pause(days: &str, last: i64, today: i64, comes: impl Fn(u8) -> bool) -> Optio
     }
     let letters = &days.as_bytes()[..over];
     let first_day = last + 1 - days.len() as i64;
-    let Some(newest) = letters.iter().rposition(|letter| comes(*letter)) else { return None };
+    let newest = letters.iter().rposition(|letter| comes(*letter))?;
     let (before, since) = letters.split_at(newest + 1);
-    let Some(oldest) = before.iter().position(|letter| *letter != b'-') else { return None };
+    let oldest = before.iter().position(|letter| *letter != b'-')?;
     if before.iter().filter(|letter| comes(**letter)).count() < EVENTS_MIN || before.len() - oldest < DAYS_MIN {
         return None;
     }

@@ -138,7 +138,7 @@ fn compose_report(ingredients: &Ingredients<'_>) -> Result<Message, minijinja::E
         ingredients.report.iter().partition(|line| line.is_recovery);
     let subject = match ingredients.report.as_slice() {
         [one] => format!("newswatch: {}: {}", one.about, one.headline),
-        _ if wrong.is_empty() => format!("newswatch: {} over", counted(over.len(), "trouble")),
+        _ if wrong.is_empty() => format!("newswatch: {}, nothing new is wrong", counted(over.len(), "note")),
         _ => format!("newswatch: {}, {} over", counted(wrong.len(), "trouble"), over.len()),
     };
     let lines: Vec<(String, String)> = wrong
