@@ -359,9 +359,9 @@ async fn each_trouble_is_told_once_and_its_end_once() {
     let now = world.clock.now();
     let items = world.store.archive_page(Web::start(), now, None, 100_000).await.unwrap();
     let days: std::collections::BTreeSet<&str> =
-        items.iter().filter(|item| item.item.source == "stuck").map(|item| item.item.key.as_str()).collect();
+        items.iter().filter(|item| item.item.source == "stuck").map(|item| item.item.title.as_str()).collect();
     for day in TROUBLE..TROUBLE + 12 {
-        assert!(days.iter().any(|key| key.contains(&format!("stuck-{day}-"))), "day {day} of {days:?}");
+        assert!(days.iter().any(|title| title.contains(&format!("stuck-{day}-"))), "day {day} of {days:?}");
     }
 
     // The self-test goes through every day, the last of them is there, and it left no trace.
