@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::matcher::Matcher;
 use crate::notifier::{Notifier, answers};
-use crate::overseer::Overseer;
+use crate::overseer::{Overseer, RELOAD_NOTE};
 use crate::poller::fetch::Fetch;
 use crate::poller::http::{Hosts, Http};
 use crate::poller::visit::Visitor;
@@ -48,7 +48,6 @@ const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
 /// Name of the store's note that holds the heartbeat.
 pub const HEARTBEAT_NOTE: &str = "daemon seen at";
-pub use crate::overseer::RELOAD_NOTE;
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +137,10 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     let signals = tokio::spawn(listen(shared.clone(), config_sender, store.clone(), options.config_path.clone()));
     let pulse = tokio::spawn(pulse(shared.clone(), store.clone()));
     if options.once {
-        read_answers(&shared, &store).await;
+        let problem = read_answers(&shared, &store).await;
+        if !problem.is_empty() {
+            report_answers(&problem);
+        }
     }
     let readers = tokio::spawn(listen_to_readers(shared.clone(), store.clone()));
     let polled = CancellationToken::new();
@@ -531,20 +533,35 @@ async fn listen_to_readers(shared: Shared, store: Store) {
     if shared.once {
         return;
     }
+    let mut known = String::new();
     loop {
-        read_answers(&shared, &store).await;
+        let problem = read_answers(&shared, &store).await;
+        // Said once, not every minute.
+        if problem != known {
+            report_answers(&problem);
+            known = problem;
+        }
         tokio::time::sleep(ANSWERS_EVERY).await;
     }
 }
 
-async fn read_answers(shared: &Shared, store: &Store) {
+/// Reads verdicts that came by mail; answers why they wait, or nothing.
+async fn read_answers(shared: &Shared, store: &Store) -> String {
     let config = shared.config.borrow().clone();
-    let Some(verdicts) = &config.verdicts else { return };
-    let Some(maildir) = &verdicts.maildir else { return };
+    let Some(verdicts) = &config.verdicts else { return String::new() };
+    let Some(maildir) = &verdicts.maildir else { return String::new() };
     match answers::read(store, verdicts, maildir, shared.clock.now()).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!("verdicts by mail wait: {error}"),
-        Err(error) => tracing::warn!("verdicts by mail wait, nothing is lost: {error}"),
+        Ok(Ok(_)) => String::new(),
+        Ok(Err(error)) => error,
+        Err(error) => error.to_string(),
+    }
+}
+
+fn report_answers(problem: &str) {
+    if problem.is_empty() {
+        tracing::info!("verdicts by mail are read again");
+    } else {
+        tracing::warn!("verdicts by mail wait, nothing is lost: {}", plain::line(problem, 500));
     }
 }
 

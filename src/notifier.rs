@@ -23,8 +23,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{Revised, RouteConfig};
-use crate::model::{DeliveryKind, EndedWindow, Id, NewDelivery, OutboxRow, Outcome, ReportLine};
-use crate::plain;
+use crate::model::{DeliveryKind, EndedWindow, Id, NewDelivery, OutboxRow, Outcome};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
@@ -411,24 +410,4 @@ fn report(row: &OutboxRow, outcome: &Outcome) {
             );
         }
     }
-}
-
-/// What the operator is told of a message that was given up; nothing of one that was itself for the operator, whose way out
-/// is the one that does not work.
-pub fn given_up(row: &OutboxRow, outcome: &Outcome, now: Timestamp) -> Option<ReportLine> {
-    let Outcome::Dead { error } = outcome else { return None };
-    if row.kind == DeliveryKind::Report {
-        return None;
-    }
-    let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
-    Some(ReportLine {
-        at: now,
-        about: "outbox".to_string(),
-        headline: plain::line(
-            &format!("the {} of route {}{to} was given up: {error}", row.kind.as_str(), row.route),
-            600,
-        ),
-        advice: format!("mend the cause, then newswatch outbox retry {}", row.id),
-        is_recovery: false,
-    })
 }

@@ -15,12 +15,12 @@ use crate::config::Config;
 use crate::health::changes::{self, CONFIGURATION, Changes, SELF_TEST};
 use crate::health::{self, Condition, Open, record};
 use crate::matcher::canary;
-use crate::model::{Id, OutboxRow, Outcome, ReportLine, SourceState};
+use crate::model::{Id, OutboxRow, ReportLine, SourceState};
+use crate::plain;
 use crate::poller::fetch::{Fetch, Request};
 use crate::store::health::{Canary, Event, HealthDay, ReportTo, Stage};
 use crate::store::items::NewItem;
 use crate::store::{self, Store};
-use crate::{notifier, plain};
 
 /// Name of the store's note that holds what became of the last reload; empty when it went well.
 pub const RELOAD_NOTE: &str = "last reload failed";
@@ -205,11 +205,10 @@ impl Overseer {
     async fn given_up(&self, now: Timestamp) -> store::Result<Vec<Event>> {
         let rows = self.store.given_up_since(now - LOOK_BACK).await?;
         let event = |row: &OutboxRow| {
-            let line = notifier::given_up(row, &Outcome::Dead { error: row.error.clone() }, now)?;
             let at = row.finished_at.map_or(0, |at| at.as_millisecond());
-            Some(Event { keys: vec![format!("given up {} {at}", row.id)], line })
+            Event { keys: vec![format!("given up {} {at}", row.id)], line: given_up(row, now) }
         };
-        Ok(rows.iter().filter_map(event).collect())
+        Ok(rows.iter().map(event).collect())
     }
 
     /// Sources that were read for the first time: nobody was told of what they showed.
@@ -302,6 +301,19 @@ impl Overseer {
             None if std::mem::take(&mut self.ping_failed) => tracing::info!("the ping is taken again"),
             None => {}
         }
+    }
+}
+
+/// What is said of a message that was given up.
+fn given_up(row: &OutboxRow, now: Timestamp) -> ReportLine {
+    let to = if row.recipient.is_empty() { String::new() } else { format!(" to {}", row.recipient) };
+    let what = format!("the {} of route {}{to} was given up: {}", row.kind.as_str(), row.route, row.error);
+    ReportLine {
+        at: now,
+        about: "outbox".to_string(),
+        headline: plain::line(&what, 600),
+        advice: format!("mend the cause, then newswatch outbox retry {}", row.id),
+        is_recovery: false,
     }
 }
 

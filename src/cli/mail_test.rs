@@ -103,6 +103,7 @@ fn message(to: &str) -> Message {
         thread: None,
         window: None,
         created_at: now,
+        attempted_at: now,
         report: Vec::new(),
         repeated: false,
     }

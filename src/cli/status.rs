@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::Global;
 use crate::config::section::show_duration;
-use crate::daemon::{HEARTBEAT_NOTE, RELOAD_NOTE};
+use crate::daemon::HEARTBEAT_NOTE;
 use crate::health::{self, Condition, Overall};
 use crate::model::Health;
+use crate::overseer::RELOAD_NOTE;
 use crate::plain;
 use crate::store::health::{Canary, Stage};
 

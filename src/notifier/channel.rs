@@ -51,6 +51,8 @@ pub struct Message {
     pub report: Vec<ReportLine>,
     /// When the row was made.
     pub created_at: Timestamp,
+    /// When this attempt is made.
+    pub attempted_at: Timestamp,
     /// Not the first attempt: an earlier one may have been taken without anybody knowing.
     pub repeated: bool,
 }
@@ -147,3 +149,16 @@ pub const KINDS: &[(&str, ReadSettings)] = &[
     ("sendmail", sendmail::settings),
     ("webhook", webhook::settings),
 ];
+
+/// What `settings` make of the keys of a `[[channel]]` table, and what is wrong there.
+#[cfg(test)]
+fn from_text(settings: ReadSettings, text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
+    use crate::config::section::{File, Problem, Problems};
+    let problems = Problems::default();
+    let channel = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
+        let channel = settings(&mut section);
+        section.finish();
+        channel
+    });
+    (channel, problems.into_sorted().iter().map(Problem::to_string).collect())
+}

@@ -222,6 +222,7 @@ pub fn compose(ingredients: Ingredients<'_>, templates: &Templates) -> Composed 
         images: Vec::new(),
         report: ingredients.report,
         created_at: row.first_due_at(),
+        attempted_at: ingredients.now,
         repeated: row.attempts > 1,
     };
     Composed { message, problem }

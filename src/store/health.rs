@@ -128,7 +128,7 @@ impl Store {
 
     /// Commits what the checks found: conditions that begin and end, events not told yet, and one message with all of their lines
     /// to each recipient, in one transaction. Of several watchers that look at once only one finds `looked_at` as it was and
-    /// commits; false for the others. Answers the lines that are told.
+    /// commits and is answered the lines that are told; `None` for the others.
     pub async fn commit_health(
         &self,
         looked_at: &str,
@@ -184,15 +184,6 @@ impl Store {
     pub async fn told(&self) -> Result<std::collections::BTreeSet<String>> {
         let rows = sqlx::query("SELECT event FROM told").fetch_all(&self.reader).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
-    /// Makes a message of these lines for the operator.
-    pub async fn add_report(&self, route: &str, recipient: &str, lines: &[ReportLine], now: Timestamp) -> Result<()> {
-        let mut tx = self.begin().await?;
-        let to = ReportTo { route: route.to_string(), recipient: recipient.to_string() };
-        report(&mut tx, &to, lines, now).await?;
-        tx.commit().await?;
-        Ok(())
     }
 
     /// The lines of an outbox row of kind report, in order.

@@ -12,7 +12,7 @@ use super::sources::Claim;
 use super::stories::{self, NewPlacement};
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
 use super::{mutes, outbox};
-use crate::model::{Hit, Id, Item, NewDelivery, ProfileVersion, Relation, StoredScore};
+use crate::model::{Hit, Id, NewDelivery, ProfileVersion, Relation, StoredScore};
 
 /// A hit to be stored.
 #[derive(Clone, Debug)]
@@ -199,17 +199,6 @@ impl Store {
         );
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(outbox.0).bind(limit as i64).fetch_all(&self.reader).await?;
         Ok(rows.iter().map(hit).collect())
-    }
-
-    /// Other items of the same story, the oldest first: syndicated copies.
-    pub async fn copies(&self, id: Id, limit: usize) -> Result<Vec<Item>> {
-        let sql = format!(
-            "SELECT {} FROM items i WHERE i.story_id = (SELECT story_id FROM items WHERE id = $1) AND i.id <> $1 \
-             ORDER BY i.first_seen_at, i.id LIMIT $2",
-            items::COLUMNS_BRIEF
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.0).bind(limit as i64).fetch_all(&self.reader).await?;
-        Ok(rows.iter().map(items::item).collect())
     }
 
     /// How many hits first contacts brought since `since`, by profile: they were not alerted, so they must be told.

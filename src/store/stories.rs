@@ -100,15 +100,11 @@ pub(super) async fn add(
             .bind(story.0)
             .execute(&mut **tx)
             .await?;
-        for statement in [
-            "UPDATE items SET story_id = $1 WHERE story_id = $2",
-            // An item that was below the line until now.
-            "UPDATE scores SET story_id = $1 WHERE item_id = $3 AND story_id = $2",
-        ] {
-            let query = sqlx::query(statement).bind(story.0).bind(new.before.0);
-            let query = if statement.contains("$3") { query.bind(item.0) } else { query };
-            query.execute(&mut **tx).await?;
-        }
+        let items = sqlx::query("UPDATE items SET story_id = $1 WHERE story_id = $2");
+        items.bind(story.0).bind(new.before.0).execute(&mut **tx).await?;
+        // An item that was below the line until now.
+        let scores = sqlx::query("UPDATE scores SET story_id = $1 WHERE story_id = $2 AND item_id = $3");
+        scores.bind(story.0).bind(new.before.0).bind(item.0).execute(&mut **tx).await?;
     }
     write_marks(tx, &new).await?;
     if let Some(since) = since {

@@ -227,17 +227,10 @@ async fn read(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) {
 mod tests {
     use super::super::payload::tests::{hit, message};
     use super::*;
-    use crate::config::section::{File, Problem, Problems};
     use crate::model::DeliveryKind;
 
     fn read(text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
-        let problems = Problems::default();
-        let channel = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
-            let channel = settings(&mut section);
-            section.finish();
-            channel
-        });
-        (channel, problems.into_sorted().iter().map(Problem::to_string).collect())
+        super::super::from_text(settings, text)
     }
 
     /// A shell that runs a script with one argument.

@@ -189,17 +189,10 @@ mod tests {
     use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
     use super::*;
-    use crate::config::section::{File, Problem, Problems};
     use crate::model::{DeliveryKind, Timestamp};
 
     fn channel(text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
-        let problems = Problems::default();
-        let channel = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
-            let channel = settings(&mut section);
-            section.finish();
-            channel
-        });
-        (channel, problems.into_sorted().iter().map(Problem::to_string).collect())
+        super::super::from_text(settings, text)
     }
 
     fn good(text: &str) -> Arc<dyn Channel> {
@@ -230,6 +223,7 @@ mod tests {
             thread: None,
             window: None,
             created_at: Timestamp::UNIX_EPOCH,
+            attempted_at: Timestamp::UNIX_EPOCH,
             report: Vec::new(),
             repeated: false,
         }

@@ -378,6 +378,7 @@ pub(super) mod tests {
             hits,
             window: (kind == DeliveryKind::Digest).then(|| (at(-1440), at(0))),
             created_at: at(0),
+            attempted_at: at(0),
             report: Vec::new(),
             repeated: false,
         }

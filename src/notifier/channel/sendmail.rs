@@ -166,17 +166,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::config::section::{File, Problem, Problems};
     use crate::model::{DeliveryKind, Id, Timestamp};
 
     fn channel(text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
-        let problems = Problems::default();
-        let channel = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
-            let channel = settings(&mut section);
-            section.finish();
-            channel
-        });
-        (channel, problems.into_sorted().iter().map(Problem::to_string).collect())
+        super::super::from_text(settings, text)
     }
 
     /// Runs a script in the place of sendmail; hands back what came of it, and the folder in which it wrote.
@@ -201,6 +194,7 @@ mod tests {
             thread: None,
             window: None,
             created_at: Timestamp::UNIX_EPOCH,
+            attempted_at: Timestamp::UNIX_EPOCH,
             report: Vec::new(),
             repeated: false,
         };

@@ -28,7 +28,6 @@ use url::{Host, Url};
 use super::payload::Payload;
 use super::template::{SHIPPED, Template};
 use super::{Channel, DeliveryError, Message, Network};
-use crate::clock::Clock;
 use crate::config::secret::Secret;
 use crate::config::section::{Section, show_duration};
 use crate::plain;
@@ -274,7 +273,7 @@ impl Webhook {
         };
         let token = self.token.as_ref().map(read_token).transpose()?;
         let url = self.url(message, token.as_deref())?;
-        let headers = self.headers(message, &body, token.as_deref(), Clock::system().now())?;
+        let headers = self.headers(message, &body, token.as_deref())?;
         let without_secrets = |text: &str| {
             let text = match &token {
                 Some(token) => text.replace(token.as_str(), "***"),
@@ -293,7 +292,7 @@ impl Webhook {
             return Ok(());
         }
         let said = without_secrets(&beginning(&mut answer).await);
-        let wait = wait.and_then(|header| retry_after(header.to_str().ok()?, Clock::system().now()));
+        let wait = wait.and_then(|header| retry_after(header.to_str().ok()?, message.attempted_at));
         Err(verdict(status, wait, &said))
     }
 
@@ -303,13 +302,7 @@ impl Webhook {
         Url::parse(&text).map_err(|_| DeliveryError::Temporary("with its token `url` is no address".to_string()))
     }
 
-    fn headers(
-        &self,
-        message: &Message,
-        body: &str,
-        token: Option<&str>,
-        now: Timestamp,
-    ) -> Result<HeaderMap, DeliveryError> {
+    fn headers(&self, message: &Message, body: &str, token: Option<&str>) -> Result<HeaderMap, DeliveryError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let value = value.replace(TOKEN, token.unwrap_or_default()).replace(ID, &message.id.to_string());
@@ -327,7 +320,7 @@ impl Webhook {
         ];
         if let Some(secret) = &self.secret {
             let secret = secret.read().map_err(DeliveryError::Temporary)?;
-            own.push(("x-newswatch-signature", signature(&secret, now.as_second(), body)));
+            own.push(("x-newswatch-signature", signature(&secret, message.attempted_at.as_second(), body)));
         }
         for (name, value) in own {
             // Letters, digits and signs of our own.
@@ -460,19 +453,12 @@ fn signature(secret: &str, seconds: i64, body: &str) -> String {
 mod tests {
     use super::super::payload::tests::{at, hit, message};
     use super::*;
-    use crate::config::section::{File, Problem, Problems};
     use crate::model::DeliveryKind;
     use std::sync::Mutex;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn read(text: &str) -> (Option<Arc<dyn Channel>>, Vec<String>) {
-        let problems = Problems::default();
-        let channel = File::new("a.toml", text.to_string()).read(&problems, |mut section| {
-            let channel = settings(&mut section);
-            section.finish();
-            channel
-        });
-        (channel, problems.into_sorted().iter().map(Problem::to_string).collect())
+        super::super::from_text(settings, text)
     }
 
     #[track_caller]

@@ -30,6 +30,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("verdicts.txt", include_str!("../templates/verdicts.txt")),
     ("story.html", include_str!("../templates/story.html")),
     ("style.html", include_str!("../templates/style.html")),
+    ("head.html", include_str!("../templates/head.html")),
+    ("notices.html", include_str!("../templates/notices.html")),
 ];
 
 /// No template is larger.

@@ -262,6 +262,7 @@ mod tests {
             thread: None,
             window: None,
             created_at: "2026-11-21T08:00:00Z".parse::<Timestamp>().unwrap(),
+            attempted_at: "2026-11-21T08:00:00Z".parse::<Timestamp>().unwrap(),
             report: Vec::new(),
             repeated: false,
         }
