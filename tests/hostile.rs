@@ -191,8 +191,8 @@ fn cases(kind: &str, folder: &Path) -> Vec<Case> {
     }
 }
 
-#[test]
-fn nothing_hostile_comes_out_of_any_channel() {
+/// Everything comes out of every channel of this configuration, and nothing hostile; hands back the folder.
+fn try_channels(route: &str, run: &[&str], one_message: bool) -> Folder {
     let items = items();
     let web = Web::start();
     let feed = json!({"version": "https://jsonfeed.org/version/1.1", "title": "Hostile \u{1b}[2J \u{202e}",
@@ -206,22 +206,48 @@ fn nothing_hostile_comes_out_of_any_channel() {
         for (number, case) in cases(kind, folder.path()).into_iter().enumerate() {
             let name = format!("{kind}-{number}");
             config += &format!("[[channel]]\nname = \"{name}\"\nkind = \"{kind}\"\n{}\n\n", case.channel);
-            config += &format!("[[route]]\nname = \"{name}\"\nchannel = \"{name}\"\n{}\n", case.to);
-            looks.push((name, case.count));
+            config += &format!("[[route]]\nname = \"{name}\"\nchannel = \"{name}\"\n{}{route}\n", case.to);
+            // What people read is one message; what programs read names each hit.
+            let is_text = ["email", "maildir", "sendmail"].contains(kind) || (*kind == "webhook" && number > 0);
+            looks.push((name, case.count, if one_message && is_text { 1 } else { items.len() }));
         }
     }
     folder.write("newswatch.toml", &config).write("profiles.d/seat.toml", PROFILE);
     folder.run(&["check"]).ok();
-    let said = folder.run(&["run", "--once", "--backlog"]).ok().err;
+    let said = folder.run(run).ok().err;
     clean("the log of the process", said.as_bytes());
+    if one_message {
+        for (name, ..) in &looks {
+            folder.run(&["digest", "send", "--route", name]).ok();
+        }
+        clean("the log of the process", folder.run(&["run", "--once"]).ok().err.as_bytes());
+    }
     let outbox = folder.run(&["outbox", "list"]).ok().out;
-    assert!(outbox.lines().all(|line| line.split_whitespace().nth(1) == Some("sent")), "{outbox}");
-    for (name, count) in looks {
-        assert_eq!(count(folder.path()), items.len(), "{name}");
+    // But for the digests that come next.
+    let mut done = outbox.lines().filter(|line| !line.ends_with("being filled"));
+    assert!(done.all(|line| line.split_whitespace().nth(1) == Some("sent")), "{outbox}");
+    for (name, count, expected) in looks {
+        assert_eq!(count(folder.path()), expected, "{name}");
     }
     // The harmless words beside them are there.
     let told = folder.read("feeds/seat.atom") + &folder.read("hits.jsonl");
     assert!(items.iter().filter(|item| told.contains(item.words.split(' ').next().unwrap())).count() > items.len() / 2);
+    folder
+}
+
+#[test]
+fn nothing_hostile_comes_out_of_any_channel() {
+    try_channels("", &["run", "--once", "--backlog"], false);
+}
+
+#[test]
+fn nothing_hostile_comes_out_of_a_digest_in_any_channel() {
+    let folder = try_channels(
+        "\n[route.digest]\nat = [\"08:00\"]\ntime_zone = \"Asia/Seoul\"\n",
+        &["run", "--once", "--backlog"],
+        true,
+    );
+    clean("the digest on the terminal", folder.run(&["digest", "list"]).ok().out.as_bytes());
 }
 
 fn read(path: &Path) -> Vec<u8> {
@@ -268,7 +294,9 @@ fn clean_json(bytes: &[u8]) -> Value {
 /// Lines of the log: each begins as a line of a hit does and has each key once.
 fn check_log(bytes: &[u8]) -> usize {
     let text = clean("log", bytes);
-    for line in text.lines() {
+    // A digest is a line of its own before its hits.
+    let hits: Vec<&str> = text.lines().filter(|line| !line.starts_with("digest message=")).collect();
+    for line in &hits {
         assert!(line.starts_with("hit profile=seat score=1.00/1.00 source=wire id="), "{line}");
         // Outside quotation marks.
         let mut bare = String::new();
@@ -286,7 +314,7 @@ fn check_log(bytes: &[u8]) -> usize {
         let expected = "profile score source id url title why message story relation strength kind route";
         assert_eq!(keys, expected.split(' ').collect::<Vec<_>>(), "{line}");
     }
-    text.lines().count()
+    hits.len()
 }
 
 /// The rules of RFC 4287 that a feed of ours can break, read with the eyes of others.
