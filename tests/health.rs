@@ -438,6 +438,62 @@ async fn a_self_test_that_is_lost_is_said_first_by_the_next_message_on_any_worki
     assert!(!digest.text.contains("not well"), "{}", digest.text);
 }
 
+/// Counts what it was asked for; answers with a status that can be set.
+struct Switch {
+    status: Mutex<u16>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Fetch for Switch {
+    fn fetch(&self, request: Request) -> BoxFuture<'_, Result<Response, FetchError>> {
+        self.asked.lock().unwrap().push(request.url.to_string());
+        let status = *self.status.lock().unwrap();
+        Box::pin(async move { Ok(Response::new(status, request.url, Vec::new())) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dead_mans_switch_hears_only_of_a_watcher_that_is_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), &["daily"]).await;
+    let mut loops = world.boot().await;
+    let switch = Switch { status: Mutex::new(200), asked: Mutex::default() };
+    let now = world.clock.now();
+    loops.overseer.ping(&switch, true, now).await;
+    assert_eq!(loops.overseer.ping_every(), None);
+    assert_eq!(switch.asked.lock().unwrap().len(), 0, "no [ping] is configured");
+    let text = std::fs::read_to_string(folder.path().join("newswatch.toml")).unwrap();
+    let text = text + "[ping]\nurl = \"https://hc.example/secret\"\nevery = \"5m\"\n";
+    std::fs::write(folder.path().join("newswatch.toml"), text).unwrap();
+    let mut config = Config::load(Some(folder.path())).unwrap();
+    config.channels.insert("post".into(), world.post.clone());
+    world.config = Arc::new(config);
+    let mut loops = world.boot().await;
+    assert_eq!(loops.overseer.ping_every(), Some(std::time::Duration::from_secs(300)));
+    loops.overseer.ping(&switch, true, now).await;
+    assert_eq!(switch.asked.lock().unwrap().len(), 0, "nobody has looked after the sources yet");
+    loops.overseer.step(now).await.unwrap();
+    loops.overseer.ping(&switch, false, now).await;
+    assert_eq!(switch.asked.lock().unwrap().len(), 0, "the loops stand still");
+    loops.overseer.ping(&switch, true, now).await;
+    assert_eq!(*switch.asked.lock().unwrap(), ["https://hc.example/secret"]);
+    // A refusal spoils nothing; the next one comes at its time.
+    *switch.status.lock().unwrap() = 500;
+    loops.overseer.ping(&switch, true, now).await;
+    *switch.status.lock().unwrap() = 200;
+    loops.overseer.ping(&switch, true, now).await;
+    assert_eq!(switch.asked.lock().unwrap().len(), 3);
+    loops.overseer.ping(&switch, true, now + SignedDuration::from_hours(1)).await;
+    assert_eq!(switch.asked.lock().unwrap().len(), 3, "the sources were not looked after for an hour");
+    // A self-test that is lost.
+    world.run(&mut loops, 30).await;
+    *world.post.broken.lock().unwrap() = true;
+    world.run(&mut loops, 48).await;
+    loops.overseer.step(world.clock.now()).await.unwrap();
+    loops.overseer.ping(&switch, true, world.clock.now()).await;
+    assert_eq!(switch.asked.lock().unwrap().len(), 3);
+}
+
 #[test]
 fn with_nothing_to_report_status_says_what_was_looked_at() {
     let web = Server::start();
