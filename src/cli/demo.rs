@@ -131,7 +131,7 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
     let sender = email::Sender::parse("newswatch <newswatch@localhost.example>").map_err(anyhow::Error::msg)?;
     let mail =
         email::write_mail(&message, &sender).map_err(|error| anyhow::anyhow!("the mail cannot be written: {error}"))?;
-    for (name, bytes) in [("digest.eml", mail.bytes), ("digest.html", message.html.into_bytes())] {
+    for (name, bytes) in [("digest.eml", mail.bytes), ("digest.html", preview::as_page(&message.html).into_bytes())] {
         let path = out.join(name);
         std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         say(&format!("written: {}", path.display()))?;

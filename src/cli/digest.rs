@@ -219,7 +219,8 @@ fn show(composed: &Composed, form: &Form) -> anyhow::Result<()> {
     let message: &Message = &composed.message;
     anstream::stdout().lock().write_all(message.text.as_bytes())?;
     if let Some(path) = &form.html {
-        std::fs::write(path, &message.html).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, preview::as_page(&message.html))
+            .with_context(|| format!("cannot write {}", path.display()))?;
         say(&format!("\nwritten: {}", path.display()))?;
     }
     Ok(())
@@ -235,7 +236,7 @@ fn examples(config: &Config, out: Option<&Path>) -> anyhow::Result<()> {
             say(&format!("Subject: {}\n\n{}\n{}", message.subject, message.text, "~".repeat(76)))?;
             continue;
         };
-        for (ending, text) in [("txt", &message.text), ("html", &message.html)] {
+        for (ending, text) in [("txt", message.text.clone()), ("html", preview::as_page(&message.html))] {
             let path = folder.join(format!("{}-{}.{ending}", number + 1, message.kind.as_str()));
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             say(&format!("written: {}", path.display()))?;

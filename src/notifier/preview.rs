@@ -63,3 +63,9 @@ pub async fn compose_row(
     let ingredients = gather::gather(store, config, route, row, everything, now).await?;
     Ok(compose::compose(ingredients, config.templates()))
 }
+
+/// The HTML of a message as a page of its own: what a mail says in its headers, a file says in its head.
+pub fn as_page(html: &str) -> String {
+    let head = "<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+    html.replacen("<head>\n", &format!("<head>\n{head}"), 1)
+}
