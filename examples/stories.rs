@@ -124,9 +124,9 @@ async fn main() {
     store.close().await;
 
     // As the daemon opens it.
+    let mut now = start + SignedDuration::from_hours(13 * 24);
     for (durability, together) in [(Durability::Full, 100), (Durability::Full, 1), (Durability::Process, 1)] {
         let store = Store::open(&format!("sqlite:{folder}/newswatch.sqlite"), durability).await.unwrap();
-        let mut now = start + SignedDuration::from_hours(13 * 24);
         let (mut texts, mut spent, mut copies) = (Vec::new(), Vec::new(), 0);
         let run = Id::of(&[&began.elapsed().as_nanos().to_string()]);
         for round in 0..ADDED / together {
