@@ -6,6 +6,7 @@
 //! during one exchange are committed together in the next.
 
 pub mod articles;
+mod capture;
 mod exchange;
 pub mod fetch;
 mod folder;
@@ -210,8 +211,12 @@ impl Poller {
     fn take_in(&mut self, handed: Handed) {
         match handed {
             Handed::Visit(result) => self.finished.push(*result),
-            Handed::Article(ArticleResult::Tried(item)) => self.articles.tried.push(*item),
+            Handed::Article(ArticleResult::Tried(item, page)) => {
+                self.articles.tried.push(*item);
+                self.articles.pages.extend(page.map(|page| *page));
+            }
             Handed::Article(ArticleResult::Left(id)) => self.articles.left.push(id),
+            Handed::Article(ArticleResult::Reread(reread)) => self.articles.reread.push(*reread),
         }
     }
 
@@ -332,6 +337,7 @@ async fn visit(
     _ = results.send(Handed::Visit(Box::new(result)));
     if reads_articles {
         visitor.read_articles(&source, unread, |article| _ = results.send(Handed::Article(article))).await?;
+        visitor.look_again(&source, |article| _ = results.send(Handed::Article(article))).await?;
     }
     Ok(())
 }

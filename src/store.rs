@@ -4,7 +4,9 @@
 //! TEXT, no type that only one engine has. Work (due sources, unscored items, due outbox rows) is claimed by a lease with a fence: a
 //! row is finished only by the owner and the fence that claimed it, so a watcher that wakes up late overwrites nothing.
 
+pub mod coverage;
 pub mod digest;
+pub mod evidence;
 pub mod frequencies;
 pub mod health;
 pub mod hits;
