@@ -6,6 +6,7 @@
 
 pub mod digest;
 pub mod frequencies;
+pub mod glance;
 pub mod health;
 pub mod hits;
 pub mod items;

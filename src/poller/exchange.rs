@@ -16,12 +16,21 @@ pub(super) struct Waiting {
     pub(super) claimed_at: Timestamp,
 }
 
+impl Waiting {
+    /// Its claim, to be given back.
+    pub(super) fn release(self) -> (String, Claim) {
+        (self.state.name, self.claim)
+    }
+}
+
 /// What the store is to do for the poller in one go.
 pub(super) struct Exchange {
     pub(super) store: store::Store,
     pub(super) finished: Vec<VisitResult>,
     /// Items whose article page was tried, and those whose turn has not come.
     pub(super) articles: Articles,
+    /// Claims to be given back: nobody needs to wait until they run out.
+    pub(super) released: Vec<(String, Claim)>,
     /// For whom sources are to be claimed, and how many.
     pub(super) claim: Option<(String, usize)>,
     /// Sources that could not be reached since then are asked soon: the network is there again.
@@ -107,6 +116,9 @@ impl Exchange {
         if !self.articles.is_empty() {
             self.store.commit_articles(&self.articles.tried, &self.articles.left, self.now).await?;
             self.articles = Articles::default();
+        }
+        if !self.released.is_empty() {
+            self.store.release_sources(&self.released).await?;
         }
         if let Some(since) = self.network_is_back {
             self.after_outage(since).await?;

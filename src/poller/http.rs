@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::FetchSettings;
 use crate::config::section::show_duration;
 use crate::fault::Fault;
+use crate::meters::Meters;
 use crate::plain;
 use crate::store::Store;
 use client::Clients;
@@ -56,6 +57,7 @@ pub struct Http {
     robots: RobotsCache,
     clock: Clock,
     large_bodies: Arc<Semaphore>,
+    meters: Arc<Meters>,
 }
 
 /// How much of a body is wanted.
@@ -79,6 +81,7 @@ impl Http {
             clock: Clock::system(),
             settings: settings.clone(),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
+            meters: Arc::default(),
         })
     }
 
@@ -92,6 +95,12 @@ impl Http {
     #[must_use]
     pub fn with_hosts(self, hosts: Arc<Hosts>) -> Http {
         Http { gates: Gates::new(self.settings.host_gap, self.settings.requests_per_second_max, hosts), ..self }
+    }
+
+    /// Counts here.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<Meters>) -> Http {
+        Http { meters, ..self }
     }
 
     async fn follow(&self, mut request: Request, wanted: Wanted) -> Result<Response, FetchError> {
@@ -125,7 +134,19 @@ impl Http {
             delay = self.robots.check(self, request).await?;
         }
         let _turn = self.gates.turn(host, delay).await;
-        let answer = self.ask(request, wanted).await?;
+        let began = std::time::Instant::now();
+        let answer = self.ask(request, wanted).await;
+        self.meters.request_seconds.observe(began.elapsed().as_secs_f64());
+        let class = match answer.as_ref().map_or(0, |(response, _)| response.status) {
+            0 => "none",
+            304 => "not-modified",
+            0..300 => "ok",
+            300..400 => "redirect",
+            400..500 => "client-error",
+            500.. => "server-error",
+        };
+        Meters::count(&self.meters.requests, "answer", class);
+        let answer = answer?;
         if request.heeds_robots && matches!(answer.0.status, 429 | 503) {
             let now = server_time(answer.0.date.as_deref(), self.clock.now());
             let asked = answer.0.retry_after.as_deref().and_then(|header| retry_after(header, now));
@@ -168,6 +189,7 @@ impl Http {
         let mut room = Room::default();
         let mut packed: Vec<u8> = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| explain::explain(&error, &self.settings))? {
+            self.meters.received_bytes.inc_by(chunk.len() as u64);
             if (packed.len() + chunk.len()) as u64 > max {
                 match wanted {
                     Wanted::Whole => return Err(self.too_large()),

@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::{FetchSettings, SourceConfig};
 use crate::fault::Fault;
 use crate::health::record::{self, Seen};
+use crate::meters::Meters;
 use crate::model::{ArticleState, Entry, Health, Id, Item, Memory, Move, Reading, Record, SourceState};
 use crate::plain;
 use crate::store::items::NewItem;
@@ -64,6 +65,7 @@ pub struct Visitor {
     reading: Arc<Semaphore>,
     pub(super) pdf: Arc<PdfReader>,
     pub(super) clock: Clock,
+    pub(super) meters: Arc<Meters>,
 }
 
 impl Visitor {
@@ -76,7 +78,14 @@ impl Visitor {
         clock: Clock,
     ) -> Visitor {
         let reading = Arc::new(Semaphore::new(READING_UNITS_MAX));
-        Visitor { fetch, store, settings, alert_backlog, reading, pdf: Arc::default(), clock }
+        let (pdf, meters) = (Arc::default(), Arc::default());
+        Visitor { fetch, store, settings, alert_backlog, reading, pdf, clock, meters }
+    }
+
+    /// Counts here.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<Meters>) -> Visitor {
+        Visitor { meters, ..self }
     }
 
     /// Visits a source. Errors of the source are data in the result; only the store can fail.
@@ -103,6 +112,13 @@ impl Visitor {
             None => self.ask(source, &state, &mut memory).await?,
         };
         let answered = answer.as_ref().map(|answer| (answer.reading.is_some(), answer.response.status == 304)).ok();
+        let outcome = match answered {
+            None => "failed",
+            Some((_, true)) => "not-modified",
+            Some((false, false)) => "unchanged",
+            Some((true, false)) => "read",
+        };
+        Meters::count(&self.meters.visits, "outcome", outcome);
         let visited = match answer {
             Ok(answer) => {
                 self.take(source, &mut state, answer, &asked, &mut result, now).await?;
@@ -118,6 +134,9 @@ impl Visitor {
                 outcome::fail(&mut state, failure, asked != source.url, now)
             }
         };
+        if let Some(fault) = state.fault {
+            Meters::count(&self.meters.visit_failures, "fault", fault.as_str());
+        }
         state.attempted_at = Some(now);
         state.record = remember(&mut state, answered, doubted, &result, now);
         (state.next_at, state.next_reason) = if state.health == Health::Retired {
