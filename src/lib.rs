@@ -35,6 +35,7 @@
 //! | [`notifier`] | `gather` reads what a message is made of, `compose` makes it, `retry` says what follows from an attempt (both pure); each `channel` is an edge; `answers` reads verdicts that come by mail |
 //! | [`health`] | one check of a source's health a file, what of it is told (`changes`), what a digest may say about coverage; pure |
 //! | [`overseer`] | watches the watcher: conditions, self-test, dead man's switch |
+//! | [`meters`], [`inspect`] | what newswatch counts of itself, handed to whoever counts; served to Prometheus with health and readiness |
 //! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |
 //! | [`cli`] | one file a command |
 //!

@@ -184,6 +184,7 @@ impl Matcher {
         self.meters.items_scored.inc_by(items as u64);
         for new in &result.hits {
             Meters::count(&self.meters.hits, "profile", &new.hit.profile);
+            note(&new.hit);
         }
         for profile in &result.trim {
             self.below.insert(profile.clone(), 0);
@@ -353,6 +354,26 @@ impl Matcher {
     }
 }
 
+/// For who follows an item through the log: with `-v`.
+fn note(hit: &Hit) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let (item, profile) = (&hit.item, hit.profile.as_str());
+    let url = plain::line(&plain::without_secrets(item.url.as_deref().unwrap_or_default()), 500);
+    let span = tracing::error_span!("score", item = %item.id, source = item.source, url, profile, story = %hit.story);
+    span.in_scope(|| {
+        tracing::debug!(
+            score = hit.score,
+            threshold = hit.threshold,
+            "item {} is a hit of {profile}: {:.2} of {:.2}",
+            item.id,
+            hit.score,
+            hit.threshold
+        );
+    });
+}
+
 /// What is kept of a score that made no hit.
 fn below(unscored: &UnscoredItem, score: Score, now: Timestamp) -> StoredScore {
     StoredScore {
@@ -381,6 +402,7 @@ impl Engine {
         let mut scores = Vec::with_capacity(part.len());
         for unscored in part {
             let item = &unscored.item;
+            let _span = tracing::error_span!("score", item = %item.id, source = item.source).entered();
             // A text that makes scoring fail costs its own score, never that of the others.
             let scored = std::panic::catch_unwind(AssertUnwindSafe(|| {
                 let body = item.body();

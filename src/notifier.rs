@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -240,7 +241,7 @@ impl Notifier {
             self.store.finish_deliveries(&done, now).await?;
             for attempt in self.unrecorded.drain(..) {
                 self.finished += usize::from(attempt.outcome != Outcome::NotTried && is_for_readers(&attempt.row));
-                report(&attempt.row, &attempt.outcome);
+                span(&self.config, &attempt.row).in_scope(|| report(&attempt.row, &attempt.outcome));
                 count(&self.meters, &self.config, &attempt.row, &attempt.outcome, now);
             }
         }
@@ -361,22 +362,34 @@ impl Lane {
                 end.unrecorded.push(Attempt { row, claim, outcome: Outcome::NotTried });
                 continue;
             }
-            let message = compose_for(&self.store, &self.config, &row, self.clock.now()).await;
-            let precedence = self.store.precedence().await;
-            let outcome = self.attempt(&row, message).await;
-            let done = (row.id, claim, outcome);
-            match self.store.finish_deliveries(std::slice::from_ref(&done), self.clock.now()).await {
-                Ok(()) => {
-                    report(&row, &done.2);
-                    count(&self.meters, &self.config, &row, &done.2, self.clock.now());
-                    end.finished += usize::from(is_for_readers(&row));
-                }
-                // The loop tries again and says what is wrong.
-                Err(_) => end.unrecorded.push(Attempt { row, claim: done.1, outcome: done.2 }),
-            }
-            drop(precedence);
+            let span = span(&self.config, &row);
+            self.one(row, claim, &mut end).instrument(span).await;
         }
         end
+    }
+
+    /// One attempt, recorded at once.
+    async fn one(&self, row: OutboxRow, claim: Claim, end: &mut LaneEnd) {
+        let message = compose_for(&self.store, &self.config, &row, self.clock.now()).await;
+        if let Ok((_, message)) = &message {
+            for hit in &message.hits {
+                let (item, profile, source) = (hit.item.id, hit.profile.as_str(), hit.item.source.as_str());
+                tracing::debug!(%item, profile, source, "{} {} tells of item {item}", row.kind.as_str(), row.id);
+            }
+        }
+        let precedence = self.store.precedence().await;
+        let outcome = self.attempt(&row, message).await;
+        let done = (row.id, claim, outcome);
+        match self.store.finish_deliveries(std::slice::from_ref(&done), self.clock.now()).await {
+            Ok(()) => {
+                report(&row, &done.2);
+                count(&self.meters, &self.config, &row, &done.2, self.clock.now());
+                end.finished += usize::from(is_for_readers(&row));
+            }
+            // The loop tries again and says what is wrong.
+            Err(_) => end.unrecorded.push(Attempt { row, claim: done.1, outcome: done.2 }),
+        }
+        drop(precedence);
     }
 
     async fn attempt(&self, row: &OutboxRow, message: Result<Addressed, DeliveryError>) -> Outcome {
@@ -428,6 +441,12 @@ async fn compose_for(
     }
     composed.message.thread = store.thread_of(row).await.map_err(|error| temporary(&error))?;
     Ok((channel.clone(), composed.message))
+}
+
+/// Every line about a delivery stands in this.
+fn span(config: &Config, row: &OutboxRow) -> tracing::Span {
+    let channel = config.route(&row.route).map_or("", |route| &route.channel);
+    tracing::error_span!("deliver", outbox = %row.id, route = row.route, channel)
 }
 
 fn count(meters: &Meters, config: &Config, row: &OutboxRow, outcome: &Outcome, now: Timestamp) {

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::config::SourceConfig;
 use crate::model::{ArticleState, Health, Id, Item, SourceState};
@@ -237,6 +238,7 @@ impl Poller {
         let Some((state, claim)) = self.visiting.remove(&id) else { return };
         self.busy_hosts.remove(&state.host);
         let name = state.name.clone();
+        let _span = report::span(&state, &claim).entered();
         match joined {
             Ok((_, Ok(()))) => {}
             // The claim runs out and the source is asked again: a failing store costs one visit.
@@ -330,7 +332,8 @@ impl Poller {
             let visitor = self.visitor.clone();
             let began_with = (waiting.state.clone(), waiting.claim.clone());
             let results = self.results.0.clone();
-            let task = self.visits.spawn(visit(visitor, source, waiting, results));
+            let span = report::span(&waiting.state, &waiting.claim);
+            let task = self.visits.spawn(visit(visitor, source, waiting, results).instrument(span));
             self.visiting.insert(task.id(), began_with);
         }
         self.waiting = kept;

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::schedule;
 use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
+use super::{report, schedule};
 use crate::fault::Fault;
 use crate::model::{Id, Item, SourceState};
 use crate::store;
@@ -164,17 +164,20 @@ impl Exchange {
         for result in &self.finished {
             match self.store.commit_visits(std::slice::from_ref(result), self.now).await {
                 Ok(stored) => items += stored,
-                Err(error) => refused.push((result.state.name.clone(), error)),
+                Err(error) => refused.push((result, error)),
             }
         }
         if refused.len() == self.finished.len() {
             return Err(error);
         }
-        for (name, error) in &refused {
+        for (result, error) in &refused {
+            let _span = report::span(&result.state, &result.claim).entered();
+            let name = &result.state.name;
             // Its claim runs out and it is asked again.
             tracing::error!(source = name, "what {name} showed cannot be stored, it is asked again later: {error}");
         }
-        self.finished.retain(|result| !refused.iter().any(|(name, _)| *name == result.state.name));
+        let refused: Vec<String> = refused.iter().map(|(result, _)| result.state.name.clone()).collect();
+        self.finished.retain(|result| !refused.contains(&result.state.name));
         Ok(items)
     }
 }

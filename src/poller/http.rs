@@ -140,7 +140,7 @@ impl Http {
         let class = match answer.as_ref().map_or(0, |(response, _)| response.status) {
             0 => "none",
             304 => "not-modified",
-            0..300 => "ok",
+            1..300 => "ok",
             300..400 => "redirect",
             400..500 => "client-error",
             500.. => "server-error",
@@ -164,7 +164,8 @@ impl Http {
         if let Some(peer) = answer.remote_addr().filter(|_| proxy.is_none())
             && let Err(reason) = self.guard.check_address(peer.ip())
         {
-            tracing::error!("connected to {peer} for {}, which is not allowed: nothing was read", request.url);
+            let url = plain::without_secrets(request.url.as_str());
+            tracing::error!("connected to {peer} for {url}, which is not allowed: nothing was read");
             return Err(FetchError::new(Fault::Refused, format!("refused: {reason}")));
         }
         let mut response = head(&answer, &request.url);
