@@ -113,3 +113,54 @@ impl Store {
         Some(room.f_bavail.saturating_mul(room.f_frsize))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Way;
+    use crate::store::tests::{at, delivery, new_item, on_each_engine, score_all, source, visit, window};
+
+    #[tokio::test]
+    async fn a_glance_tells_what_waits_and_since_when() {
+        on_each_engine(async |store| {
+            store.configure_sources(&[source("a", "a.example"), source("b", "b.example")]).await.unwrap();
+            store.pause_source("b", true, at(0)).await.unwrap();
+            let glance = store.glance(at(7)).await.unwrap();
+            assert_eq!(glance.sources.iter().map(|source| source.due_since).collect::<Vec<_>>(), [Some(at(0)), None]);
+            visit(&store, "a", vec![new_item("a", "1")], at(8)).await;
+            let glance = store.glance(at(9)).await.unwrap();
+            let a = &glance.sources[0];
+            assert_eq!((a.health, a.read_at, a.due_since, a.paused), (Health::Fine, Some(at(8)), None, false));
+            assert!(glance.sources[1].paused);
+            assert_eq!((glance.unscored, glance.unscored_since), (1, Some(at(8))));
+            // One that is due at once, and one that has time until the end of its window.
+            let ways = |_: &_| vec![delivery("now", Way::Alone), delivery("daily", Way::InDigest { windows: vec![window(120)] })];
+            score_all(&store, ways, at(10)).await;
+            let glance = store.glance(at(11)).await.unwrap();
+            assert_eq!((glance.unscored, glance.waiting, glance.dead), (0, 2, 0));
+            assert_eq!((glance.overdue, glance.overdue_since), (1, Some(at(10))));
+            let glance = store.glance(at(121)).await.unwrap();
+            assert_eq!((glance.overdue, glance.overdue_since), (2, Some(at(10))));
+            assert!(glance.bytes > 10_000 && glance.conditions.is_empty());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_is_given_back_is_free_at_once_and_only_by_its_holder() {
+        on_each_engine(async |store| {
+            store.configure_sources(&[source("a", "a.example"), source("b", "a.example")]).await.unwrap();
+            let claimed = store.claim_sources("me", at(1), at(20), 10, 1).await.unwrap();
+            assert_eq!(claimed.len(), 1);
+            // Its host is taken.
+            assert_eq!(store.claim_sources("me", at(2), at(20), 10, 1).await.unwrap().len(), 0);
+            let (state, claim) = claimed.into_iter().next().unwrap();
+            let late = crate::store::sources::Claim { owner: claim.owner.clone(), fence: claim.fence - 1 };
+            store.release_sources(&[(state.name.clone(), late)]).await.unwrap();
+            assert_eq!(store.claim_sources("me", at(3), at(20), 10, 1).await.unwrap().len(), 0);
+            store.release_sources(&[(state.name, claim)]).await.unwrap();
+            assert_eq!(store.claim_sources("other", at(4), at(20), 10, 4).await.unwrap().len(), 2);
+        })
+        .await;
+    }
+}
