@@ -30,10 +30,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::Config;
 use crate::config::section::Problem;
@@ -209,7 +210,8 @@ fn start_log(global: &Global, usual: &str) {
     };
     // sqlx repeats the database's notices ("already exists, skipping"), which say nothing to an operator; of a certificate that
     // is not trusted our own line says more.
-    let wanted = std::env::var("NEWSWATCH_LOG").unwrap_or(default + ",sqlx=warn,rustls_platform_verifier=off");
+    let own = std::env::var("NEWSWATCH_LOG").or_else(|_| std::env::var("RUST_LOG"));
+    let wanted = own.unwrap_or(default + ",sqlx=warn,rustls_platform_verifier=off");
     // A hit that was "logged" must have been: no filter hides the log channel.
     let filter = EnvFilter::new(format!("{wanted},{}=info", crate::notifier::channel::log::TARGET));
     let registry = tracing_subscriber::registry().with(filter);
@@ -233,7 +235,9 @@ fn start_log(global: &Global, usual: &str) {
             });
             let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             let ansi = if global.color == Color::Auto { ansi } else { global.color == Color::Always };
-            registry.with(layer.with_ansi(ansi).fmt_fields(sentence)).init();
+            // Nor do sentences stand in spans.
+            let layer = layer.with_ansi(ansi).fmt_fields(sentence);
+            registry.with(layer.with_filter(filter_fn(|metadata| metadata.is_event()))).init();
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod fetch;
 mod find;
 pub mod messages;
+pub mod metrics;
 pub mod operator;
 mod problem;
 pub mod route;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::messages::Verdicts;
+use self::metrics::MetricsConfig;
 use self::operator::{OPERATOR, OWN_LOG, PingConfig};
 use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
@@ -76,6 +78,10 @@ pub struct Config {
     pub templates: Option<Arc<Templates>>,
     /// How readers answer.
     pub verdicts: Option<Verdicts>,
+    /// Where others may look inside.
+    pub metrics: Option<MetricsConfig>,
+    /// Hash of the files, to tell one configuration from another.
+    pub hash: String,
 }
 
 impl Config {
@@ -121,6 +127,7 @@ impl Config {
             let templates = section.section("templates");
             raw.templates = templates.map(|section| Arc::new(messages::read_templates(section, &problems)));
             raw.verdicts = section.section("verdicts").and_then(messages::read_verdicts);
+            raw.metrics = section.section("metrics").and_then(metrics::read);
             section.finish();
         });
         for file in sources {
@@ -152,6 +159,8 @@ impl Config {
             ping: raw.ping,
             templates: raw.templates,
             verdicts: raw.verdicts,
+            metrics: raw.metrics,
+            hash: hash([std::slice::from_ref(main), sources, profiles, aliases]),
         })
     }
 
@@ -223,6 +232,19 @@ struct Raw {
     ping: Option<PingConfig>,
     templates: Option<Arc<Templates>>,
     verdicts: Option<Verdicts>,
+    metrics: Option<MetricsConfig>,
+}
+
+/// Tells files from others: names and texts, in order.
+fn hash(files: [&[File]; 4]) -> String {
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    for file in files.into_iter().flatten() {
+        hash.update(file.name().as_bytes());
+        hash.update(&[0]);
+        hash.update(file.text.as_bytes());
+        hash.update(&[0]);
+    }
+    format!("{:016x}", hash.digest())
 }
 
 impl Raw {

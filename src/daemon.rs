@@ -9,13 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::matcher::Matcher;
+use crate::config::section::Problem;
+use crate::fault::Fault;
+use crate::inspect::{self, Inspector, Vitals};
+use crate::matcher::{self, Matcher};
+use crate::meters::Meters;
 use crate::notifier::{Notifier, answers};
 use crate::overseer::{Overseer, RELOAD_NOTE};
 use crate::poller::fetch::Fetch;
@@ -46,6 +50,8 @@ const ANSWERS_EVERY: Duration = Duration::from_secs(60);
 const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// How long after that times of the old clock may still be stored.
 const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
+/// The loops by name, as [`Shared::round`] counts them.
+const LOOPS: [&str; 3] = ["poller", "matcher", "notifier"];
 /// Name of the store's note that holds the heartbeat.
 pub const HEARTBEAT_NOTE: &str = "daemon seen at";
 
@@ -93,15 +99,41 @@ struct Shared {
     once: bool,
     /// A single cycle could not go on.
     gave_up: Arc<AtomicBool>,
+    meters: Arc<Meters>,
+}
+
+/// The signals that the daemon hears.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// Runs until SIGTERM or SIGINT, or for one cycle.
 pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     let clock = Clock::system();
+    // Heard from the beginning: a reload that is asked for while the store is opened must not end the program.
+    let signals = Signals::new()
+        .map_err(|error| {
+            tracing::error!("signals cannot be received ({error}); stop newswatch with SIGKILL, nothing is lost by it")
+        })
+        .ok();
     let store = Store::open(&config.store_url(), Durability::Full).await?.lock()?;
     store.drop_leases().await?;
     let now = clock.now();
     store.forget_the_future(now).await?;
+    // What was refused before is not what runs now.
+    store.note(RELOAD_NOTE, "").await?;
     store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await?;
     if options.once && !options.due {
         store.make_all_due(now).await?;
@@ -121,10 +153,15 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         backlog: options.backlog,
         once: options.once,
         gave_up: Arc::default(),
+        meters: Arc::default(),
     };
+    shared.meters.begin(Fault::names(), LOOPS.into_iter().chain(["overseer"]));
+    shared.meters.started_at.set(now.as_millisecond() as f64 / 1000.0);
+    count_from_zero(&shared.meters, &config, now);
     let poller = Poller::new(visitor(&config, &store, &shared)?, &config.sources, &owner);
-    let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?;
-    let notifier = Notifier::new(store.clone(), config.clone(), clock.clone(), &owner);
+    let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?.with_meters(shared.meters.clone());
+    let notifier =
+        Notifier::new(store.clone(), config.clone(), clock.clone(), &owner).with_meters(shared.meters.clone());
     let overseer = Overseer::new(store.clone(), config.clone(), options.backlog, options.once, now);
     if options.once {
         // It goes along with this cycle.
@@ -134,7 +171,9 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     tracing::info!("newswatch {} runs: {status}; store {}", env!("CARGO_PKG_VERSION"), store.name());
     systemd::ready(&status);
 
-    let signals = tokio::spawn(listen(shared.clone(), config_sender, store.clone(), options.config_path.clone()));
+    let signals =
+        tokio::spawn(listen(shared.clone(), signals, config_sender, store.clone(), options.config_path.clone()));
+    let inspection = tokio::spawn(be_inspected(shared.clone(), store.clone()));
     let pulse = tokio::spawn(pulse(shared.clone(), store.clone()));
     if options.once {
         let problem = read_answers(&shared, &store).await;
@@ -156,6 +195,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     signals.abort();
     pulse.abort();
     readers.abort();
+    inspection.abort();
     let summary = Summary { visits: visits.visits, items: visits.items, hits, deliveries };
     if !options.once {
         tracing::info!("newswatch stops; what was not finished is done at the next start");
@@ -172,14 +212,42 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
 fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Visitor> {
     Ok(Visitor::new(
         Arc::new(
-            Http::new(&config.fetch)?.with_store(store.clone(), shared.clock.clone()).with_hosts(shared.hosts.clone()),
+            Http::new(&config.fetch)?
+                .with_store(store.clone(), shared.clock.clone())
+                .with_hosts(shared.hosts.clone())
+                .with_meters(shared.meters.clone()),
         ),
         store.clone(),
         Arc::new(config.fetch.clone()),
         shared.backlog,
         shared.clock.clone(),
     )
-    .keeping(config.evidence.clone()))
+    .keeping(config.evidence.clone())
+    .with_meters(shared.meters.clone()))
+}
+
+/// What the configuration names is counted from 0.
+fn count_from_zero(meters: &Meters, config: &Config, now: Timestamp) {
+    meters.configured(
+        &config.hash,
+        config.profiles.iter().map(|profile| profile.name.as_str()),
+        config.channels.keys().map(String::as_str),
+    );
+    meters.configured_at.set(now.as_millisecond() as f64 / 1000.0);
+}
+
+/// Lets others look inside, where the configuration says so. That they cannot is no reason not to watch.
+async fn be_inspected(shared: Shared, store: Store) {
+    let Some(config) = shared.config.borrow().metrics.clone().filter(|_| !shared.once) else { return };
+    match inspect::bind(&config).await {
+        Ok(bound) => {
+            tracing::info!("metrics are served at {}", bound.address());
+            let (meters, clock) = (shared.meters.clone(), shared.clock.clone());
+            let vitals = Arc::new(move || shared.vitals());
+            bound.serve(Inspector { store, meters, clock, vitals, heartbeat_note: HEARTBEAT_NOTE }).await;
+        }
+        Err(error) => tracing::error!("{error}"),
+    }
 }
 
 fn status_line(config: &Config) -> String {
@@ -190,8 +258,22 @@ fn status_line(config: &Config) -> String {
 impl Shared {
     /// The time a loop works with; notes that the loop came round.
     fn round(&self, index: usize) -> Timestamp {
-        self.rounds[index].store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+        // 0 is a loop that has not begun.
+        self.rounds[index].store((self.began.elapsed().as_millis() as u64).max(1), Ordering::Relaxed);
         self.clock.now()
+    }
+
+    /// How the daemon does, for who asks from outside.
+    fn vitals(&self) -> Vitals {
+        let now = self.began.elapsed();
+        let age = |round: &AtomicU64| match round.load(Ordering::Relaxed) {
+            0 => None,
+            millis => Some(now.saturating_sub(Duration::from_millis(millis))),
+        };
+        let loops = LOOPS.into_iter().zip(self.rounds.iter().map(age)).collect();
+        let standstill = (!self.is_moving()).then(standstill);
+        let canary = self.config.borrow().canary.is_some();
+        Vitals { loops, standstill, stopping: self.stop.is_cancelled(), canary }
     }
 
     /// Waits a moment for more items, unless polling is over.
@@ -212,16 +294,22 @@ impl Shared {
     }
 }
 
+fn standstill() -> String {
+    format!("a loop stands still for over {} s", STANDSTILL.as_secs())
+}
+
 /// What to do about a step that failed: say so once, wait longer each time, go on. The work is still in the store.
 struct Trouble {
+    /// What it is counted as, and what it is in words.
+    name: &'static str,
     what: &'static str,
     store: String,
     failures: u32,
 }
 
 impl Trouble {
-    fn new(what: &'static str, store: &Store) -> Trouble {
-        Trouble { what, store: store.name().to_string(), failures: 0 }
+    fn new(name: &'static str, what: &'static str, store: &Store) -> Trouble {
+        Trouble { name, what, store: store.name().to_string(), failures: 0 }
     }
 
     fn over(&mut self) {
@@ -234,6 +322,7 @@ impl Trouble {
     /// Waits; false when the program is to stop.
     async fn wait(&mut self, error: &dyn std::fmt::Display, shared: &Shared) -> bool {
         self.failures += 1;
+        Meters::count(&shared.meters.loop_failures, "loop", self.name);
         if shared.once && self.failures >= ONCE_FAILURES_MAX {
             tracing::error!("{} is given up: {} [{}]", self.what, plain::line(&error.to_string(), 500), self.store);
             shared.gave_up.store(true, Ordering::Relaxed);
@@ -259,7 +348,7 @@ impl Trouble {
 /// Loop 1. `done` is signalled when a single cycle is over.
 async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: CancellationToken) -> poller::Progress {
     let mut sum = poller::Progress::default();
-    let mut trouble = Trouble::new("polling", &store);
+    let mut trouble = Trouble::new(LOOPS[0], "polling", &store);
     // A single cycle is over the sources that are due when it begins, not over those that become due again meanwhile.
     let cycle = shared.clock.now();
     loop {
@@ -321,10 +410,21 @@ async fn match_items(
     done: CancellationToken,
 ) -> u64 {
     let mut hits = 0;
-    let mut trouble = Trouble::new("matching", &store);
+    let mut trouble = Trouble::new(LOOPS[1], "matching", &store);
     loop {
         let now = shared.round(1);
         let was_polled = polled.is_cancelled();
+        // Also while there is always something to score.
+        if shared.config.has_changed().unwrap_or(false) {
+            let config = shared.config.borrow_and_update().clone();
+            if let Err(error) = matcher.reconfigure(config).await {
+                shared.config.mark_changed();
+                if trouble.wait(&error, &shared).await {
+                    continue;
+                }
+                break;
+            }
+        }
         match matcher.step(now).await {
             Ok((progress, next)) => {
                 trouble.over();
@@ -344,12 +444,7 @@ async fn match_items(
                 tokio::select! {
                     () = shared.matcher.notified() => shared.gather(&polled).await,
                     () = shared.clock.sleep_until(next, SLEEP_MAX) => {}
-                    Ok(()) = shared.config.changed() => {
-                        let config = shared.config.borrow_and_update().clone();
-                        if let Err(error) = matcher.reconfigure(config).await {
-                            tracing::error!("the new profiles cannot be used, the old ones stay: {error}");
-                        }
-                    }
+                    Ok(()) = shared.config.changed() => shared.config.mark_changed(),
                     () = shared.stop.cancelled() => break,
                 }
             }
@@ -365,7 +460,7 @@ async fn match_items(
 /// Loop 3. Ends a single cycle when matching is over and nothing is due.
 async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matched: CancellationToken) -> usize {
     let mut sum = 0;
-    let mut trouble = Trouble::new("delivering", &store);
+    let mut trouble = Trouble::new(LOOPS[2], "delivering", &store);
     loop {
         let now = shared.round(2);
         let was_matched = matched.is_cancelled();
@@ -409,7 +504,7 @@ async fn oversee(
     matched: CancellationToken,
     done: CancellationToken,
 ) {
-    let mut trouble = Trouble::new("looking after the sources", &store);
+    let mut trouble = Trouble::new("overseer", "looking after the sources", &store);
     let mut fetch = pinger(&shared.config.borrow().clone(), &shared);
     if shared.once {
         matched.cancelled().await;
@@ -473,13 +568,14 @@ fn pinger(config: &Config, shared: &Shared) -> Option<Arc<dyn Fetch>> {
 }
 
 /// Signals: SIGTERM and SIGINT stop, SIGHUP reads the configuration again.
-async fn listen(shared: Shared, config: watch::Sender<Arc<Config>>, store: Store, path: Option<PathBuf>) {
-    let (terminate, interrupt, hangup) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (terminate, interrupt, hangup) else {
-        tracing::error!("signals cannot be received; stop newswatch with SIGKILL, nothing is lost by it");
-        return;
-    };
+async fn listen(
+    shared: Shared,
+    signals: Option<Signals>,
+    config: watch::Sender<Arc<Config>>,
+    store: Store,
+    path: Option<PathBuf>,
+) {
+    let Some(Signals { mut terminate, mut interrupt, mut hangup }) = signals else { return };
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -491,42 +587,70 @@ async fn listen(shared: Shared, config: watch::Sender<Arc<Config>>, store: Store
     shared.stop.cancel();
 }
 
-/// Reads the configuration again. A bad one changes nothing and says so in the log and in the store.
+/// Reads the configuration again. It is taken over only when all of it can be used: a bad one changes nothing and says so in the
+/// log, in the store (for `newswatch status` and the operator) and to who asks for metrics.
 async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &Store, path: Option<PathBuf>) {
     systemd::reloading();
-    let loaded = tokio::task::spawn_blocking(move || Config::load(path.as_deref())).await;
-    let old_url = config.borrow().store_url();
-    let failed = match loaded {
-        Ok(Ok(new)) => {
-            if new.store_url() != old_url {
-                tracing::warn!("store.url was changed: that takes a restart, the old store is used until then");
-            }
-            let sources = poller::configured(&new.sources, &new.fetch, shared.clock.now());
-            match store.configure_sources(&sources).await {
-                Ok(()) => {
-                    tracing::info!("configuration read again: {}", status_line(&new));
-                    let _ = config.send(Arc::new(new));
-                    String::new()
-                }
-                Err(error) => format!("the store could not take over the sources: {error}"),
-            }
-        }
-        Ok(Err(problems)) => {
-            for problem in &problems {
-                tracing::error!("{problem}");
-            }
-            format!("the configuration has {} problems (newswatch check)", problems.len())
-        }
-        Err(error) => format!("reading the configuration failed inside newswatch: {error}"),
+    let refused = match take_over(shared, config, store, path).await {
+        Ok(()) => String::new(),
+        Err(why) => why,
     };
-    if !failed.is_empty() {
-        tracing::error!("the old configuration stays in force: {failed}");
+    if !refused.is_empty() {
+        tracing::error!("the old configuration stays in force: {refused}");
     }
-    if let Err(error) = store.note(RELOAD_NOTE, &failed).await {
+    let outcome = if refused.is_empty() { "taken" } else { "refused" };
+    Meters::count(&shared.meters.reloads, "outcome", outcome);
+    shared.meters.reload_good.set(if refused.is_empty() { 1.0 } else { 0.0 });
+    if let Err(error) = store.note(RELOAD_NOTE, &refused).await {
         tracing::debug!("the reload could not be noted: {error}");
     }
     let status = status_line(&config.borrow());
     systemd::ready(&status);
+}
+
+/// Checks a new configuration as a whole, then hands it to the loops. The error says why it is not used.
+async fn take_over(
+    shared: &Shared,
+    config: &watch::Sender<Arc<Config>>,
+    store: &Store,
+    path: Option<PathBuf>,
+) -> Result<(), String> {
+    let load = move || {
+        let config = Config::load(path.as_deref())?;
+        // What only shows when it is used.
+        let unusable = Http::new(&config.fetch).err().or_else(|| matcher::check(&config.profiles).err());
+        Ok((config, unusable))
+    };
+    let (new, unusable) = match tokio::task::spawn_blocking(load).await {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(problems)) => {
+            let problems: Vec<Problem> = problems;
+            for problem in &problems {
+                tracing::error!("{problem}");
+            }
+            return Err(format!("the configuration has {} problems (newswatch check)", problems.len()));
+        }
+        Err(error) => return Err(format!("reading the configuration failed inside newswatch: {error}")),
+    };
+    if let Some(error) = unusable {
+        return Err(format!("it cannot be used: {error:#}"));
+    }
+    let old = config.borrow().clone();
+    if new.store_url() != old.store_url() {
+        tracing::warn!("store.url was changed: that takes a restart, the old store is used until then");
+    }
+    if new.metrics != old.metrics {
+        tracing::warn!("[metrics] was changed: that takes a restart, metrics are served as before until then");
+    }
+    let now = shared.clock.now();
+    let sources = poller::configured(&new.sources, &new.fetch, now);
+    let taken = store.configure_sources(&sources).await;
+    taken.map_err(|error| format!("the store could not take over the sources: {error}"))?;
+    tracing::info!("configuration read again: {}", status_line(&new));
+    count_from_zero(&shared.meters, &new, now);
+    // The loops take it over one after the other, each between two steps.
+    let _ = config.send(Arc::new(new));
+    Ok(())
 }
 
 /// Reads verdicts that came by mail, every so often. A single cycle has read them before it began.
@@ -598,7 +722,7 @@ async fn pulse(shared: Shared, store: Store) {
         } else if was_well {
             let why = match answer {
                 Err(error) => error.to_string(),
-                Ok(()) => format!("a loop stands still for over {} s", STANDSTILL.as_secs()),
+                Ok(()) => standstill(),
             };
             tracing::error!("the watchdog is not fed any more: {why}");
         }

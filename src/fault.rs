@@ -103,6 +103,11 @@ impl Fault {
         FAULTS.iter().find(|(fault, ..)| *fault == self).unwrap_or(&FAULTS[0])
     }
 
+    /// The names of all faults, as stored and shown.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FAULTS.iter().map(|(_, name, _)| *name)
+    }
+
     /// As stored and shown.
     pub fn as_str(self) -> &'static str {
         self.row().1

@@ -36,6 +36,7 @@
 //! | [`evidence`] | records of what was known when, in a chain of hashes, and the forms in which they are handed on; pure |
 //! | [`health`] | one check of a source's health a file, what of it is told (`changes`), what a digest may say about coverage; pure |
 //! | [`overseer`] | watches the watcher: conditions, self-test, dead man's switch |
+//! | [`meters`], [`inspect`] | what newswatch counts of itself, handed to whoever counts; served to Prometheus with health and readiness |
 //! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |
 //! | [`cli`] | one file a command |
 //!
@@ -66,7 +67,9 @@ pub mod daemon;
 pub mod evidence;
 pub mod fault;
 pub mod health;
+pub mod inspect;
 pub mod matcher;
+pub mod meters;
 pub mod model;
 pub mod notifier;
 pub mod overseer;

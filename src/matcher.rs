@@ -33,6 +33,7 @@ use self::story::{Batch, Incoming, Told};
 use self::text::Tokenizer;
 use crate::config::Config;
 use crate::health::changes::SELF_TEST;
+use crate::meters::Meters;
 use crate::model::{CANARY, Hit, Id, Item, NewDelivery, ProfileVersion, Relation, ReportLine, Score, StoredScore};
 use crate::plain;
 use crate::store::frequencies::ROWS_MAX;
@@ -69,6 +70,7 @@ pub struct Matcher {
     is_noted: bool,
     /// Scores below the line by profile that were stored since the store's were last counted.
     below: BTreeMap<String, usize>,
+    meters: Arc<Meters>,
 }
 
 /// What scoring works with. It travels to a thread of its own for each batch.
@@ -101,16 +103,29 @@ impl Matcher {
             counted_rows: Vec::new(),
             is_noted: false,
             below: BTreeMap::new(),
+            meters: Arc::default(),
         };
         matcher.engine = Some(matcher.build().await?);
         Ok(matcher)
     }
 
-    /// Takes over the profiles and routes of a new configuration.
+    /// Counts here.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<Meters>) -> Matcher {
+        Matcher { meters, ..self }
+    }
+
+    /// Takes over the profiles and routes of a new configuration: all of it, or nothing when the store fails.
     pub async fn reconfigure(&mut self, config: Arc<Config>) -> anyhow::Result<()> {
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
+        match self.build().await {
+            Ok(engine) => self.engine = Some(engine),
+            Err(error) => {
+                self.config = before;
+                return Err(error);
+            }
+        }
         self.is_noted = false;
-        self.engine = Some(self.build().await?);
         Ok(())
     }
 
@@ -166,6 +181,11 @@ impl Matcher {
         result.trim = self.grown(&result.below);
         let hits = self.store.commit_matches(&result).await?;
         self.is_noted = true;
+        self.meters.items_scored.inc_by(items as u64);
+        for new in &result.hits {
+            Meters::count(&self.meters.hits, "profile", &new.hit.profile);
+            note(&new.hit);
+        }
         for profile in &result.trim {
             self.below.insert(profile.clone(), 0);
         }
@@ -334,6 +354,26 @@ impl Matcher {
     }
 }
 
+/// For who follows an item through the log: with `-v`.
+fn note(hit: &Hit) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let (item, profile) = (&hit.item, hit.profile.as_str());
+    let url = plain::line(&plain::without_secrets(item.url.as_deref().unwrap_or_default()), 500);
+    let span = tracing::error_span!("score", item = %item.id, source = item.source, url, profile, story = %hit.story);
+    span.in_scope(|| {
+        tracing::debug!(
+            score = hit.score,
+            threshold = hit.threshold,
+            "item {} is a hit of {profile}: {:.2} of {:.2}",
+            item.id,
+            hit.score,
+            hit.threshold
+        );
+    });
+}
+
 /// What is kept of a score that made no hit.
 fn below(unscored: &UnscoredItem, score: Score, now: Timestamp) -> StoredScore {
     StoredScore {
@@ -362,6 +402,7 @@ impl Engine {
         let mut scores = Vec::with_capacity(part.len());
         for unscored in part {
             let item = &unscored.item;
+            let _span = tracing::error_span!("score", item = %item.id, source = item.source).entered();
             // A text that makes scoring fail costs its own score, never that of the others.
             let scored = std::panic::catch_unwind(AssertUnwindSafe(|| {
                 let body = item.body();
@@ -393,6 +434,12 @@ impl Engine {
         }
         scores
     }
+}
+
+/// Why these profiles cannot be scored with, if they cannot.
+pub fn check(profiles: &[Profile]) -> anyhow::Result<()> {
+    Scorer::new(profiles, &Frequencies::new())?;
+    Ok(())
 }
 
 /// The archive's frequencies, and the rows they are the sum of. Damaged rows, and those of another version, are left out

@@ -12,17 +12,19 @@ pub mod gather;
 pub mod preview;
 pub mod retry;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::route::{Revised, RouteConfig};
+use crate::meters::{self, Meters};
 use crate::model::{DeliveryKind, EndedWindow, Id, NewDelivery, OutboxRow, Outcome};
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
@@ -60,6 +62,9 @@ pub struct Notifier {
     settled: BTreeMap<LaneKey, Timestamp>,
     /// What waits is as this configuration wants it, at this time.
     revised_at: Option<Timestamp>,
+    /// Rows for nobody whom this configuration knows, which it has had its look at.
+    unknown: BTreeSet<Id>,
+    meters: Arc<Meters>,
 }
 
 /// A route and a recipient: what goes there goes in order, one at a time.
@@ -87,6 +92,7 @@ struct Lane {
     config: Arc<Config>,
     clock: Clock,
     stopping: Arc<AtomicBool>,
+    meters: Arc<Meters>,
 }
 
 impl Notifier {
@@ -104,13 +110,22 @@ impl Notifier {
             unrecorded: Vec::new(),
             settled: BTreeMap::new(),
             revised_at: None,
+            unknown: BTreeSet::new(),
+            meters: Arc::default(),
         }
+    }
+
+    /// Counts here.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<Meters>) -> Notifier {
+        Notifier { meters, ..self }
     }
 
     /// Takes over a new configuration; deliveries in flight end as they began.
     pub fn reconfigure(&mut self, config: Arc<Config>) {
         self.config = config;
         self.revised_at = None;
+        self.unknown.clear();
     }
 
     /// Records what is still to be recorded, claims, starts. Answers how many rows were finished and when to call again at
@@ -124,7 +139,10 @@ impl Notifier {
         if room > 0 {
             let busy: Vec<LaneKey> = self.busy.values().chain(&quiet).cloned().collect();
             let mut lanes: BTreeMap<LaneKey, Vec<(OutboxRow, Claim)>> = BTreeMap::new();
-            for (row, claim) in self.store.claim_outbox(&self.owner, now, now + LEASE, room, &busy).await? {
+            let claimed = self.store.claim_outbox(&self.owner, now, now + LEASE, room, &busy).await?;
+            let (claimed, strays): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|(row, _)| !self.is_stray(row));
+            self.give_back(strays, now).await?;
+            for (row, claim) in claimed {
                 lanes.entry((row.route.clone(), row.recipient.clone())).or_default().push((row, claim));
             }
             for (key, rows) in lanes {
@@ -139,6 +157,27 @@ impl Notifier {
         let earliest =
             if room == 0 { now + SignedDuration::from_secs(1) } else { now + SignedDuration::from_millis(5) };
         Ok((finished, next.clamp(earliest, now + LOOK_AGAIN)))
+    }
+
+    /// Made by a matcher that still worked with the configuration before: nobody has looked at it with this one.
+    fn is_stray(&self, row: &OutboxRow) -> bool {
+        let is_known = |route: &RouteConfig| route.recipients().contains(&row.recipient.as_str());
+        row.kind != DeliveryKind::Report
+            && !self.config.route(&row.route).is_some_and(is_known)
+            && !self.unknown.contains(&row.id)
+    }
+
+    /// Rows that go to those who are told now, instead of being tried.
+    async fn give_back(&mut self, strays: Vec<(OutboxRow, Claim)>, now: Timestamp) -> store::Result<()> {
+        if strays.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(Id, Claim, Outcome)> =
+            strays.iter().map(|(row, claim)| (row.id, claim.clone(), Outcome::NotTried)).collect();
+        self.store.finish_deliveries(&rows, now).await?;
+        self.unknown.extend(rows.iter().map(|(id, ..)| *id));
+        self.revised_at = None;
+        self.revise(now).await
     }
 
     /// No delivery is running or waiting to be recorded.
@@ -202,7 +241,8 @@ impl Notifier {
             self.store.finish_deliveries(&done, now).await?;
             for attempt in self.unrecorded.drain(..) {
                 self.finished += usize::from(attempt.outcome != Outcome::NotTried && is_for_readers(&attempt.row));
-                report(&attempt.row, &attempt.outcome);
+                span(&self.config, &attempt.row).in_scope(|| report(&attempt.row, &attempt.outcome));
+                count(&self.meters, &self.config, &attempt.row, &attempt.outcome, now);
             }
         }
         Ok(std::mem::take(&mut self.finished))
@@ -303,7 +343,8 @@ impl Notifier {
 
     fn start(&mut self, key: LaneKey, rows: Vec<(OutboxRow, Claim)>) {
         let (store, config, clock) = (self.store.clone(), self.config.clone(), self.clock.clone());
-        let lane = Lane { store, config, clock, stopping: self.stopping.clone() };
+        let (stopping, meters) = (self.stopping.clone(), self.meters.clone());
+        let lane = Lane { store, config, clock, stopping, meters };
         let task = self.lanes.spawn(async move { lane.run(rows).await });
         self.busy.insert(task.id(), key);
     }
@@ -321,21 +362,34 @@ impl Lane {
                 end.unrecorded.push(Attempt { row, claim, outcome: Outcome::NotTried });
                 continue;
             }
-            let message = compose_for(&self.store, &self.config, &row, self.clock.now()).await;
-            let precedence = self.store.precedence().await;
-            let outcome = self.attempt(&row, message).await;
-            let done = (row.id, claim, outcome);
-            match self.store.finish_deliveries(std::slice::from_ref(&done), self.clock.now()).await {
-                Ok(()) => {
-                    report(&row, &done.2);
-                    end.finished += usize::from(is_for_readers(&row));
-                }
-                // The loop tries again and says what is wrong.
-                Err(_) => end.unrecorded.push(Attempt { row, claim: done.1, outcome: done.2 }),
-            }
-            drop(precedence);
+            let span = span(&self.config, &row);
+            self.one(row, claim, &mut end).instrument(span).await;
         }
         end
+    }
+
+    /// One attempt, recorded at once.
+    async fn one(&self, row: OutboxRow, claim: Claim, end: &mut LaneEnd) {
+        let message = compose_for(&self.store, &self.config, &row, self.clock.now()).await;
+        if let Ok((_, message)) = &message {
+            for hit in &message.hits {
+                let (item, profile, source) = (hit.item.id, hit.profile.as_str(), hit.item.source.as_str());
+                tracing::debug!(%item, profile, source, "{} {} tells of item {item}", row.kind.as_str(), row.id);
+            }
+        }
+        let precedence = self.store.precedence().await;
+        let outcome = self.attempt(&row, message).await;
+        let done = (row.id, claim, outcome);
+        match self.store.finish_deliveries(std::slice::from_ref(&done), self.clock.now()).await {
+            Ok(()) => {
+                report(&row, &done.2);
+                count(&self.meters, &self.config, &row, &done.2, self.clock.now());
+                end.finished += usize::from(is_for_readers(&row));
+            }
+            // The loop tries again and says what is wrong.
+            Err(_) => end.unrecorded.push(Attempt { row, claim: done.1, outcome: done.2 }),
+        }
+        drop(precedence);
     }
 
     async fn attempt(&self, row: &OutboxRow, message: Result<Addressed, DeliveryError>) -> Outcome {
@@ -387,6 +441,27 @@ async fn compose_for(
     }
     composed.message.thread = store.thread_of(row).await.map_err(|error| temporary(&error))?;
     Ok((channel.clone(), composed.message))
+}
+
+/// Every line about a delivery stands in this.
+fn span(config: &Config, row: &OutboxRow) -> tracing::Span {
+    let channel = config.route(&row.route).map_or("", |route| &route.channel);
+    tracing::error_span!("deliver", outbox = %row.id, route = row.route, channel)
+}
+
+fn count(meters: &Meters, config: &Config, row: &OutboxRow, outcome: &Outcome, now: Timestamp) {
+    let channel = config.route(&row.route).map_or("", |route| &route.channel);
+    let word = match outcome {
+        Outcome::NotTried => return,
+        Outcome::Sent => "sent",
+        Outcome::Again { .. } => "again",
+        Outcome::Dead { .. } => "dead",
+    };
+    meters.delivered(channel, word);
+    if *outcome == Outcome::Sent {
+        let delay = now.duration_since(row.first_due_at()).as_secs_f64().max(0.0);
+        meters.delivery_seconds.get_or_create(&meters::label("channel", channel)).observe(delay);
+    }
 }
 
 fn report(row: &OutboxRow, outcome: &Outcome) {

@@ -104,6 +104,53 @@ pub fn csv_cell(text: &str) -> String {
     if text.contains([',', '"', ';']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
+/// Words in the name of a query's parameter whose value lets somebody in.
+const SECRET_WORDS: &[&str] = &["key", "token", "secret", "pass", "pwd", "auth", "sig", "session", "sid", "credential"];
+
+/// A text whose addresses show no user names, no passwords, and no values of parameters that sound like a key: for logs and
+/// errors. What is left out is shown by "…".
+pub fn without_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>')).unwrap_or(after.len());
+        let (address, following) = after.split_at(end);
+        push_without_secrets(&mut out, address);
+        rest = following;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// An address behind its "://".
+fn push_without_secrets(out: &mut String, address: &str) {
+    let authority_end = address.find(['/', '?', '#']).unwrap_or(address.len());
+    let (authority, tail) = address.split_at(authority_end);
+    match authority.rsplit_once('@') {
+        Some((_, host)) => *out += &format!("…@{host}"),
+        None => out.push_str(authority),
+    }
+    let Some(query_at) = tail.find('?') else { return out.push_str(tail) };
+    let (path, query) = tail.split_at(query_at + 1);
+    out.push_str(path);
+    for (index, pair) in query.split('&').enumerate() {
+        if index > 0 {
+            out.push('&');
+        }
+        match pair.split_once('=') {
+            Some((name, _)) if is_secret(name) => *out += &format!("{name}=…"),
+            _ => out.push_str(pair),
+        }
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +171,21 @@ mod tests {
         ];
         for (input, expected) in cases {
             assert_eq!(line(input, 100), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_show_no_secrets() {
+        let cases = [
+            ("https://a.example/feed?page=2", "https://a.example/feed?page=2"),
+            ("https://user:hush@a.example/feed", "https://…@a.example/feed"),
+            ("https://a.example/?api_key=hush&page=2", "https://a.example/?api_key=…&page=2"),
+            ("moved to https://a.example/?x=1&Token=hu://sh now", "moved to https://a.example/?x=1&Token=… now"),
+            ("status 503", "status 503"),
+            ("https://a.example?auth=a&sid=b#c", "https://a.example?auth=…&sid=…"),
+        ];
+        for (input, expected) in cases {
+            assert_eq!(without_secrets(input), expected, "{input:?}");
         }
     }
 

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::config::SourceConfig;
 use crate::model::{ArticleState, Health, Id, Item, SourceState};
@@ -43,12 +44,14 @@ use visit::Visitor;
 
 /// A claim is held so long; a visit is much shorter, so only a dead or stopped watcher loses one.
 const LEASE: SignedDuration = SignedDuration::from_mins(20);
-/// A claimed source that waited so long for its host is left: its claim runs out and it is claimed anew.
+/// A claimed source that waited so long for its host is given back, to be claimed anew.
 const QUEUE_WAIT_MAX: SignedDuration = SignedDuration::from_mins(8);
 /// For each place in flight, so many sources are claimed ahead at most: visits go on while a commit lasts.
 const AHEAD_MAX: usize = 8;
 /// Sources of one host claimed together: enough to keep it busy, few enough to leave room for other hosts.
 const PER_HOST_MAX: usize = 4;
+/// Sources that we do not know are not claimed again before.
+const UNKNOWN_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// The store is asked again after this long even if it said that nothing is due sooner: another process may have changed it.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 
@@ -63,6 +66,8 @@ pub struct Poller {
     /// Each hands over its result, then article by article; it ends when its host is free again.
     visits: JoinSet<store::Result<()>>,
     results: (UnboundedSender<Handed>, UnboundedReceiver<Handed>),
+    /// Claims that nobody has a use for.
+    released: Vec<(String, Claim)>,
     /// What a visit began with: needed when it panicked.
     visiting: HashMap<tokio::task::Id, (SourceState, Claim)>,
     finished: Vec<VisitResult>,
@@ -107,6 +112,7 @@ impl Poller {
             busy_hosts: BTreeSet::new(),
             visits: JoinSet::new(),
             results: unbounded_channel(),
+            released: Vec::new(),
             visiting: HashMap::new(),
             finished: Vec::new(),
             articles: Articles::default(),
@@ -125,6 +131,15 @@ impl Poller {
         self.visitor = visitor;
         self.sources = Arc::new(by_name(sources));
         self.claim_at = Timestamp::MIN;
+        // Those that wait for their host and are not asked any more, or elsewhere, must not hold up others until their claims run
+        // out.
+        let sources = self.sources.clone();
+        let stays = |waiting: &Waiting| {
+            sources.get(&waiting.state.name).is_some_and(|own| own.url.as_str() == waiting.state.url)
+        };
+        let (kept, left): (VecDeque<Waiting>, VecDeque<Waiting>) = self.waiting.drain(..).partition(stays);
+        self.waiting = kept;
+        self.released.extend(left.into_iter().map(Waiting::release));
     }
 
     /// Takes over what the store answered, starts visits, begins the next exchange. Answers what was committed and when to call
@@ -176,7 +191,7 @@ impl Poller {
     /// Lets running visits finish until `deadline` passes on `expired`, then gives up the rest: their sources are asked again
     /// when their claims run out.
     pub async fn stop(&mut self, now: Timestamp, expired: impl Future<Output = ()>) -> store::Result<Progress> {
-        self.waiting.clear();
+        self.released.extend(self.waiting.drain(..).map(Waiting::release));
         tokio::pin!(expired);
         loop {
             tokio::select! {
@@ -228,6 +243,7 @@ impl Poller {
         let Some((state, claim)) = self.visiting.remove(&id) else { return };
         self.busy_hosts.remove(&state.host);
         let name = state.name.clone();
+        let _span = report::span(&state, &claim).entered();
         match joined {
             Ok((_, Ok(()))) => {}
             // The claim runs out and the source is asked again: a failing store costs one visit.
@@ -245,9 +261,8 @@ impl Poller {
     /// Asks the store to commit and to claim, if there is anything and it is not at work yet.
     fn begin_exchange(&mut self, now: Timestamp) {
         let claims = self.waiting.len() < self.in_flight_max * AHEAD_MAX / 2 && now >= self.claim_at;
-        if self.finished.is_empty() && self.articles.is_empty() && !claims && self.network_is_back.is_none()
-            || !self.exchange.is_empty()
-            || self.exchanged.is_some()
+        let nothing = self.finished.is_empty() && self.articles.is_empty() && self.released.is_empty();
+        if nothing && !claims && self.network_is_back.is_none() || !self.exchange.is_empty() || self.exchanged.is_some()
         {
             return;
         }
@@ -255,6 +270,7 @@ impl Poller {
             store: self.visitor.store.clone(),
             finished: std::mem::take(&mut self.finished),
             articles: std::mem::take(&mut self.articles),
+            released: std::mem::take(&mut self.released),
             claim: claims.then(|| (self.owner.clone(), self.in_flight_max * AHEAD_MAX / 2)),
             network_is_back: self.network_is_back.take(),
             interval: self.visitor.settings.interval,
@@ -294,6 +310,7 @@ impl Poller {
             self.network_is_back = self.network_is_back.or(self.outage.ends_with(result));
             report(result, self.outage.known, &self.sources);
         }
+        self.visitor.meters.items_new.inc_by(exchanged.items);
         let progress = Progress { visits: exchanged.committed.len(), items: exchanged.items };
         exchanged.failed.map_or(Ok(progress), Err)
     }
@@ -303,9 +320,15 @@ impl Poller {
         let mut kept = VecDeque::new();
         while let Some(waiting) = self.waiting.pop_front() {
             if now.duration_since(waiting.claimed_at) > QUEUE_WAIT_MAX {
+                self.released.push(waiting.release());
                 continue;
             }
-            let Some(source) = self.sources.get(&waiting.state.name).cloned() else { continue };
+            let Some(source) = self.sources.get(&waiting.state.name).cloned() else {
+                // The store knows a newer configuration than we do. It comes to us in a moment.
+                self.released.push(waiting.release());
+                self.claim_at = self.claim_at.max(now + UNKNOWN_WAIT);
+                continue;
+            };
             if self.visits.len() >= self.in_flight_max || self.busy_hosts.contains(&waiting.state.host) {
                 kept.push_back(waiting);
                 continue;
@@ -314,7 +337,8 @@ impl Poller {
             let visitor = self.visitor.clone();
             let began_with = (waiting.state.clone(), waiting.claim.clone());
             let results = self.results.0.clone();
-            let task = self.visits.spawn(visit(visitor, source, waiting, results));
+            let span = report::span(&waiting.state, &waiting.claim);
+            let task = self.visits.spawn(visit(visitor, source, waiting, results).instrument(span));
             self.visiting.insert(task.id(), began_with);
         }
         self.waiting = kept;

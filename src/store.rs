@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod digest;
 pub mod evidence;
 pub mod frequencies;
+pub mod glance;
 pub mod health;
 pub mod hits;
 pub mod items;

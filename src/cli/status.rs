@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Global;
 use crate::config::section::show_duration;
 use crate::daemon::HEARTBEAT_NOTE;
-use crate::health::{self, Condition, Overall};
+use crate::health::{self, Condition, Open, Overall};
 use crate::model::Health;
 use crate::overseer::RELOAD_NOTE;
 use crate::plain;
@@ -23,8 +23,10 @@ pub struct Arguments {
     json: bool,
 }
 
-/// So many conditions are shown one by one.
-const CONDITIONS_MAX: usize = 20;
+/// So many conditions are shown one by one: what one screen has room for.
+const CONDITIONS_MAX: usize = 6;
+/// And so much of each; `newswatch source show` and `--json` have all of it.
+const DETAIL_MAX: usize = 160;
 
 fn canary_json(canary: &Canary) -> serde_json::Value {
     let (stage, error, arrived) = match &canary.stage {
@@ -55,6 +57,11 @@ fn canary_in_words(canary: Option<&Canary>, enabled: bool, now: Timestamp) -> St
     }
 }
 
+/// It stands among the reasons already.
+fn is_reason(condition: Condition) -> bool {
+    matches!(condition, Condition::CanaryLost | Condition::ReloadRefused)
+}
+
 /// Prints it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
@@ -74,7 +81,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let (mut overall, mut reasons) = health::overall(&sources, count("dead"), overdue, seen_at, now);
         if let Some(failed) = store.noted(RELOAD_NOTE).await?.filter(|failed| !failed.is_empty()) {
             overall = overall.max(Overall::Degraded);
-            reasons.push(format!("the last reload was refused, the old configuration is in force: {failed}"));
+            reasons.push(format!(
+                "the last reload was refused, the old configuration is in force: {failed}; mend it and reload again"
+            ));
         }
         let open = store.conditions().await?;
         for lost in open.iter().filter(|open| open.condition == Condition::CanaryLost) {
@@ -82,7 +91,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let canary = store.canary().await?;
             let is_inside = canary.is_some_and(|canary| matches!(canary.stage, Stage::Queued | Stage::Unmatched));
             overall = overall.max(if is_inside { Overall::Broken } else { Overall::Degraded });
-            reasons.push(format!("the self-test is lost: {}", lost.detail));
+            let reason = format!("the self-test is lost: {}; {}", lost.detail, lost.advice);
+            // The worst stands first.
+            reasons.insert(if is_inside { 0 } else { reasons.len() }, reason);
         }
         let coverage = health::coverage(&sources, items_today, day, now).with_conditions(&open);
         let canary = store.canary().await?.filter(|_| config.canary.is_some());
@@ -114,10 +125,36 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Overall::Degraded => "degraded",
             Overall::Broken => "broken",
         };
-        writeln!(out, "{style}{word}{style:#}")?;
+        let what = match overall {
+            Overall::Fine => "everything is looked at and told",
+            Overall::Degraded => "the rest goes on; what is wrong, and what to do:",
+            Overall::Broken => "nothing is looked at or nothing is told; what is wrong, and what to do:",
+        };
+        writeln!(out, "{style}{word}{style:#}: {what}")?;
         for reason in &reasons {
             writeln!(out, "  {}", plain::line(reason, 500))?;
         }
+        // What newswatch itself has, then what began first: later ones often follow from it.
+        let mut shown: Vec<&Open> = open.iter().filter(|open| !is_reason(open.condition)).collect();
+        shown.sort_by_key(|open| (open.condition != Condition::NoNetwork, open.since));
+        for open in shown.iter().take(CONDITIONS_MAX) {
+            writeln!(
+                out,
+                "  {} ({}, {}): {}",
+                plain::line(&open.about, 100),
+                open.condition.as_str(),
+                super::show_distance(open.since, now),
+                plain::line(&open.detail, DETAIL_MAX)
+            )?;
+            if !open.advice.is_empty() {
+                writeln!(out, "    what to do: {}", plain::line(&open.advice, DETAIL_MAX))?;
+            }
+        }
+        if shown.len() > CONDITIONS_MAX {
+            let rest = shown.len() - CONDITIONS_MAX;
+            writeln!(out, "  and {rest} more (newswatch source list --failing, newswatch status --json)")?;
+        }
+        writeln!(out)?;
         let fine = sources.iter().filter(|source| source.health == Health::Fine).count();
         writeln!(
             out,
@@ -138,21 +175,6 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             coverage.silent.len(),
             coverage.changed.len()
         )?;
-        for open in open.iter().take(CONDITIONS_MAX) {
-            let (about, detail) = (plain::line(&open.about, 100), plain::line(&open.detail, 500));
-            writeln!(
-                out,
-                "  {about} ({}, since {}): {detail}",
-                open.condition.as_str(),
-                super::show_time(Some(open.since))
-            )?;
-            if !open.advice.is_empty() {
-                writeln!(out, "    what to do: {}", plain::line(&open.advice, 300))?;
-            }
-        }
-        if open.len() > CONDITIONS_MAX {
-            writeln!(out, "  and {} more (newswatch status --json)", open.len() - CONDITIONS_MAX)?;
-        }
         writeln!(out, "items     {items} in all, {items_today} in the last 24 h, {unscored} not scored yet")?;
         let by_profile: Vec<String> = hits.iter().map(|(profile, count)| format!("{profile} {count}")).collect();
         writeln!(

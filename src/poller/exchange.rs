@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::schedule;
 use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
+use super::{report, schedule};
 use crate::fault::Fault;
 use crate::model::{Id, Item, SourceState};
 use crate::store;
@@ -17,12 +17,21 @@ pub(super) struct Waiting {
     pub(super) claimed_at: Timestamp,
 }
 
+impl Waiting {
+    /// Its claim, to be given back.
+    pub(super) fn release(self) -> (String, Claim) {
+        (self.state.name, self.claim)
+    }
+}
+
 /// What the store is to do for the poller in one go.
 pub(super) struct Exchange {
     pub(super) store: store::Store,
     pub(super) finished: Vec<VisitResult>,
     /// Items whose article page was tried, and those whose turn has not come.
     pub(super) articles: Articles,
+    /// Claims to be given back: nobody needs to wait until they run out.
+    pub(super) released: Vec<(String, Claim)>,
     /// For whom sources are to be claimed, and how many.
     pub(super) claim: Option<(String, usize)>,
     /// Sources that could not be reached since then are asked soon: the network is there again.
@@ -119,6 +128,9 @@ impl Exchange {
             }
             self.articles = Articles::default();
         }
+        if !self.released.is_empty() {
+            self.store.release_sources(&self.released).await?;
+        }
         if let Some(since) = self.network_is_back {
             self.after_outage(since).await?;
         }
@@ -163,17 +175,20 @@ impl Exchange {
         for result in &self.finished {
             match self.store.commit_visits(std::slice::from_ref(result), self.now).await {
                 Ok(stored) => items += stored,
-                Err(error) => refused.push((result.state.name.clone(), error)),
+                Err(error) => refused.push((result, error)),
             }
         }
         if refused.len() == self.finished.len() {
             return Err(error);
         }
-        for (name, error) in &refused {
+        for (result, error) in &refused {
+            let _span = report::span(&result.state, &result.claim).entered();
+            let name = &result.state.name;
             // Its claim runs out and it is asked again.
             tracing::error!(source = name, "what {name} showed cannot be stored, it is asked again later: {error}");
         }
-        self.finished.retain(|result| !refused.iter().any(|(name, _)| *name == result.state.name));
+        let refused: Vec<String> = refused.iter().map(|(result, _)| result.state.name.clone()).collect();
+        self.finished.retain(|result| !refused.contains(&result.state.name));
         Ok(items)
     }
 }

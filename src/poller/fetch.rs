@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use url::Url;
 
 use crate::fault::Fault;
+use crate::plain;
 
 /// One request. Always GET.
 #[derive(Clone, Debug)]
@@ -162,7 +163,8 @@ pub struct FetchError {
 impl FetchError {
     /// Trouble of this name, in these words.
     pub fn new(fault: Fault, text: impl Into<String>) -> FetchError {
-        FetchError { fault, text: text.into() }
+        // It is shown, stored and mailed.
+        FetchError { fault, text: plain::without_secrets(&text.into()) }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::config::FetchSettings;
 use crate::config::section::show_duration;
 use crate::evidence;
 use crate::fault::Fault;
+use crate::meters::Meters;
 use crate::plain;
 use crate::store::Store;
 use client::Clients;
@@ -57,6 +58,7 @@ pub struct Http {
     robots: RobotsCache,
     clock: Clock,
     large_bodies: Arc<Semaphore>,
+    meters: Arc<Meters>,
 }
 
 /// How much of a body is wanted.
@@ -80,6 +82,7 @@ impl Http {
             clock: Clock::system(),
             settings: settings.clone(),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
+            meters: Arc::default(),
         })
     }
 
@@ -93,6 +96,12 @@ impl Http {
     #[must_use]
     pub fn with_hosts(self, hosts: Arc<Hosts>) -> Http {
         Http { gates: Gates::new(self.settings.host_gap, self.settings.requests_per_second_max, hosts), ..self }
+    }
+
+    /// Counts here.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<Meters>) -> Http {
+        Http { meters, ..self }
     }
 
     async fn follow(&self, mut request: Request, wanted: Wanted) -> Result<Response, FetchError> {
@@ -126,7 +135,19 @@ impl Http {
             delay = self.robots.check(self, request).await?;
         }
         let _turn = self.gates.turn(host, delay).await;
-        let answer = self.ask(request, wanted).await?;
+        let began = std::time::Instant::now();
+        let answer = self.ask(request, wanted).await;
+        self.meters.request_seconds.observe(began.elapsed().as_secs_f64());
+        let class = match answer.as_ref().map_or(0, |(response, _)| response.status) {
+            0 => "none",
+            304 => "not-modified",
+            1..300 => "ok",
+            300..400 => "redirect",
+            400..500 => "client-error",
+            500.. => "server-error",
+        };
+        Meters::count(&self.meters.requests, "answer", class);
+        let answer = answer?;
         if request.heeds_robots && matches!(answer.0.status, 429 | 503) {
             let now = server_time(answer.0.date.as_deref(), self.clock.now());
             let asked = answer.0.retry_after.as_deref().and_then(|header| retry_after(header, now));
@@ -144,7 +165,8 @@ impl Http {
         if let Some(peer) = answer.remote_addr().filter(|_| proxy.is_none())
             && let Err(reason) = self.guard.check_address(peer.ip())
         {
-            tracing::error!("connected to {peer} for {}, which is not allowed: nothing was read", request.url);
+            let url = plain::without_secrets(request.url.as_str());
+            tracing::error!("connected to {peer} for {url}, which is not allowed: nothing was read");
             return Err(FetchError::new(Fault::Refused, format!("refused: {reason}")));
         }
         let mut response = head(&answer, &request.url);
@@ -171,6 +193,7 @@ impl Http {
         let mut room = Room::default();
         let mut packed: Vec<u8> = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| explain::explain(&error, &self.settings))? {
+            self.meters.received_bytes.inc_by(chunk.len() as u64);
             if (packed.len() + chunk.len()) as u64 > max {
                 match wanted {
                     Wanted::Whole => return Err(self.too_large()),

@@ -36,7 +36,7 @@ impl From<FetchError> for Failure {
 impl Failure {
     /// A failure about which the publisher said nothing.
     pub fn new(fault: Fault, reason: impl Into<String>) -> Failure {
-        Failure { fault, reason: reason.into(), retry_after: None, fresh_for: None }
+        Failure { fault, reason: plain::without_secrets(&reason.into()), retry_after: None, fresh_for: None }
     }
 }
 

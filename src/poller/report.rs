@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use crate::config::SourceConfig;
 use crate::fault::{Class, Fault};
-use crate::model::Health;
+use crate::model::{Health, Id, SourceState};
 use crate::plain;
-use crate::store::sources::VisitResult;
+use crate::store::sources::{Claim, VisitResult};
 
 /// Whether it is our own network that is down: then nobody answers, and no source is to blame.
 #[derive(Debug, Default)]
@@ -51,14 +51,24 @@ impl Outage {
     }
 }
 
+/// Every line about a visit stands in this: which source was asked where, and which visit it was. The items that it gave are
+/// named in it with `-v`; from there `score` and `deliver` lead on.
+pub(super) fn span(state: &SourceState, claim: &Claim) -> tracing::Span {
+    let run = Id::of(&["visit", &state.name, &claim.owner, &claim.fence.to_string()]);
+    let (source, url) = (plain::line(&state.name, 100), plain::line(&plain::without_secrets(&state.url), 500));
+    // Of the highest level, so that no filter takes it from a line that is shown.
+    tracing::error_span!("visit", source, url, %run)
+}
+
 /// Log lines of a visit: a change of state once, its repetition only for who wants to debug.
 pub(super) fn report(result: &VisitResult, network_is_down: bool, sources: &BTreeMap<String, Arc<SourceConfig>>) {
     let (state, before) = (&result.state, &result.before);
+    let _span = span(state, &result.claim).entered();
     let name = plain::line(&state.name, 100);
     let fault = state.fault.map_or("", Fault::as_str);
     if let Some(moved) = state.moved.as_ref().filter(|moved| moved.is_proven() && !before.moved) {
         let place = sources.get(&state.name).map_or(String::new(), |source| format!(" at {}", source.place));
-        let url = plain::line(&moved.url, 500);
+        let url = plain::line(&plain::without_secrets(&moved.url), 500);
         tracing::warn!(
             source = name,
             "{name} has moved for good and is asked at its new address from now on: put url = \"{url}\" in its place{place}"
@@ -89,6 +99,9 @@ pub(super) fn report(result: &VisitResult, network_is_down: bool, sources: &BTre
                 "{name} was read, {} new items",
                 result.new_items.len()
             );
+            for new in &result.new_items {
+                tracing::debug!(source = name, item = %new.item.id, "{name} showed item {}", new.item.id);
+            }
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::config::{EvidenceSettings, FetchSettings, SourceConfig};
 use crate::fault::Fault;
 use crate::health::coverage;
 use crate::health::record::{self, Seen};
+use crate::meters::Meters;
 use crate::model::{ArticleState, Entry, Health, Id, Item, Memory, Move, Reading, Record, SourceState};
 use crate::plain;
 use crate::store::evidence::NewCapture;
@@ -69,6 +70,7 @@ pub struct Visitor {
     /// What is kept of documents.
     pub(super) evidence: Arc<EvidenceSettings>,
     pub(super) clock: Clock,
+    pub(super) meters: Arc<Meters>,
 }
 
 impl Visitor {
@@ -81,14 +83,20 @@ impl Visitor {
         clock: Clock,
     ) -> Visitor {
         let reading = Arc::new(Semaphore::new(READING_UNITS_MAX));
-        let (pdf, evidence) = (Arc::default(), Arc::default());
-        Visitor { fetch, store, settings, alert_backlog, reading, pdf, evidence, clock }
+        let (pdf, evidence, meters) = (Arc::default(), Arc::default(), Arc::default());
+        Visitor { fetch, store, settings, alert_backlog, reading, pdf, evidence, clock, meters }
     }
 
     /// Keeps documents by these settings instead of the default ones.
     #[must_use]
     pub fn keeping(self, evidence: EvidenceSettings) -> Visitor {
         Visitor { evidence: Arc::new(evidence), ..self }
+    }
+
+    /// Counts here.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<Meters>) -> Visitor {
+        Visitor { meters, ..self }
     }
 
     /// Visits a source. Errors of the source are data in the result; only the store can fail.
@@ -115,6 +123,13 @@ impl Visitor {
             None => self.ask(source, &state, &mut memory).await?,
         };
         let answered = answer.as_ref().map(|answer| (answer.reading.is_some(), answer.response.status == 304)).ok();
+        let outcome = match answered {
+            None => "failed",
+            Some((_, true)) => "not-modified",
+            Some((false, false)) => "unchanged",
+            Some((true, false)) => "read",
+        };
+        Meters::count(&self.meters.visits, "outcome", outcome);
         let visited = match answer {
             Ok(answer) => {
                 // As it was before.
@@ -132,6 +147,9 @@ impl Visitor {
                 outcome::fail(&mut state, failure, asked != source.url, now)
             }
         };
+        if let Some(fault) = state.fault {
+            Meters::count(&self.meters.visit_failures, "fault", fault.as_str());
+        }
         state.attempted_at = Some(now);
         state.record = remember(&mut state, answered, doubted, &result, now);
         (state.next_at, state.next_reason) = if state.health == Health::Retired {

@@ -284,6 +284,23 @@ impl Store {
         Ok(claimed)
     }
 
+    /// Gives claims back without a visit; those that were taken over meanwhile stay where they are.
+    pub async fn release_sources(&self, claims: &[(String, Claim)]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for (name, claim) in claims {
+            sqlx::query(
+                "UPDATE sources SET lease_owner = '', lease_until = 0 WHERE name = $1 AND lease_owner = $2 AND fence = $3",
+            )
+            .bind(name)
+            .bind(&claim.owner)
+            .bind(claim.fence)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// When the next source that nobody holds is due; `None` when there is none.
     pub async fn next_source_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         let row = sqlx::query(

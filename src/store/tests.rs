@@ -122,7 +122,7 @@ pub(crate) async fn claim_unscored(
     items.into_iter().zip(claims.into_iter().map(|(_, claim)| claim)).collect()
 }
 
-async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>, now: Timestamp) -> u64 {
+pub(crate) async fn score_all(store: &Store, deliveries: impl Fn(&Item) -> Vec<NewDelivery>, now: Timestamp) -> u64 {
     score_as(store, Relation::First, deliveries, now).await
 }
 

@@ -50,6 +50,7 @@ impl Folder {
             .env("STATE_DIRECTORY", self.path())
             .env("NO_COLOR", "1")
             .env_remove("NEWSWATCH_LOG")
+            .env_remove("RUST_LOG")
             .stdin(Stdio::null());
         command
     }
@@ -118,6 +119,8 @@ pub struct Web {
     pub base: String,
     pub pages: Arc<Mutex<BTreeMap<String, Page>>>,
     pub asked: Arc<Mutex<Vec<(String, HeaderMap)>>>,
+    /// When each of `asked` came.
+    pub asked_at: Arc<Mutex<Vec<std::time::Instant>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -128,14 +131,22 @@ impl Web {
         let asked: Arc<Mutex<Vec<(String, HeaderMap)>>> = Arc::default();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router = axum::Router::new().fallback(serve).with_state((pages.clone(), asked.clone()));
+        let asked_at: Arc<Mutex<Vec<std::time::Instant>>> = Arc::default();
+        let router = axum::Router::new().fallback(serve).with_state((pages.clone(), asked.clone(), asked_at.clone()));
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Web { base, pages, asked, _runtime: runtime }
+        Web { base, pages, asked, asked_at, _runtime: runtime }
     }
 
     pub fn put(&self, path: &str, page: Page) -> &Web {
         self.pages.lock().unwrap().insert(path.to_string(), page);
         self
+    }
+
+    /// When a path was asked for.
+    pub fn times(&self, path: &str) -> Vec<std::time::Instant> {
+        let asked = self.asked.lock().unwrap();
+        let times = self.asked_at.lock().unwrap();
+        asked.iter().zip(times.iter()).filter(|((asked, _), _)| asked == path).map(|(_, at)| *at).collect()
     }
 
     pub fn requests(&self, path: &str) -> Vec<HeaderMap> {
@@ -149,10 +160,15 @@ impl Web {
     }
 }
 
-type Shared = (Arc<Mutex<BTreeMap<String, Page>>>, Arc<Mutex<Vec<(String, HeaderMap)>>>);
+type Shared =
+    (Arc<Mutex<BTreeMap<String, Page>>>, Arc<Mutex<Vec<(String, HeaderMap)>>>, Arc<Mutex<Vec<std::time::Instant>>>);
 
-async fn serve(State((pages, asked)): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
-    asked.lock().unwrap().push((uri.path().to_string(), headers.clone()));
+async fn serve(State((pages, asked, asked_at)): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
+    {
+        let mut asked = asked.lock().unwrap();
+        asked.push((uri.path().to_string(), headers.clone()));
+        asked_at.lock().unwrap().push(std::time::Instant::now());
+    }
     let Some(page) = pages.lock().unwrap().get(uri.path()).cloned() else {
         return StatusCode::NOT_FOUND.into_response();
     };
