@@ -35,6 +35,7 @@
 //! | [`notifier`] | `gather` reads what a message is made of, `compose` makes it, `retry` says what follows from an attempt (both pure); each `channel` is an edge; `answers` reads verdicts that come by mail |
 //! | [`health`] | one check of a source's health a file, what of it is told (`changes`), what a digest may say about coverage; pure |
 //! | [`overseer`] | watches the watcher: conditions, self-test, dead man's switch |
+//! | [`search`] | what is stored, found again: candidates by an index (`matcher::index`), held against the query as the matcher would (`matcher::search`) |
 //! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |
 //! | [`cli`] | one file a command |
 //!
@@ -70,5 +71,6 @@ pub mod notifier;
 pub mod overseer;
 pub mod plain;
 pub mod poller;
+pub mod search;
 pub mod store;
 pub mod systemd;

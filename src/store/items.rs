@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::sources::Claim;
-use super::{Result, Store, millis, or_never, read_by_keys, some_time, time, write_rows};
+use super::{Result, Store, millis, or_never, read_by_keys, search, some_time, time, write_rows};
 use crate::model::{ArticleState, Id, Item};
 
 /// How often an item's article page is tried before the item stays "matched on summary only".
@@ -261,6 +261,10 @@ impl Store {
         let in_vain = tried.iter().filter(|item| item.article_state != ArticleState::Read).map(|item| item.id);
         let waiting: Vec<Id> = in_vain.chain(left.iter().copied()).collect();
         release(&mut tx, &waiting).await?;
+        if self.indexes {
+            let read = tried.iter().filter(|item| item.article_state == ArticleState::Read).map(|item| item.id);
+            search::index_again(&mut tx, &read.collect::<Vec<Id>>()).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
