@@ -134,6 +134,7 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
         ..config.fetch
     };
     assert_eq!(examples, defaults, "the comments must show the defaults");
+    assert_eq!(config.store, newswatch::config::StoreSettings::default(), "and those of the store");
 }
 
 #[test]
@@ -169,5 +170,5 @@ fn the_readme_names_every_command() {
         assert!(readme.contains(&format!("| `{command}")), "the README's table lacks {command}");
         count += 1;
     }
-    assert_eq!(count, 18, "{commands}");
+    assert_eq!(count, 22, "{commands}");
 }
