@@ -29,7 +29,7 @@ fn what_was_stored_is_found_again() {
     let web = Web::start();
     let folder = watched(&web);
     let found = folder.run(&["search", "harbour", "busan"]).ok();
-    found.says("Harbour news red").says("no hit").says("A quiet day at the harbour of Busan").never_says("\u{1b}");
+    found.says("Harbour news").says("no hit").says("A quiet day at the harbour of Busan").never_says("\u{1b}");
     folder.run(&["search", "북한", "--hits"]).ok().says("seat 1.00 of 1.00").says("A chair stays empty");
     folder.run(&["search", "title:chair", "--sort", "best", "--since", "1d", "--source", "wire"]).ok();
     let lines = folder.run(&["search", "observer NEAR/1 seat", "--json"]).ok().out;

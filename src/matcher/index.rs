@@ -127,6 +127,7 @@ fn pairs<'t>(run: &'t str, found: &mut Vec<&'t str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matcher::phrase::Finder;
 
     #[test]
     fn a_text_gives_its_words() {
@@ -153,13 +154,54 @@ mod tests {
             ("朝鲜 黑客", "朝鲜 鲜 黑客"),
             ("=Северной Кореи", "северной кореи"),
             ("Северная Корея", "северн* коре*"),
-            ("ООН в Северной Корее", "оон в северн* коре*"),
+            ("ООН в Северной Корее", "оон в северн* кор*"),
         ] {
             let pattern = Pattern::new(phrase).expect("something to search for");
             let Some(Candidates::Words { words, .. }) = Candidates::of(&pattern, false) else { panic!("{phrase}") };
             let shown: Vec<String> =
                 words.iter().map(|word| format!("{}{}", word.text, if word.is_prefix { "*" } else { "" })).collect();
             assert_eq!(shown.join(" "), expected, "{phrase}");
+        }
+    }
+
+    /// What an index with the places of words says.
+    fn holds(text: &str, candidates: &Candidates) -> bool {
+        let folded = Folded::new(text);
+        let there = words(folded.text());
+        let Candidates::Words { words: wanted, .. } = candidates else { return false };
+        wanted.split_inclusive(|word| word.is_prefix).all(|phrase| {
+            let same = |(there, wanted): (&&str, &IndexWord)| {
+                if wanted.is_prefix { there.starts_with(&wanted.text) } else { **there == wanted.text }
+            };
+            there.windows(phrase.len()).any(|place| place.iter().zip(phrase).all(same))
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_found_was_a_candidate(
+            text in proptest::collection::vec(0usize..22, 0..14),
+            phrase in proptest::collection::vec(0usize..22, 1..6),
+            sign in 0usize..3,
+        ) {
+            const PIECES: [&str; 22] = [
+                " ", " ", "a", "apg", "7", "'s", "-", ".", "у", "Корея", "Корее", "северн", "ая", "ой", "북", "한", "에서", "北", "朝鮮",
+                "の", "é", "\u{ad}",
+            ];
+            let join = |parts: &[usize]| parts.iter().map(|part| PIECES[*part]).collect::<String>();
+            let written = match sign {
+                0 => join(&phrase),
+                1 => join(&phrase) + "*",
+                _ => format!("={}", join(&phrase)),
+            };
+            // The phrase stands in the text more often than chance has it.
+            for text in [join(&text), format!("{} {} {}", join(&text[..text.len() / 2]), join(&phrase), join(&text))] {
+                let Some(pattern) = Pattern::new(&written) else { continue };
+                let Some(candidates) = Candidates::of(&pattern, false) else { panic!("{written:?} asks for nothing") };
+                let mut found = false;
+                Finder::new(vec![pattern]).expect("one pattern").find(&Folded::new(&text), |_, _| found = true);
+                proptest::prop_assert!(!found || holds(&text, &candidates), "{written:?} in {text:?}: {candidates:?}");
+            }
         }
     }
 }
