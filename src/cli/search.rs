@@ -27,7 +27,7 @@ use crate::store::search::{IndexState, SearchFilter};
 )]
 pub struct Arguments {
     /// What is looked for: words, "phrases", concept:NAME, title:WORD, NEAR, NEAR/5, NEAR/sentence, AND, OR, NOT or -, ( )
-    #[arg(required = true, value_name = "QUERY", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "QUERY")]
     query: Vec<String>,
     /// Only of this source
     #[arg(long)]
