@@ -3,12 +3,14 @@
 //! Results go to standard output, the log to standard error. Exit codes: 0 fine, 1 failed or found something wrong, 2 usage,
 //! 78 the configuration is invalid (EX_CONFIG of sysexits.h).
 
+pub mod backup;
 pub mod check;
 pub mod completions;
 pub mod coverage;
 pub mod demo;
 pub mod digest;
 pub mod evidence;
+pub mod gc;
 pub mod hits;
 pub mod mail_test;
 pub mod mute;
@@ -18,8 +20,10 @@ pub mod probe;
 pub mod profile;
 pub mod run;
 pub mod score;
+pub mod search;
 pub mod source;
 pub mod status;
+pub mod store;
 pub mod story;
 pub mod verdict;
 pub mod why;
@@ -111,6 +115,8 @@ enum Command {
     Score(score::Arguments),
     /// List hits; -f follows like tail
     Hits(hits::Arguments),
+    /// Find items again, hits and others, by what they say
+    Search(search::Arguments),
     /// Explain an item through every stage
     Why(why::Arguments),
     /// Show stories, take items out of them, and make two of them one
@@ -131,6 +137,12 @@ enum Command {
     MailTest(mail_test::Arguments),
     /// One screen: is everything looked at and told? Exit code 0 fine, 1 degraded, 2 broken
     Status(status::Arguments),
+    /// Copy the store while the daemon runs
+    Backup(backup::Arguments),
+    /// What the store holds; make its index for search; move it to another place or engine
+    Store(store::Arguments),
+    /// Forget what is older than the configuration says
+    Gc(gc::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
 }
@@ -177,6 +189,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Profile(own) => profile::run(global, own),
         Command::Score(own) => score::run(own),
         Command::Hits(own) => hits::run(global, own),
+        Command::Search(own) => search::run(global, own),
         Command::Why(own) => why::run(global, own),
         Command::Story(own) => story::run(global, own),
         Command::Verdict(own) => verdict::run(global, own),
@@ -187,6 +200,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Outbox(own) => outbox::run(global, own),
         Command::MailTest(own) => mail_test::run(global, own),
         Command::Status(own) => status::run(global, own),
+        Command::Backup(own) => backup::run(global, own),
+        Command::Store(own) => store::run(global, own),
+        Command::Gc(own) => gc::run(global, own),
         Command::Completions(own) => completions::run(own),
     }
 }
@@ -273,7 +289,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
 
 /// Opens the store for a look; the daemon may run beside.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    Ok(Store::open(&config.store_url(), Durability::Full).await?)
+    Ok(Store::open(&config.store_url(), Durability::Full).await?.indexing(config.store.search))
 }
 
 /// The items that a person names: by id as `newswatch hits` prints it, or by address (there may be several of one address).

@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod secret;
 pub mod section;
 mod source;
+pub mod store;
 pub mod written;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub use self::evidence::EvidenceSettings;
 pub use self::fetch::FetchSettings;
 pub use self::find::{read_folder, state_directory};
 pub use self::source::SourceConfig;
+pub use self::store::StoreSettings;
 
 /// Name of the main file in a configuration folder.
 pub const MAIN_FILE: &str = "newswatch.toml";
@@ -56,6 +58,8 @@ pub struct Config {
     pub files: usize,
     /// `store.url`; `None` for the file in the state folder.
     pub store_url: Option<String>,
+    /// What is kept in the store, and how long.
+    pub store: StoreSettings,
     /// How the network is asked.
     pub fetch: FetchSettings,
     /// What is kept of what came from it.
@@ -64,6 +68,8 @@ pub struct Config {
     pub sources: Vec<Arc<SourceConfig>>,
     /// All profiles in the order of their files.
     pub profiles: Vec<Profile>,
+    /// The concepts that profiles share.
+    pub aliases: Arc<Aliases>,
     /// Channels by name.
     pub channels: BTreeMap<String, Arc<dyn Channel>>,
     /// Routes in order.
@@ -115,7 +121,7 @@ impl Config {
     ) -> Result<Config, Vec<Problem>> {
         let mut raw = Raw::default();
         main.read(&problems, |mut section| {
-            raw.store_url = section.section("store").and_then(read_store);
+            (raw.store_url, raw.store) = store::read(section.section("store"));
             raw.fetch = fetch::read(section.section("fetch"));
             raw.evidence = evidence::read(section.section("evidence"));
             raw.read_sources(&mut section, &problems);
@@ -148,10 +154,12 @@ impl Config {
             folder: Path::new(main.name()).parent().unwrap_or(Path::new("")).to_path_buf(),
             files: 1 + sources.len() + profiles.len() + aliases.len(),
             store_url: raw.store_url,
+            store: raw.store,
             fetch: raw.fetch,
             evidence: raw.evidence,
             sources: raw.sources.into_iter().map(Arc::new).collect(),
             profiles: raw.profiles,
+            aliases: Arc::new(packs),
             channels: raw.channels,
             routes: raw.routes,
             operator: raw.operator.unwrap_or_else(operator::to_own_log),
@@ -210,6 +218,7 @@ impl Config {
 #[derive(Default)]
 struct Raw {
     store_url: Option<String>,
+    store: StoreSettings,
     fetch: FetchSettings,
     evidence: EvidenceSettings,
     sources: Vec<SourceConfig>,
@@ -414,15 +423,4 @@ fn read_kind<T: ?Sized>(section: &mut Section<'_>, kinds: &[Kind<T>], default: O
             None
         }
     }
-}
-
-fn read_store(mut section: Section<'_>) -> Option<String> {
-    let url = section.text("url");
-    if let Some(url) = &url
-        && !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
-    {
-        section.problem("url", "`url` must be \"sqlite:PATH\" or \"postgres://HOST/DATABASE\"");
-    }
-    section.finish();
-    url
 }

@@ -26,7 +26,9 @@ use crate::poller::fetch::Fetch;
 use crate::poller::http::{Hosts, Http};
 use crate::poller::visit::Visitor;
 use crate::poller::{self, Poller};
-use crate::store::{Durability, Store};
+use crate::store::retention::Forgotten;
+use crate::store::search::IndexState;
+use crate::store::{Durability, Store, StoreError};
 use crate::{plain, systemd};
 
 /// What is in flight at SIGTERM may take so long to finish.
@@ -52,8 +54,17 @@ const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
 /// The loops by name, as [`Shared::round`] counts them.
 const LOOPS: [&str; 3] = ["poller", "matcher", "notifier"];
-/// Name of the store's note that holds the heartbeat.
-pub const HEARTBEAT_NOTE: &str = "daemon seen at";
+/// Items that are indexed in one transaction, and the pause until the next.
+const INDEX_PART: usize = 200;
+const INDEX_PAUSE: Duration = Duration::from_millis(200);
+/// Rows of a kind that are forgotten in one transaction, and the pause until the next.
+const RETENTION_STEP: usize = 200;
+const RETENTION_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is seen whether a day is over.
+const RETENTION_LOOK: Duration = Duration::from_secs(600);
+/// How much a single cycle forgets.
+const RETENTION_STEPS_ONCE: usize = 20;
+pub use crate::store::HEARTBEAT_NOTE;
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +139,10 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
             tracing::error!("signals cannot be received ({error}); stop newswatch with SIGKILL, nothing is lost by it")
         })
         .ok();
-    let store = Store::open(&config.store_url(), Durability::Full).await?.lock()?;
+    let store = Store::open(&config.store_url(), Durability::Full).await?.lock()?.indexing(config.store.search);
+    if let Some(from) = store.filled_from().await? {
+        return Err(StoreError::HalfFilled { store: store.name().to_string(), from }.into());
+    }
     store.drop_leases().await?;
     let now = clock.now();
     store.forget_the_future(now).await?;
@@ -181,6 +195,8 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
             report_answers(&problem);
         }
     }
+    let indexer = tokio::spawn(index(shared.clone(), store.clone()));
+    let retention = if options.once { None } else { Some(tokio::spawn(forget(shared.clone(), store.clone()))) };
     let readers = tokio::spawn(listen_to_readers(shared.clone(), store.clone()));
     let polled = CancellationToken::new();
     let matched = CancellationToken::new();
@@ -196,6 +212,12 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     pulse.abort();
     readers.abort();
     inspection.abort();
+    indexer.abort();
+    match retention {
+        Some(retention) => retention.abort(),
+        // Behind the cycle: it holds nothing up.
+        None => forget(shared.clone(), store.clone()).await,
+    }
     let summary = Summary { visits: visits.visits, items: visits.items, hits, deliveries };
     if !options.once {
         tracing::info!("newswatch stops; what was not finished is done at the next start");
@@ -320,7 +342,7 @@ impl Trouble {
     }
 
     /// Waits; false when the program is to stop.
-    async fn wait(&mut self, error: &dyn std::fmt::Display, shared: &Shared) -> bool {
+    async fn wait(&mut self, error: &(dyn std::fmt::Display + Sync), shared: &Shared) -> bool {
         self.failures += 1;
         Meters::count(&shared.meters.loop_failures, "loop", self.name);
         if shared.once && self.failures >= ONCE_FAILURES_MAX {
@@ -553,6 +575,88 @@ async fn oversee(
     }
     done.cancel();
     shared.notifier.notify_one();
+}
+
+/// Indexes what was stored before there was an index, little by little; forgets the index where none is wanted.
+async fn index(shared: Shared, store: Store) {
+    let mut trouble = Trouble::new("indexer", "indexing what was stored before", &store);
+    let wanted = shared.config.borrow().store.search;
+    let mut sum = 0;
+    loop {
+        let done = if wanted {
+            store.index_more(INDEX_PART).await
+        } else {
+            store.drop_index().await.map(|()| (0, IndexState::Whole))
+        };
+        match done {
+            Ok((indexed, state)) => {
+                trouble.over();
+                if sum == 0 && indexed > 0 {
+                    tracing::info!("indexing what was stored before, the newest first; search finds it bit by bit");
+                }
+                sum += indexed;
+                if state == IndexState::Whole {
+                    break;
+                }
+            }
+            Err(error) if !shared.once && trouble.wait(&error, &shared).await => continue,
+            // The next run goes on.
+            Err(_) => break,
+        }
+        // The loops come first; a single cycle does one part.
+        tokio::select! {
+            () = tokio::time::sleep(INDEX_PAUSE) => {}
+            () = shared.stop.cancelled() => break,
+        }
+    }
+    if sum > 0 {
+        tracing::info!("{sum} items were indexed; all that is stored can be searched");
+    }
+}
+
+/// Forgets what is older than the configuration says: once a day, in small steps. A single cycle does some of them.
+async fn forget(shared: Shared, store: Store) {
+    let mut trouble = Trouble::new("retention", "forgetting what is old", &store);
+    let mut sum = Forgotten::default();
+    let mut steps = 0;
+    loop {
+        let now = shared.clock.now();
+        let cutoffs = shared.config.borrow().store.cutoffs(now);
+        let wait = match store.retention_due(now).await {
+            Ok(false) => RETENTION_LOOK,
+            Ok(true) => match store.forget_old(&cutoffs, RETENTION_STEP).await {
+                Ok((forgotten, is_all)) => {
+                    trouble.over();
+                    sum = sum.and(forgotten);
+                    if is_all && store.retention_done(now).await.is_ok() {
+                        if !sum.is_nothing() {
+                            tracing::info!(
+                                "forgot what is older than store.keep_misses and store.keep_hits say: {} texts, {} hits, {} scores, {} messages",
+                                sum.texts,
+                                sum.hits,
+                                sum.scores,
+                                sum.messages
+                            );
+                        }
+                        sum = Forgotten::default();
+                    }
+                    RETENTION_PAUSE
+                }
+                Err(error) if !shared.once && trouble.wait(&error, &shared).await => continue,
+                // The next run goes on.
+                Err(_) => break,
+            },
+            Err(_) => RETENTION_LOOK,
+        };
+        steps += 1;
+        if shared.once && (wait == RETENTION_LOOK || steps > RETENTION_STEPS_ONCE) {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(if shared.once { Duration::ZERO } else { wait }) => {}
+            () = shared.stop.cancelled() => break,
+        }
+    }
 }
 
 /// The way to the dead man's switch, by the rules that hold for every request.

@@ -37,6 +37,7 @@
 //! | [`health`] | one check of a source's health a file, what of it is told (`changes`), what a digest may say about coverage; pure |
 //! | [`overseer`] | watches the watcher: conditions, self-test, dead man's switch |
 //! | [`meters`], [`inspect`] | what newswatch counts of itself, handed to whoever counts; served to Prometheus with health and readiness |
+//! | [`search`] | what is stored, found again: candidates by an index (`matcher::index`), held against the query as the matcher would (`matcher::search`) |
 //! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |
 //! | [`cli`] | one file a command |
 //!
@@ -75,5 +76,6 @@ pub mod notifier;
 pub mod overseer;
 pub mod plain;
 pub mod poller;
+pub mod search;
 pub mod store;
 pub mod systemd;

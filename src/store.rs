@@ -4,6 +4,7 @@
 //! TEXT, no type that only one engine has. Work (due sources, unscored items, due outbox rows) is claimed by a lease with a fence: a
 //! row is finished only by the owner and the fence that claimed it, so a watcher that wakes up late overwrites nothing.
 
+mod backup;
 pub mod coverage;
 pub mod digest;
 pub mod evidence;
@@ -14,11 +15,14 @@ pub mod hits;
 pub mod items;
 pub mod mutes;
 pub mod outbox;
+pub mod retention;
 mod schema;
 pub mod scores;
+pub mod search;
 pub mod sources;
 pub mod stories;
 mod threads;
+pub mod transfer;
 pub mod verdicts;
 
 use std::os::unix::fs::MetadataExt;
@@ -64,6 +68,23 @@ pub enum StoreError {
     /// store.url is not understood.
     #[error("store.url {0:?} is neither sqlite:PATH nor postgres://...")]
     Url(String),
+    /// Only a SQLite store is a file that can be copied.
+    #[error("the store {0} is no file: its own database makes copies of it")]
+    NoFile(String),
+    /// One store cannot be moved to the other.
+    #[error("the store is not moved: {0}")]
+    NotMoved(String),
+    /// It is being filled from another one.
+    #[error(
+        "the store {store} is being filled from {from}, and that did not end: finish it with `newswatch store migrate`, or \
+         point store.url at another one"
+    )]
+    HalfFilled {
+        /// Which store.
+        store: String,
+        /// From which one.
+        from: String,
+    },
     /// The file is not the one that was opened any more.
     #[error(
         "the store {path} was removed or replaced while newswatch runs, so what is stored from now on is lost: stop newswatch, \
@@ -138,10 +159,14 @@ pub struct Store {
     reader: AnyPool,
     /// Held by the daemon; unlocked by the system when the process ends, however it ends.
     lock: Option<Arc<std::fs::File>>,
+    /// What is stored is indexed for search.
+    indexes: bool,
     /// How many deliveries have [`Store::precedence`].
     deliveries: Arc<watch::Sender<usize>>,
 }
 
+/// Name of the note that holds when the daemon last said that it lives.
+pub const HEARTBEAT_NOTE: &str = "daemon seen at";
 /// A time that lies further ahead was written before the clock was set back.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
 /// No claim is held longer (see the loops' LEASE).
@@ -196,7 +221,8 @@ impl Store {
         };
         let name = if path.is_some() { url.to_string() } else { without_password(url) };
         let inode = path.as_deref().and_then(inode);
-        let store = Store { engine, name, path, inode, writer, reader, lock: None, deliveries: Arc::default() };
+        let store =
+            Store { engine, name, path, inode, writer, reader, lock: None, indexes: true, deliveries: Arc::default() };
         schema::migrate(&store).await?;
         Ok(store)
     }
@@ -219,6 +245,12 @@ impl Store {
         Ok(self)
     }
 
+    /// Whether what is stored from now on is indexed for search.
+    pub fn indexing(mut self, indexes: bool) -> Store {
+        self.indexes = indexes;
+        self
+    }
+
     /// The engine.
     pub fn engine(&self) -> Engine {
         self.engine
@@ -227,6 +259,11 @@ impl Store {
     /// Where it is, without a password.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The path leads to the store's own file.
+    pub fn is_at(&self, path: &Path) -> bool {
+        self.inode.is_some() && inode(path) == self.inode
     }
 
     /// The store answers, and its file is where it was.

@@ -135,6 +135,7 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
     };
     assert_eq!(examples, defaults, "the comments must show the defaults");
     assert_eq!(config.evidence, newswatch::config::EvidenceSettings::default());
+    assert_eq!(config.store, newswatch::config::StoreSettings::default(), "and those of the store");
 }
 
 #[test]
@@ -170,5 +171,5 @@ fn the_readme_names_every_command() {
         assert!(readme.contains(&format!("| `{command}")), "the README's table lacks {command}");
         count += 1;
     }
-    assert_eq!(count, 20, "{commands}");
+    assert_eq!(count, 23, "{commands}");
 }

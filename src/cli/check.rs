@@ -301,7 +301,14 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
     if let Some(path) = &fetch.ca_file {
         writeln!(out, "  the authorities in {} are trusted too", path.display())?;
     }
-    writeln!(out, "  state is kept in {}", without_password(&config.store_url()))
+    writeln!(out, "  state is kept in {}", without_password(&config.store_url()))?;
+    let kept = |keep| match keep {
+        Some(keep) => format!("for {}", show_duration(keep)),
+        None => "for ever".to_string(),
+    };
+    let (misses, hits) = (kept(config.store.keep_misses), kept(config.store.keep_hits));
+    let search = if config.store.search { "" } else { "; nothing of it can be searched" };
+    writeln!(out, "  texts of items that are no hits are kept {misses}, hits and their texts {hits}{search}")
 }
 
 /// What is allowed but may not be meant.

@@ -110,6 +110,21 @@ impl Pattern {
         Some(Pattern { folded: start, goes_on: false, rest })
     }
 
+    /// The pieces of it that stand in every text that it is found in, in order; whether the last word of each may go on there.
+    pub fn pieces(&self) -> Vec<(&str, bool)> {
+        let Some((_, Word::Inflected(first))) = self.rest.first() else {
+            let particles = self.folded.chars().next_back().is_some_and(|c| class(c) == Class::Hangul);
+            return vec![(&self.folded, self.goes_on || particles)];
+        };
+        let before = self.folded.strip_suffix(base(first)).unwrap_or_default();
+        let mut pieces = vec![(before, false)];
+        pieces.extend(self.rest.iter().map(|(_, word)| match word {
+            Word::Exact(word) => (word.as_str(), false),
+            Word::Inflected(word) => (base(word), true),
+        }));
+        pieces
+    }
+
     /// Where the match ends when it stands as words of its own.
     fn stands(&self, text: &str, place: &Range<usize>) -> Option<usize> {
         // Nearly all that is found within a word is Latin: told without looking at characters.

@@ -8,7 +8,7 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::evidence::{self, NewCapture};
 use super::sources::Claim;
-use super::{Result, Store, millis, or_never, read_by_keys, some_time, time, write_rows};
+use super::{Result, Store, millis, or_never, read_by_keys, search, some_time, time, write_rows};
 use crate::model::{ArticleState, Id, Item};
 
 /// How often an item's article page is tried before the item stays "matched on summary only".
@@ -292,6 +292,10 @@ impl Store {
         let in_vain = tried.iter().filter(|item| item.article_state != ArticleState::Read).map(|item| item.id);
         let waiting: Vec<Id> = in_vain.chain(left.iter().copied()).collect();
         release(&mut tx, &waiting).await?;
+        if self.indexes {
+            let read = tried.iter().filter(|item| item.article_state == ArticleState::Read).map(|item| item.id);
+            search::index_again(&mut tx, &read.collect::<Vec<Id>>()).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

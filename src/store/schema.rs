@@ -1,11 +1,11 @@
 //! The tables, by numbered migrations. Written in PostgreSQL's types; SQLite gets its own words for them and STRICT.
 
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::{Engine, Result, Store, StoreError};
 
 /// Migrations in order; the version of a store is how many of them it has seen. Never change one that was released.
-const MIGRATIONS: &[&[&str]] = &[
+pub(super) const MIGRATIONS: &[&[&str]] = &[
     &[
         // What is known of each source. `next_reason` says in words why the next check is when it is.
         "CREATE TABLE sources (
@@ -410,10 +410,33 @@ const MIGRATIONS: &[&[&str]] = &[
     )",
         "CREATE INDEX gaps_until ON gaps (gap_until)",
     ],
+    // Search.
+    &[
+        // Items in the order in which they are found: the later, the newer. What is indexed afterwards is numbered downwards.
+        "CREATE TABLE search_docs (
+        doc BIGINT NOT NULL PRIMARY KEY,
+        item_id BIGINT NOT NULL
+    )",
+        "CREATE UNIQUE INDEX search_docs_item ON search_docs (item_id)",
+        // The words are ours (matcher/index.rs) and stand apart already: the engine is to split and fold nothing.
+        "/* sqlite */ CREATE VIRTUAL TABLE search_words USING fts5(title, body, content='', contentless_delete=1, tokenize='ascii')",
+        "/* postgres */ ALTER TABLE search_docs ADD COLUMN words TSVECTOR NOT NULL",
+        "/* postgres */ CREATE INDEX search_docs_words ON search_docs USING gin (words)",
+        // Items that are there already are indexed little by little, the newest first: see store/search.rs.
+        "INSERT INTO notes (name, value) SELECT 'search index lacks items before', '9223372036854775807 0' \
+         WHERE EXISTS (SELECT 1 FROM items)",
+    ],
 ];
 
 /// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.
 pub(super) async fn migrate(store: &Store) -> Result<()> {
+    let known = MIGRATIONS.len() as i64;
+    if let Some(path) = &store.path
+        && let Some(found) = version(store).await?
+        && (1..known).contains(&found)
+    {
+        super::backup::keep_before_upgrade(path, known).await;
+    }
     let mut tx = store.begin().await?;
     if store.engine == Engine::Postgres {
         // Two watchers that start together must not both create the tables.
@@ -423,18 +446,13 @@ pub(super) async fn migrate(store: &Store) -> Result<()> {
     sqlx::query(AssertSqlSafe(translate(store.engine, notes))).execute(&mut *tx).await?;
     let row = sqlx::query("SELECT value FROM notes WHERE name = 'schema'").fetch_optional(&mut *tx).await?;
     let found = row.and_then(|row| row.get::<String, _>(0).parse::<i64>().ok()).unwrap_or(0);
-    let known = MIGRATIONS.len() as i64;
     if found > known {
         return Err(StoreError::Newer { store: store.name.clone(), found, known });
     }
     if found == known {
         return Ok(());
     }
-    for migration in &MIGRATIONS[found as usize..] {
-        for statement in *migration {
-            sqlx::query(AssertSqlSafe(translate(store.engine, statement))).execute(&mut *tx).await?;
-        }
-    }
+    apply(&mut tx, store.engine, &MIGRATIONS[found as usize..]).await?;
     sqlx::query(
         "INSERT INTO notes (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )
@@ -443,6 +461,33 @@ pub(super) async fn migrate(store: &Store) -> Result<()> {
     .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Runs migrations.
+pub(super) async fn apply(tx: &mut Transaction<'static, Any>, engine: Engine, migrations: &[&[&str]]) -> Result<()> {
+    for statement in migrations.iter().copied().flatten() {
+        if is_for(engine, statement) {
+            sqlx::query(AssertSqlSafe(translate(engine, statement))).execute(&mut **tx).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The version of a SQLite store; `None` for a new one.
+pub(super) async fn version(store: &Store) -> Result<Option<i64>> {
+    let row = sqlx::query("SELECT name FROM sqlite_schema WHERE name = 'notes'").fetch_optional(&store.reader).await?;
+    if row.is_none() {
+        return Ok(None);
+    }
+    Ok(store.noted("schema").await?.and_then(|version| version.parse().ok()))
+}
+
+/// Full-text search is each engine's own: such a statement begins with the engine's name in a comment.
+fn is_for(engine: Engine, statement: &str) -> bool {
+    match engine {
+        Engine::Sqlite => !statement.starts_with("/* postgres */"),
+        Engine::Postgres => !statement.starts_with("/* sqlite */"),
+    }
 }
 
 /// The statement in the engine's own types.

@@ -131,11 +131,22 @@ pub(super) async fn trim(tx: &mut Transaction<'static, Any>, profile: &str) -> R
     let Some(cut) = oldest.map(|row| row.get::<i64, _>(0)) else { return Ok(()) };
     let gone = sqlx::query("DELETE FROM scores WHERE profile = $1 AND scored_at < $2");
     if gone.bind(profile).bind(cut).execute(&mut **tx).await?.rows_affected() > 0 {
+        note_cut(tx, profile, some_time(cut)).await?;
+    }
+    Ok(())
+}
+
+/// Notes that a profile's scores are whole since then only, unless they were cut later already.
+pub(super) async fn note_cut(tx: &mut Transaction<'static, Any>, profile: &str, cut: Timestamp) -> Result<()> {
+    let name = cut_note(profile);
+    let row = sqlx::query("SELECT value FROM notes WHERE name = $1").bind(&name).fetch_optional(&mut **tx).await?;
+    let before: Option<Timestamp> = row.and_then(|row| row.get::<String, _>(0).parse().ok());
+    if before.is_none_or(|before| before < cut) {
         sqlx::query(
             "INSERT INTO notes (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )
-        .bind(cut_note(profile))
-        .bind(some_time(cut).to_string())
+        .bind(name)
+        .bind(cut.to_string())
         .execute(&mut **tx)
         .await?;
     }

@@ -9,9 +9,9 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use super::coverage;
 use super::evidence::{self, NewCapture};
 use super::items::{self, NewItem};
-use super::{Result, Store, engine_of, groups, millis, or_never, placeholders, some_time, time};
+use super::{Result, Store, engine_of, groups, millis, or_never, placeholders, search, some_time, time};
 use crate::health::coverage::Gap;
-use crate::model::{Fault, Health, Memory, Move, SourceState};
+use crate::model::{Fault, Health, Id, Item, Memory, Move, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -335,6 +335,15 @@ impl Store {
         let documents = evidence::keep(&mut tx, &captures).await?;
         let stored = items::insert(&mut tx, &new_items, &documents, now).await?;
         items::edit(&mut tx, &edited_items, &documents, now).await?;
+        if self.indexes {
+            // What was there already may have an article by now: it is read again.
+            let all_new = stored == new_items.len() as u64;
+            let known = if all_new { &[][..] } else { &new_items[..] }.iter().chain(&edited_items);
+            let known: Vec<Id> = known.map(|new| new.item.id).collect();
+            let fresh: Vec<&Item> = if all_new { new_items.iter().map(|new| &new.item).collect() } else { Vec::new() };
+            search::index(&mut tx, &fresh, search::Numbered::Upwards).await?;
+            search::index_again(&mut tx, &known).await?;
+        }
         tx.commit().await?;
         Ok(stored)
     }

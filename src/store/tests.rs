@@ -2,6 +2,8 @@
 
 mod digest;
 mod evidence;
+mod keeping;
+mod search;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
