@@ -134,7 +134,9 @@ mod tests {
             assert!(glance.sources[1].paused);
             assert_eq!((glance.unscored, glance.unscored_since), (1, Some(at(8))));
             // One that is due at once, and one that has time until the end of its window.
-            let ways = |_: &_| vec![delivery("now", Way::Alone), delivery("daily", Way::InDigest { windows: vec![window(120)] })];
+            let ways = |_: &_| {
+                vec![delivery("now", Way::Alone), delivery("daily", Way::InDigest { windows: vec![window(120)] })]
+            };
             score_all(&store, ways, at(10)).await;
             let glance = store.glance(at(11)).await.unwrap();
             assert_eq!((glance.unscored, glance.waiting, glance.dead), (0, 2, 0));
