@@ -509,6 +509,7 @@ Limits
   a document gives at most 5000 items, each text 256 KiB, and each visit 50 article pages
   private networks are never asked, except 10.0.0.0/8
   state is kept in postgres://watch:***@db.example/news
+  texts of items that are no hits are kept for 365 days, hits and their texts for 1825 days
 
 To consider
   nobody is told about the profile lonely: no route names it

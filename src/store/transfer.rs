@@ -21,6 +21,8 @@ const MOVING: &str = "filled from the store";
 const DERIVED: &str = "search_";
 /// Notes that each store has of its own.
 const OWN_NOTES: [&str; 3] = ["schema", MOVING, super::search::LACKS];
+/// Rows that every new store has: they make room for those of the source.
+const INITIAL: &[(&str, &str)] = &[("chain_head", "number = 0"), ("capture_room", "bytes = 0")];
 /// Tables that have a unique column in place of a primary key.
 const KEYS: &[(&str, &str)] = &[("items", "id")];
 /// A store whose daemon was seen so lately is at work.
@@ -181,13 +183,18 @@ async fn begin(from: &Store, to: &Store, tables: &[Table]) -> Result<()> {
         return Err(refused(format!("{} is half filled from {source}: go on with that, or empty it", to.name)));
     }
     for table in tables {
-        let sql = format!("SELECT 1 FROM {}{} LIMIT 1", table.name, condition(table, " WHERE "));
+        let initial = INITIAL.iter().find(|(name, _)| *name == table.name);
+        let only = initial.map_or(condition(table, " WHERE "), |(_, row)| format!(" WHERE NOT ({row})"));
+        let sql = format!("SELECT 1 FROM {}{only} LIMIT 1", table.name);
         if sqlx::query(AssertSqlSafe(sql)).fetch_optional(&to.reader).await?.is_some() {
             let advice = "name a new file, or an empty database";
             return Err(refused(format!("{} holds data already (in {}): {advice}", to.name, table.name)));
         }
     }
     let mut tx = to.begin().await?;
+    for (table, row) in INITIAL {
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} WHERE {row}"))).execute(&mut *tx).await?;
+    }
     let text = "TEXT NOT NULL";
     let number = if to.engine == Engine::Sqlite { "INTEGER NOT NULL" } else { "BIGINT NOT NULL" };
     let sql = format!(
