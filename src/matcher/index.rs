@@ -63,6 +63,8 @@ pub enum Candidates {
     All(Vec<Candidates>),
     /// Items that are candidates of any of these.
     Any(Vec<Candidates>),
+    /// Items that are candidates of all of these, which stand so many words apart at most; the text goes on where the title ends.
+    Near(Vec<Candidates>, u32),
 }
 
 impl Candidates {
@@ -85,6 +87,18 @@ impl Candidates {
             }
         }
         (!wanted.is_empty()).then_some(Candidates::Words { words: wanted, in_title })
+    }
+}
+
+impl Candidates {
+    /// The same, in the title.
+    pub fn in_title(&self) -> Candidates {
+        let all = |parts: &[Candidates]| parts.iter().map(Candidates::in_title).collect();
+        match self {
+            Candidates::Words { words, .. } => Candidates::Words { words: words.clone(), in_title: true },
+            Candidates::All(parts) | Candidates::Near(parts, _) => Candidates::All(all(parts)),
+            Candidates::Any(parts) => Candidates::Any(all(parts)),
+        }
     }
 }
 

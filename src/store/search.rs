@@ -219,7 +219,49 @@ fn fts5(candidates: &Candidates) -> String {
         }
         Candidates::All(parts) => format!("({})", parts.iter().map(fts5).collect::<Vec<_>>().join(" AND ")),
         Candidates::Any(parts) => format!("({})", parts.iter().map(fts5).collect::<Vec<_>>().join(" OR ")),
+        Candidates::Near(parts, words) => near(parts, *words),
     }
+}
+
+/// Things near one another, for FTS5: it looks within the title or within the text; where one stands in the title and another in the
+/// text, how far apart is left to the matcher. So it is with things of too many names.
+fn near(parts: &[Candidates], words: u32) -> String {
+    const COMBINATIONS_MAX: usize = 32;
+    let all = || fts5(&Candidates::All(parts.to_vec()));
+    let mut combinations = vec![(String::new(), 0)];
+    for part in parts {
+        let phrases = match part {
+            Candidates::Any(phrases) => phrases.as_slice(),
+            phrase => std::slice::from_ref(phrase),
+        };
+        let mut longer = Vec::new();
+        for phrase in phrases {
+            let Candidates::Words { words, in_title: false } = phrase else { return all() };
+            // A word that may go on within a phrase takes it apart.
+            if words.iter().rev().skip(1).any(|word| word.is_prefix) {
+                return all();
+            }
+            let text = fts5(phrase);
+            let text = text.trim_matches(['(', ')']);
+            longer
+                .extend(combinations.iter().map(|(before, length)| (format!("{before} {text}"), length + words.len())));
+        }
+        if longer.len() > COMBINATIONS_MAX {
+            return all();
+        }
+        combinations = longer;
+    }
+    let mut ways: Vec<String> = combinations
+        .iter()
+        // Each is so near to the first: of three the outermost are twice as far apart, and the one between them takes room.
+        .map(|(phrases, length)| format!("NEAR({phrases}, {})", words as usize * (parts.len() - 1).min(2) + length))
+        .collect();
+    for (number, part) in parts.iter().enumerate() {
+        let mut placed = parts.to_vec();
+        placed[number] = part.in_title();
+        ways.push(fts5(&Candidates::All(placed)));
+    }
+    format!("({})", ways.join(" OR "))
 }
 
 /// What PostgreSQL is asked.
@@ -227,7 +269,9 @@ fn tsquery(candidates: &Candidates) -> String {
     let word = |word: &IndexWord| format!("'{}'{}", word.text, if word.is_prefix { ":*" } else { "" });
     match candidates {
         Candidates::Words { words, .. } => format!("({})", words.iter().map(word).collect::<Vec<_>>().join(" & ")),
-        Candidates::All(parts) => format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" & ")),
+        Candidates::All(parts) | Candidates::Near(parts, _) => {
+            format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" & "))
+        }
         Candidates::Any(parts) => format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" | ")),
     }
 }
