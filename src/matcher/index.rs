@@ -21,23 +21,40 @@ pub struct IndexedText {
     pub title: String,
     /// Those of the text below it.
     pub body: String,
+    /// How the Korean words of both begin: their first two syllables. Particles follow most of them, and most names have two, so without
+    /// it most searches in Korean would be for all words that begin so.
+    pub beginnings: String,
 }
 
 impl IndexedText {
     /// Of this item.
     pub fn of(item: &Item) -> IndexedText {
-        let read = |text: &str| {
+        let mut beginnings = String::new();
+        let mut read = |text: &str| {
             let folded = Folded::new(text);
             let mut joined = String::with_capacity(text.len());
             for word in words(folded.text()).into_iter().take(WORDS_MAX) {
                 joined.push_str(word);
                 joined.push(' ');
+                if let Some(beginning) = beginning(word) {
+                    beginnings.push_str(beginning);
+                    beginnings.push(' ');
+                }
             }
             joined.truncate(joined.trim_end().len());
             joined
         };
-        IndexedText { title: read(&item.title), body: read(&item.body()) }
+        let (title, body) = (read(&item.title), read(&item.body()));
+        IndexedText { title, body, beginnings }
     }
+}
+
+/// The first two syllables of a Korean word.
+fn beginning(word: &str) -> Option<&str> {
+    let mut syllables = word.char_indices();
+    syllables.next().filter(|(_, first)| class(*first) == Class::Hangul)?;
+    let (at, second) = syllables.next()?;
+    (class(second) == Class::Hangul).then(|| &word[..at + second.len_utf8()])
 }
 
 /// A word that is looked for.
@@ -47,6 +64,13 @@ pub struct IndexWord {
     pub text: String,
     /// Words that begin so are meant too.
     pub is_prefix: bool,
+}
+
+impl IndexWord {
+    /// All that begin with these two Korean syllables: [`IndexedText::beginnings`] says which they are.
+    pub fn is_beginning(&self) -> bool {
+        self.is_prefix && beginning(&self.text) == Some(self.text.as_str())
+    }
 }
 
 /// What an index has to be asked for.
@@ -63,6 +87,8 @@ pub enum Candidates {
     All(Vec<Candidates>),
     /// Items that are candidates of any of these.
     Any(Vec<Candidates>),
+    /// Items that are candidates of all of these, which stand so many words apart at most; the text goes on where the title ends.
+    Near(Vec<Candidates>, u32),
 }
 
 impl Candidates {
@@ -85,6 +111,18 @@ impl Candidates {
             }
         }
         (!wanted.is_empty()).then_some(Candidates::Words { words: wanted, in_title })
+    }
+}
+
+impl Candidates {
+    /// The same, in the title.
+    pub fn in_title(&self) -> Candidates {
+        let all = |parts: &[Candidates]| parts.iter().map(Candidates::in_title).collect();
+        match self {
+            Candidates::Words { words, .. } => Candidates::Words { words: words.clone(), in_title: true },
+            Candidates::All(parts) | Candidates::Near(parts, _) => Candidates::All(all(parts)),
+            Candidates::Any(parts) => Candidates::Any(all(parts)),
+        }
     }
 }
 
@@ -139,6 +177,14 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(words(Folded::new(text).text()).join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn korean_words_are_known_by_their_beginning() {
+        for (word, expected) in [("북한에서는", Some("북한")), ("회의", Some("회의")), ("북", None), ("apg", None)]
+        {
+            assert_eq!(beginning(word), expected);
         }
     }
 

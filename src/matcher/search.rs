@@ -183,7 +183,11 @@ impl Builder<'_> {
                     names.push(name);
                     all.push(candidates);
                 }
-                (Tree::Holds(self.condition(names, *within)), Some(Candidates::All(all)))
+                let candidates = match within {
+                    Within::Words(words) => Candidates::Near(all, *words),
+                    _ => Candidates::All(all),
+                };
+                (Tree::Holds(self.condition(names, *within)), Some(candidates))
             }
             Written::All(parts) => {
                 let (trees, candidates) = self.trees(parts)?;

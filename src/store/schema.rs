@@ -419,7 +419,7 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
     )",
         "CREATE UNIQUE INDEX search_docs_item ON search_docs (item_id)",
         // The words are ours (matcher/index.rs) and stand apart already: the engine is to split and fold nothing.
-        "/* sqlite */ CREATE VIRTUAL TABLE search_words USING fts5(title, body, content='', contentless_delete=1, tokenize='ascii')",
+        "/* sqlite */ CREATE VIRTUAL TABLE search_words USING fts5(title, body, beginnings, content='', contentless_delete=1, tokenize='ascii')",
         "/* postgres */ ALTER TABLE search_docs ADD COLUMN words TSVECTOR NOT NULL",
         "/* postgres */ CREATE INDEX search_docs_words ON search_docs USING gin (words)",
         // Items that are there already are indexed little by little, the newest first: see store/search.rs.

@@ -109,9 +109,9 @@ pub(super) async fn index(tx: &mut Transaction<'static, Any>, items: &[&Item], n
         Engine::Sqlite => {
             let head = "INSERT INTO search_docs (doc, item_id)";
             write_rows(tx, head, "", 2, &rows, |query, (doc, item, _)| query.bind(*doc).bind(item.0)).await?;
-            let head = "INSERT INTO search_words (rowid, title, body)";
-            write_rows(tx, head, "", 3, &rows, |query, (doc, _, text)| {
-                query.bind(*doc).bind(text.title.clone()).bind(text.body.clone())
+            let head = "INSERT INTO search_words (rowid, title, body, beginnings)";
+            write_rows(tx, head, "", 4, &rows, |query, (doc, _, text)| {
+                query.bind(*doc).bind(text.title.clone()).bind(text.body.clone()).bind(text.beginnings.clone())
             })
             .await?;
         }
@@ -206,20 +206,68 @@ fn vector(text: &IndexedText) -> String {
 /// What FTS5 is asked.
 fn fts5(candidates: &Candidates) -> String {
     match candidates {
+        Candidates::Words { words, in_title: false } if words.len() == 1 && words[0].is_beginning() => {
+            format!("(beginnings : \"{}\")", words[0].text)
+        }
         Candidates::Words { words, in_title } => {
             // Only the last word of a phrase may go on.
             let mut phrases: Vec<String> = Vec::new();
             for phrase in words.split_inclusive(|word| word.is_prefix) {
                 let text: Vec<&str> = phrase.iter().map(|word| word.text.as_str()).collect();
                 let open = if phrase.last().is_some_and(|word| word.is_prefix) { " *" } else { "" };
-                let part = if *in_title { "title : " } else { "" };
+                let part = if *in_title { "title : " } else { "{title body} : " };
                 phrases.push(format!("{part}\"{}\"{open}", text.join(" ")));
             }
             format!("({})", phrases.join(" AND "))
         }
         Candidates::All(parts) => format!("({})", parts.iter().map(fts5).collect::<Vec<_>>().join(" AND ")),
         Candidates::Any(parts) => format!("({})", parts.iter().map(fts5).collect::<Vec<_>>().join(" OR ")),
+        Candidates::Near(parts, words) => near(parts, *words),
     }
+}
+
+/// Things near one another, for FTS5: it looks within the title or within the text; where one stands in the title and another in the
+/// text, how far apart is left to the matcher. So it is with things of too many names.
+fn near(parts: &[Candidates], words: u32) -> String {
+    const COMBINATIONS_MAX: usize = 32;
+    let all = || fts5(&Candidates::All(parts.to_vec()));
+    let mut combinations = vec![(String::new(), 0)];
+    for part in parts {
+        let phrases = match part {
+            Candidates::Any(phrases) => phrases.as_slice(),
+            phrase => std::slice::from_ref(phrase),
+        };
+        let mut longer = Vec::new();
+        for phrase in phrases {
+            let Candidates::Words { words, in_title: false } = phrase else { return all() };
+            // A word that may go on within a phrase takes it apart.
+            if words.iter().rev().skip(1).any(|word| word.is_prefix) {
+                return all();
+            }
+            let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+            let open = if words.last().is_some_and(|word| word.is_prefix) { " *" } else { "" };
+            let text = format!("\"{}\"{open}", text.join(" "));
+            longer
+                .extend(combinations.iter().map(|(before, length)| (format!("{before} {text}"), length + words.len())));
+        }
+        if longer.len() > COMBINATIONS_MAX {
+            return all();
+        }
+        combinations = longer;
+    }
+    let mut ways: Vec<String> = combinations
+        .iter()
+        // Each is so near to the first: of three the outermost are twice as far apart, and the one between them takes room.
+        .map(|(phrases, length)| {
+            format!("{{title body}} : NEAR({phrases}, {})", words as usize * (parts.len() - 1).min(2) + length)
+        })
+        .collect();
+    for (number, part) in parts.iter().enumerate() {
+        let mut placed = parts.to_vec();
+        placed[number] = part.in_title();
+        ways.push(fts5(&Candidates::All(placed)));
+    }
+    format!("({})", ways.join(" OR "))
 }
 
 /// What PostgreSQL is asked.
@@ -227,7 +275,9 @@ fn tsquery(candidates: &Candidates) -> String {
     let word = |word: &IndexWord| format!("'{}'{}", word.text, if word.is_prefix { ":*" } else { "" });
     match candidates {
         Candidates::Words { words, .. } => format!("({})", words.iter().map(word).collect::<Vec<_>>().join(" & ")),
-        Candidates::All(parts) => format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" & ")),
+        Candidates::All(parts) | Candidates::Near(parts, _) => {
+            format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" & "))
+        }
         Candidates::Any(parts) => format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" | ")),
     }
 }
@@ -246,7 +296,7 @@ impl Store {
         let (from, to) = self.doc_range(filter).await?;
         let (table, doc, rank, query, is_in) = match self.engine {
             Engine::Sqlite => {
-                ("search_words", "rowid", "bm25(search_words, 3.0, 1.0)", fts5(wanted), "search_words MATCH $1")
+                ("search_words", "rowid", "bm25(search_words, 3.0, 1.0, 1.0)", fts5(wanted), "search_words MATCH $1")
             }
             Engine::Postgres => (
                 "search_docs",
