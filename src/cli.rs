@@ -8,6 +8,7 @@ pub mod completions;
 pub mod demo;
 pub mod digest;
 pub mod hits;
+pub mod init;
 pub mod mail_test;
 pub mod mute;
 pub mod outbox;
@@ -16,6 +17,7 @@ pub mod probe;
 pub mod profile;
 pub mod run;
 pub mod score;
+mod shipped;
 pub mod source;
 pub mod status;
 pub mod story;
@@ -40,6 +42,9 @@ use crate::{plain, systemd};
 
 /// Exit code for an invalid configuration; systemd does not restart on it.
 pub const EXIT_CONFIG: u8 = 78;
+
+/// Exit code for arguments that cannot be understood, as clap has it.
+pub const EXIT_USAGE: u8 = 2;
 
 /// A news watcher that analysts can trust.
 #[derive(Debug, Parser)]
@@ -90,6 +95,8 @@ pub enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a configuration from an address, seed articles and sources; tries all of it first
+    Init(init::Arguments),
     /// Watch: poll sources, score items, tell people
     Run(run::Arguments),
     /// Show the whole job on a bundled small internet; needs no network and no mail
@@ -151,6 +158,8 @@ pub fn main() -> ExitCode {
                     let _ = writeln!(out, "{}", plain::line(&problem.to_string(), 2_000));
                 }
                 code = ExitCode::from(EXIT_CONFIG);
+            } else if error.is::<Usage>() {
+                code = ExitCode::from(EXIT_USAGE);
             }
             let _ = writeln!(out, "newswatch: {}", plain::text(&format!("{error:#}"), 10_000));
             code
@@ -161,6 +170,7 @@ pub fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let global = &arguments.global;
     match &arguments.command {
+        Command::Init(own) => init::run(global, own),
         Command::Run(own) => run::run(global, own),
         Command::Demo(own) => demo::run(own),
         Command::Check(own) => check::run(global.config.as_deref(), own, now()),
@@ -239,6 +249,11 @@ pub(crate) fn now() -> Timestamp {
 #[derive(Debug, thiserror::Error)]
 #[error("{} in the configuration", counted(.0.len(), "problem"))]
 struct InvalidConfiguration(Vec<Problem>);
+
+/// Arguments that cannot be used as they are.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Loads the configuration.
 pub(crate) fn load_config(global: &Global) -> anyhow::Result<Config> {

@@ -91,9 +91,14 @@ impl Config {
         }
     }
 
-    /// The configuration that these files are: the main one, drop-ins with sources, and profiles.
-    pub fn from_files(main: &File, sources: &[File], profiles: &[File]) -> Result<Config, Vec<Problem>> {
-        Config::read(main, sources, profiles, &[], Problems::default())
+    /// The configuration that these files are: the main one, drop-ins with sources, profiles, and alias packs.
+    pub fn from_files(
+        main: &File,
+        sources: &[File],
+        profiles: &[File],
+        aliases: &[File],
+    ) -> Result<Config, Vec<Problem>> {
+        Config::read(main, sources, profiles, aliases, Problems::default())
     }
 
     fn read(
