@@ -1,15 +1,16 @@
 //! The command line: arguments in, exit code out. One file a command.
 //!
-//! Results go to standard output, the log to standard error. Exit codes: 0 fine, 1 failed or found something wrong, 2 usage,
-//! 78 the configuration is invalid (EX_CONFIG of sysexits.h).
+//! Results go to standard output, the log to standard error. Exit codes: [`EXIT_CODES`].
 
 pub mod check;
 pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod digest;
 pub mod hits;
 pub mod init;
 pub mod mail_test;
+pub mod man;
 pub mod mute;
 pub mod outbox;
 pub mod parse;
@@ -46,9 +47,23 @@ pub const EXIT_CONFIG: u8 = 78;
 /// Exit code for arguments that cannot be understood, as clap has it.
 pub const EXIT_USAGE: u8 = 2;
 
+/// What the exit codes mean; the help, the manual pages and the documentation say it with these words. 78 is EX_CONFIG of sysexits.h.
+pub const EXIT_CODES: [(u8, &str); 4] = [
+    (0, "fine"),
+    (1, "failed, or found something wrong"),
+    (EXIT_USAGE, "the arguments cannot be understood; of `status`: broken"),
+    (EXIT_CONFIG, "the configuration is invalid"),
+];
+
+/// The exit codes as the last lines of the help.
+fn exit_codes() -> String {
+    let lines: String = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:<3} {meaning}")).collect();
+    format!("Exit codes:{lines}")
+}
+
 /// A news watcher that analysts can trust.
 #[derive(Debug, Parser)]
-#[command(name = "newswatch", version, about, disable_help_subcommand = true)]
+#[command(name = "newswatch", version, about, disable_help_subcommand = true, after_help = exit_codes())]
 pub struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -96,13 +111,15 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a configuration from an address, seed articles and sources; tries all of it first
-    Init(init::Arguments),
+    Init(Box<init::Arguments>),
     /// Watch: poll sources, score items, tell people
     Run(run::Arguments),
     /// Show the whole job on a bundled small internet; needs no network and no mail
     Demo(demo::Arguments),
     /// Check the configuration and say in words what will happen
     Check(check::Arguments),
+    /// Every key of the configuration with its default, and schemas for editors
+    Config(config::Arguments),
     /// What could be watched at an address or in a file: prints configuration to paste
     Probe(probe::Arguments),
     /// Read one document and print what is in it
@@ -133,6 +150,8 @@ enum Command {
     Status(status::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
+    /// Print the manual page of newswatch or of a command
+    Man(man::Arguments),
 }
 
 /// Runs the command that the arguments name. Errors are printed here, once.
@@ -174,6 +193,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Run(own) => run::run(global, own),
         Command::Demo(own) => demo::run(own),
         Command::Check(own) => check::run(global.config.as_deref(), own, now()),
+        Command::Config(own) => config::run(own),
         Command::Probe(own) => probe::run(global, own),
         Command::Parse(own) => parse::run(own),
         Command::Source(own) => source::run(global, own),
@@ -189,6 +209,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::MailTest(own) => mail_test::run(global, own),
         Command::Status(own) => status::run(global, own),
         Command::Completions(own) => completions::run(own),
+        Command::Man(own) => man::run(own),
     }
 }
 

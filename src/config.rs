@@ -4,12 +4,14 @@
 //! profiles are whole files (`profiles.d/*.toml`); both are read in name order. The settings of a kind of source or
 //! channel are read in that kind's own file; here they are put together and checked against one another.
 
+pub mod asked;
 mod duration;
 pub mod fetch;
 mod find;
 pub mod messages;
 pub mod operator;
 mod problem;
+pub mod reference;
 pub mod route;
 pub mod schedule;
 pub mod secret;

@@ -169,5 +169,5 @@ fn the_readme_names_every_command() {
         assert!(readme.contains(&format!("| `{command}")), "the README's table lacks {command}");
         count += 1;
     }
-    assert_eq!(count, 19, "{commands}");
+    assert_eq!(count, 21, "{commands}");
 }
