@@ -325,7 +325,7 @@ fn learn_profile(
     steps.ok("profile", &format!("{}: {terms} learned, a hit from a score of {:.2}", built.name, built.hit_score()))?;
     for candidate in candidates.iter().filter(|candidate| candidate.rejected.is_none()).take(TERMS_SHOWN) {
         let term = &candidate.term;
-        let rarity = term.rarity.map_or(String::new(), |rarity| format!(", rarity {rarity:.1} of 10"));
+        let rarity = term.rarity.map_or(String::new(), |rarity| format!(", rarity {rarity:.1}"));
         let returns = match candidate.returns {
             0 => String::new(),
             count => format!(", named at the head of {count} and again below"),
