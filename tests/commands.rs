@@ -43,7 +43,7 @@ fn the_documented_commands_are_those_of_the_program() {
 fn every_command_has_a_manual_page() {
     let folder = Folder::new("");
     let pages = folder.path().join("man");
-    folder.run(&["man", "--out", pages.to_str().unwrap()]).ok();
+    folder.run(&["man", "--folder", pages.to_str().unwrap()]).ok();
     let whole = Arguments::command();
     assert_eq!(std::fs::read_dir(&pages).unwrap().count(), every(&whole).len());
     let page = folder.run(&["man", "source", "list"]).ok().out;

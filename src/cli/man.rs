@@ -20,9 +20,9 @@ pub struct Arguments {
     command: Vec<String>,
     /// Write the pages of newswatch and of all commands into this folder instead
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
-    out: Option<std::path::PathBuf>,
+    folder: Option<std::path::PathBuf>,
     /// Print the help of all commands as Markdown instead
-    #[arg(long, conflicts_with_all = ["command", "out"])]
+    #[arg(long, conflicts_with_all = ["command", "folder"])]
     markdown: bool,
 }
 
@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     if arguments.markdown {
         out.write_all(markdown(&whole).as_bytes())?;
-    } else if let Some(folder) = &arguments.out {
+    } else if let Some(folder) = &arguments.folder {
         std::fs::create_dir_all(folder)?;
         for command in every(&whole) {
             std::fs::write(folder.join(format!("{}.1", file_name(command))), page(command)?)?;
