@@ -1,18 +1,20 @@
 //! The command line: arguments in, exit code out. One file a command.
 //!
-//! Results go to standard output, the log to standard error. Exit codes: 0 fine, 1 failed or found something wrong, 2 usage,
-//! 78 the configuration is invalid (EX_CONFIG of sysexits.h).
+//! Results go to standard output, the log to standard error. Exit codes: [`EXIT_CODES`].
 
 pub mod backup;
 pub mod check;
 pub mod completions;
+pub mod config;
 pub mod coverage;
 pub mod demo;
 pub mod digest;
 pub mod evidence;
 pub mod gc;
 pub mod hits;
+pub mod init;
 pub mod mail_test;
+pub mod man;
 pub mod mute;
 pub mod outbox;
 pub mod parse;
@@ -21,6 +23,7 @@ pub mod profile;
 pub mod run;
 pub mod score;
 pub mod search;
+mod shipped;
 pub mod source;
 pub mod status;
 pub mod store;
@@ -48,9 +51,26 @@ use crate::{plain, systemd};
 /// Exit code for an invalid configuration; systemd does not restart on it.
 pub const EXIT_CONFIG: u8 = 78;
 
+/// Exit code for arguments that cannot be understood, as clap has it.
+pub const EXIT_USAGE: u8 = 2;
+
+/// What the exit codes mean; the help, the manual pages and the documentation say it with these words. 78 is EX_CONFIG of sysexits.h.
+pub const EXIT_CODES: [(u8, &str); 4] = [
+    (0, "fine"),
+    (1, "failed, or found something wrong"),
+    (EXIT_USAGE, "the arguments cannot be understood; of `status`: broken"),
+    (EXIT_CONFIG, "the configuration is invalid"),
+];
+
+/// The exit codes as the last lines of the help.
+fn exit_codes() -> String {
+    let lines: String = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:<3} {meaning}")).collect();
+    format!("Exit codes:{lines}")
+}
+
 /// A news watcher that analysts can trust.
 #[derive(Debug, Parser)]
-#[command(name = "newswatch", version, about, disable_help_subcommand = true)]
+#[command(name = "newswatch", version, about, disable_help_subcommand = true, after_help = exit_codes())]
 pub struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -97,12 +117,16 @@ pub enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a configuration from an address, seed articles and sources; tries all of it first
+    Init(Box<init::Arguments>),
     /// Watch: poll sources, score items, tell people
     Run(run::Arguments),
     /// Show the whole job on a bundled small internet; needs no network and no mail
     Demo(demo::Arguments),
     /// Check the configuration and say in words what will happen
     Check(check::Arguments),
+    /// Every key of the configuration with its default, and schemas for editors
+    Config(config::Arguments),
     /// What could be watched at an address or in a file: prints configuration to paste
     Probe(probe::Arguments),
     /// Read one document and print what is in it
@@ -145,6 +169,8 @@ enum Command {
     Gc(gc::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
+    /// Print the manual page of newswatch or of a command
+    Man(man::Arguments),
 }
 
 /// Runs the command that the arguments name. Errors are printed here, once.
@@ -170,6 +196,8 @@ pub fn main() -> ExitCode {
                     let _ = writeln!(out, "{}", plain::line(&problem.to_string(), 2_000));
                 }
                 code = ExitCode::from(EXIT_CONFIG);
+            } else if error.is::<Usage>() {
+                code = ExitCode::from(EXIT_USAGE);
             }
             let _ = writeln!(out, "newswatch: {}", plain::text(&format!("{error:#}"), 10_000));
             code
@@ -180,9 +208,11 @@ pub fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let global = &arguments.global;
     match &arguments.command {
+        Command::Init(own) => init::run(global, own),
         Command::Run(own) => run::run(global, own),
         Command::Demo(own) => demo::run(own),
         Command::Check(own) => check::run(global.config.as_deref(), own, now()),
+        Command::Config(own) => config::run(own),
         Command::Probe(own) => probe::run(global, own),
         Command::Parse(own) => parse::run(own),
         Command::Source(own) => source::run(global, own),
@@ -204,6 +234,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Store(own) => store::run(global, own),
         Command::Gc(own) => gc::run(global, own),
         Command::Completions(own) => completions::run(own),
+        Command::Man(own) => man::run(own),
     }
 }
 
@@ -267,6 +298,11 @@ pub(crate) fn now() -> Timestamp {
 #[derive(Debug, thiserror::Error)]
 #[error("{} in the configuration", counted(.0.len(), "problem"))]
 struct InvalidConfiguration(Vec<Problem>);
+
+/// Arguments that cannot be used as they are.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Loads the configuration.
 pub(crate) fn load_config(global: &Global) -> anyhow::Result<Config> {

@@ -4,6 +4,7 @@
 //! profiles are whole files (`profiles.d/*.toml`); both are read in name order. The settings of a kind of source or
 //! channel are read in that kind's own file; here they are put together and checked against one another.
 
+pub mod asked;
 mod duration;
 pub mod evidence;
 pub mod fetch;
@@ -12,6 +13,7 @@ pub mod messages;
 pub mod metrics;
 pub mod operator;
 mod problem;
+pub mod reference;
 pub mod route;
 pub mod schedule;
 pub mod secret;
@@ -107,9 +109,14 @@ impl Config {
         }
     }
 
-    /// The configuration that these files are: the main one, drop-ins with sources, and profiles.
-    pub fn from_files(main: &File, sources: &[File], profiles: &[File]) -> Result<Config, Vec<Problem>> {
-        Config::read(main, sources, profiles, &[], Problems::default())
+    /// The configuration that these files are: the main one, drop-ins with sources, profiles, and alias packs.
+    pub fn from_files(
+        main: &File,
+        sources: &[File],
+        profiles: &[File],
+        aliases: &[File],
+    ) -> Result<Config, Vec<Problem>> {
+        Config::read(main, sources, profiles, aliases, Problems::default())
     }
 
     fn read(

@@ -9,31 +9,12 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use newswatch::notifier::channel::KINDS;
 use serde_json::{Value, json};
-use support::{Folder, PROFILE, Web, manifest, page, source};
-
-/// What a server was given: each request or mail as it came.
-type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
-
-/// A server on loopback; each connection is handled in a thread of its own.
-fn serve(handle: fn(TcpStream, &Taken) -> std::io::Result<()>) -> (u16, Taken) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let taken = Taken::default();
-    let shared = taken.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, taken) = (stream.unwrap(), shared.clone());
-            std::thread::spawn(move || handle(stream, &taken));
-        }
-    });
-    (port, taken)
-}
+use support::{Folder, PROFILE, Taken, Web, listen, manifest, page, smtp, source};
 
 /// Takes a request and says yes.
 fn http(mut stream: TcpStream, taken: &Taken) -> std::io::Result<()> {
@@ -55,37 +36,6 @@ fn http(mut stream: TcpStream, taken: &Taken) -> std::io::Result<()> {
     request.extend(body);
     taken.lock().unwrap().push(request);
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-}
-
-/// Takes mails; what was said before the mail stands before it, as lines that begin with ">".
-fn smtp(mut stream: TcpStream, taken: &Taken) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    stream.write_all(b"220 here\r\n")?;
-    let mut said = Vec::new();
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        said.push(b'>');
-        said.extend(&line);
-        let is_data = line.to_ascii_uppercase().starts_with(b"DATA");
-        line.clear();
-        if !is_data {
-            stream.write_all(b"250 yes\r\n")?;
-            continue;
-        }
-        stream.write_all(b"354 go on\r\n")?;
-        loop {
-            reader.read_until(b'\n', &mut line)?;
-            if line == b".\r\n" {
-                break;
-            }
-            said.extend(line.strip_prefix(b".").unwrap_or(&line));
-            line.clear();
-        }
-        line.clear();
-        taken.lock().unwrap().push(std::mem::take(&mut said));
-        stream.write_all(b"250 taken\r\n")?;
-    }
-    Ok(())
 }
 
 /// A hostile item.
@@ -156,7 +106,7 @@ fn cases(kind: &str, folder: &Path) -> Vec<Case> {
         "webhook" => ["", "slack", "ntfy", "matrix", "telegram"]
             .into_iter()
             .map(|template| {
-                let (port, taken) = serve(http);
+                let (port, taken) = listen(http);
                 let more = match template {
                     "" => String::new(),
                     _ => format!("template = \"{template}\"\nvalues = {{ topic = \"t\", chat_id = \"1\" }}\n"),
@@ -167,7 +117,7 @@ fn cases(kind: &str, folder: &Path) -> Vec<Case> {
             })
             .collect(),
         "email" => {
-            let (port, taken) = serve(smtp);
+            let (port, taken) = listen(smtp);
             let settings =
                 format!("server = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"w@example.org\"");
             let mut case = case(settings, move |_| taken.lock().unwrap().iter().map(|mail| check_dialogue(mail)).sum());

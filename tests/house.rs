@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, the lowest first. A file may import its own layer and those below; the first matching prefix decides.
 const LAYERS: &[(u8, &[&str])] = &[
-    (0, &["model", "fault", "clock", "plain", "config/section", "config/problem", "config/duration"]),
+    (0, &["model", "fault", "clock", "plain", "config/section", "config/asked", "config/problem", "config/duration"]),
     // Pure: bytes and values in, values out.
     (
         1,

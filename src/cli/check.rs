@@ -179,7 +179,8 @@ fn write_messages(out: &mut String, config: &Config) -> fmt::Result {
     Ok(())
 }
 
-fn describe_when(route: &RouteConfig, now: Timestamp) -> String {
+/// When a route tells, with the next time.
+pub(super) fn describe_when(route: &RouteConfig, now: Timestamp) -> String {
     match &route.when {
         When::AtOnce => "at once, each story once".to_string(),
         When::Grouped(length) => {
@@ -471,6 +472,7 @@ enabled = false
             &file("etc/newswatch.toml", MAIN),
             &[file("etc/sources.d/more.toml", DROP_IN)],
             &[file("etc/profiles.d/apg.toml", APG), file("etc/profiles.d/lonely.toml", LONELY)],
+            &[],
         )
         .unwrap();
         let now = "2026-11-20T12:00:00Z".parse().unwrap();
@@ -563,7 +565,7 @@ empty = "weekly"
 "#;
         let file = |name: &str, text: &str| File::new(name, text.to_string());
         let profiles = [file("etc/profiles.d/apg.toml", APG), file("etc/profiles.d/lonely.toml", LONELY)];
-        let config = Config::from_files(&file("etc/newswatch.toml", main), &[], &profiles).unwrap();
+        let config = Config::from_files(&file("etc/newswatch.toml", main), &[], &profiles, &[]).unwrap();
         let plan = plan(&config, true, "2026-11-20T12:00:00Z".parse().unwrap());
         let expected = "\
 Routes: 3

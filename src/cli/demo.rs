@@ -17,6 +17,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 
+use super::shipped;
 use crate::config::Config;
 use crate::config::section::parse_duration;
 use crate::daemon::{self, Options};
@@ -52,20 +53,6 @@ const LATER: &[(&str, &str)] = files!("later":
     "wire.xml", "paper.xml", "tracing.atom", "seoul.xml", "moskva.xml", "asia.json", "notices.html",
     "articles/advisory-30.html", "articles/circular-31.html", "articles/guest-wifi.html",
 );
-
-/// The shipped profiles.
-const PROFILES: &[(&str, &str)] = &[
-    ("apg.toml", include_str!("../../config/profiles.d/apg.toml")),
-    ("panel-of-experts.toml", include_str!("../../config/profiles.d/panel-of-experts.toml")),
-    ("russian-exchanges.toml", include_str!("../../config/profiles.d/russian-exchanges.toml")),
-];
-/// The shipped alias packs, which the profiles use.
-const ALIASES: &[(&str, &str)] = &[
-    ("korea.toml", include_str!("../../config/aliases.d/korea.toml")),
-    ("money-laundering.toml", include_str!("../../config/aliases.d/money-laundering.toml")),
-    ("russian-money.toml", include_str!("../../config/aliases.d/russian-money.toml")),
-    ("united-nations.toml", include_str!("../../config/aliases.d/united-nations.toml")),
-];
 
 /// The sources: name, title, path, kind's own settings.
 const SOURCES: &[(&str, &str, &str, &str)] = &[
@@ -173,7 +160,7 @@ fn configure(work: &Path, base: &str, now: Timestamp) -> anyhow::Result<Config> 
         write!(text, "\n[[source]]\nname = \"{name}\"\ntitle = \"{title}\"\nurl = \"{base}/{path}\"\n{own}")?;
     }
     std::fs::write(work.join("newswatch.toml"), text)?;
-    for (folder, files) in [("profiles.d", PROFILES), ("aliases.d", ALIASES)] {
+    for (folder, files) in [("profiles.d", shipped::PROFILES), ("aliases.d", shipped::ALIASES)] {
         std::fs::create_dir_all(work.join(folder))?;
         for (name, text) in files {
             std::fs::write(work.join(folder).join(name), text)?;

@@ -80,7 +80,8 @@ fn choose<'a>(config: &'a Config, named: Option<&'a str>) -> anyhow::Result<&'a 
     }
 }
 
-fn message(to: &str) -> Message {
+/// The test.
+pub(super) fn message(to: &str) -> Message {
     let now = super::now();
     let text = format!(
         "This is a test by `newswatch mail-test`, sent at {}.\n\nIf you read this, newswatch can write to you. 한국어 и русский \

@@ -11,9 +11,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use url::Url;
 
 use self::offer::Report;
+pub(super) use self::offer::{Found, Offer};
 use super::Global;
 use crate::config::{Config, FetchSettings};
 use crate::model::Reading;
@@ -47,25 +49,29 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // A bad or missing configuration must not keep anyone from looking at a site: its network settings are enough.
     let settings =
         Config::load(global.config.as_deref()).map_or_else(|_| FetchSettings::default(), |config| config.fetch);
-    let text = match Url::parse(&arguments.target) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => super::block_on(async {
-            let http = Http::new(&settings)?;
-            let response = http.fetch(Request::page(url, ACCEPT_ANY)).await?;
-            if response.status != 200 {
-                anyhow::bail!("{} answers with status {}", response.url, response.status);
-            }
-            Ok(Probe { fetch: Some(&http), report: Report::new(&settings, super::now()) }.look(response).await)
-        })?,
+    let now = super::now();
+    let found = match Url::parse(&arguments.target) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            super::block_on(async { address(&Http::new(&settings)?, url, &settings, now).await })?
+        }
         _ => {
             let response = from_file(&arguments.target, arguments.base_url.clone())?;
             super::block_on(async {
-                Ok(Probe { fetch: None, report: Report::new(&settings, super::now()) }.look(response).await)
+                Ok(Probe { fetch: None, report: Report::new(&settings, now) }.look(response).await)
             })?
         }
     };
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    let found = text.lines().any(|line| line == "[[source]]");
-    Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    std::io::stdout().lock().write_all(found.text.as_bytes())?;
+    Ok(if found.offers.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Looks at an address.
+pub(super) async fn address(http: &Http, url: Url, settings: &FetchSettings, now: Timestamp) -> anyhow::Result<Found> {
+    let response = http.fetch(Request::page(url, ACCEPT_ANY)).await?;
+    if response.status != 200 {
+        anyhow::bail!("{} answers with status {}", response.url, response.status);
+    }
+    Ok(Probe { fetch: Some(http), report: Report::new(settings, now) }.look(response).await)
 }
 
 /// A file as if it had been fetched; its address is the one given, else the one it calls its own.
@@ -110,7 +116,7 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    async fn look(mut self, response: Response) -> String {
+    async fn look(mut self, response: Response) -> Found {
         let refusal = match feed::read(&document(&response), &ReadLimits::default()) {
             Ok(reading) => {
                 self.report.feed(response.url.as_str(), "", Some(&reading));
@@ -313,6 +319,7 @@ mod tests {
             Ok(Probe { fetch: None, report: Report::new(&settings, now) }.look(response).await)
         })
         .unwrap()
+        .text
     }
 
     #[test]

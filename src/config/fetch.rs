@@ -143,16 +143,21 @@ pub(super) fn read(section: Option<Section<'_>>) -> FetchSettings {
     settings
 }
 
+/// A network, or a single address. The error says how to write one.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map_err(|_| format!("{text:?} is not a network; write it like \"192.168.1.0/24\" or \"fd00::/8\""))
+}
+
 /// A list of networks.
 fn networks(section: &mut Section<'_>, key: &str) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (index, text) in section.texts(key).unwrap_or_default().iter().enumerate() {
-        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+        match network(text) {
             Ok(network) => networks.push(network),
-            Err(_) => {
-                let advice = "write it like \"192.168.1.0/24\" or \"fd00::/8\"";
-                section.problem_in(key, index, format!("{text:?} is not a network; {advice}"));
-            }
+            Err(problem) => section.problem_in(key, index, problem),
         }
     }
     networks

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use super::asked::Asked;
 use crate::plain;
 
 /// A longer message is cut, and the cut shown.
@@ -44,20 +46,29 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All problems found so far.
+/// All problems found so far; and, where somebody wants to know, what the readers asked for.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
+pub struct Problems {
+    list: RefCell<Vec<Problem>>,
+    /// What was asked for; `None`: nobody wants to know.
+    pub(super) asked: Option<Rc<RefCell<Asked>>>,
+}
 
 impl Problems {
+    /// Also notes what is asked for.
+    pub(super) fn noting(asked: &Rc<RefCell<Asked>>) -> Problems {
+        Problems { asked: Some(asked.clone()), ..Problems::default() }
+    }
+
     /// Notes one. Messages quote what the file says, and a profile may come from anybody.
     pub fn add(&self, place: Option<Place>, message: impl Into<String>) {
         let message = plain::line(&message.into(), MESSAGE_CHARACTERS_MAX);
-        self.0.borrow_mut().push(Problem { place, message });
+        self.list.borrow_mut().push(Problem { place, message });
     }
 
     /// All of them by file and line.
     pub fn into_sorted(self) -> Vec<Problem> {
-        let mut list = self.0.into_inner();
+        let mut list = self.list.into_inner();
         list.sort();
         list.dedup();
         list
@@ -65,7 +76,7 @@ impl Problems {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.list.borrow().len()
     }
 
     /// There are none.

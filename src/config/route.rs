@@ -406,11 +406,16 @@ fn read_when(section: &mut Section<'_>, zone: &Zone) -> Option<When> {
     }
 }
 
+/// A mail address as a mail server takes it, without a name beside it.
+pub fn is_mail_address(text: &str) -> bool {
+    text.parse::<lettre::Address>().is_ok()
+}
+
 /// The mail addresses under `to`.
 pub(super) fn recipients(section: &mut Section<'_>) -> Vec<String> {
     let to = section.texts("to").unwrap_or_default();
     for (index, address) in to.iter().enumerate() {
-        if address.parse::<lettre::Address>().is_err() {
+        if !is_mail_address(address) {
             section.problem_in(
                 "to",
                 index,

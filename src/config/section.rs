@@ -14,6 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use super::asked::{AskedTable, Shape};
 pub use super::duration::{parse_duration, show_duration};
 pub use super::problem::{File, Place, Problem, Problems};
 use crate::plain;
@@ -109,12 +110,21 @@ impl<'a> Section<'a> {
 
     /// The keys of the table, in order: for a table whose keys are names that people choose.
     pub fn keys(&self) -> Vec<String> {
+        self.note(|table| table.is_free = true);
         self.table.iter().map(|(key, _)| key.get_ref().to_string()).collect()
     }
 
-    fn ask(&mut self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+    fn ask(&mut self, key: &str, shape: impl FnOnce() -> Shape) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.insert(key.to_string(), ());
+        self.note(|table| table.keys.entry(key.to_string()).or_default().add(shape()));
         self.table.get(key)
+    }
+
+    /// Notes something of this table, where somebody wants to know what is asked for.
+    fn note(&self, note: impl FnOnce(&mut AskedTable)) {
+        if let Some(asked) = &self.problems.asked {
+            note(asked.borrow_mut().entry(self.own_path()).or_default());
+        }
     }
 
     fn wrong_type(&self, key: &str, wanted: &str, found: &Spanned<DeValue<'_>>) {
@@ -132,7 +142,7 @@ impl<'a> Section<'a> {
 
     /// A text.
     pub fn text(&mut self, key: &str) -> Option<String> {
-        let value = self.ask(key)?;
+        let value = self.ask(key, || Shape::Text)?;
         match value.get_ref() {
             DeValue::String(text) => Some(text.to_string()),
             _ => {
@@ -144,8 +154,9 @@ impl<'a> Section<'a> {
 
     /// A text that must be there and not be empty.
     pub fn required_text(&mut self, key: &str) -> Option<String> {
+        self.ask(key, || Shape::Text);
+        self.note(|table| table.keys.entry(key.to_string()).or_default().required = true);
         if !self.has(key) {
-            self.asked.insert(key.to_string(), ());
             self.problems.add(Some(self.place()), format!("{} needs `{key}`", self.name));
             return None;
         }
@@ -159,7 +170,7 @@ impl<'a> Section<'a> {
 
     /// true or false.
     pub fn boolean(&mut self, key: &str) -> Option<bool> {
-        let value = self.ask(key)?;
+        let value = self.ask(key, || Shape::Boolean)?;
         let answer = value.get_ref().as_bool();
         if answer.is_none() {
             self.wrong_type(key, "true or false", value);
@@ -169,7 +180,7 @@ impl<'a> Section<'a> {
 
     /// A whole number within the range.
     pub fn integer(&mut self, key: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
-        let value = self.ask(key)?;
+        let value = self.ask(key, || Shape::Integer(*range.start(), *range.end()))?;
         let DeValue::Integer(number) = value.get_ref() else {
             self.wrong_type(key, "a whole number", value);
             return None;
@@ -185,7 +196,7 @@ impl<'a> Section<'a> {
 
     /// A number within the range.
     pub fn number(&mut self, key: &str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
-        let value = self.ask(key)?;
+        let value = self.ask(key, || Shape::Number(*range.start(), *range.end()))?;
         let text = match value.get_ref() {
             DeValue::Float(number) => number.as_str().replace('_', ""),
             DeValue::Integer(number) => number.as_str().replace('_', ""),
@@ -205,7 +216,7 @@ impl<'a> Section<'a> {
 
     /// A length of time with its unit ("30m", "6h", "2 days") within the range.
     pub fn duration(&mut self, key: &str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
-        let value = self.ask(key)?;
+        let value = self.ask(key, || Shape::Duration(*range.start(), *range.end()))?;
         let DeValue::String(text) = value.get_ref() else {
             self.wrong_type(key, "a length of time in quotes with its unit, such as \"30m\"", value);
             return None;
@@ -227,7 +238,7 @@ impl<'a> Section<'a> {
 
     /// A list of texts.
     pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
-        let value = self.ask(key)?;
+        let value = self.ask(key, || Shape::Texts)?;
         let DeValue::Array(list) = value.get_ref() else {
             self.wrong_type(key, "a list of texts", value);
             return None;
@@ -248,6 +259,7 @@ impl<'a> Section<'a> {
 
     /// A list of regular expressions; a text alone is a list of one. What is none is reported and left out.
     pub fn patterns(&mut self, key: &str) -> Vec<Regex> {
+        self.ask(key, || Shape::Patterns);
         let texts = self.text_or_texts(key).unwrap_or_default();
         let mut patterns = Vec::new();
         for (index, text) in texts.iter().enumerate() {
@@ -264,7 +276,8 @@ impl<'a> Section<'a> {
 
     /// A text, or a list of texts.
     pub fn text_or_texts(&mut self, key: &str) -> Option<Vec<String>> {
-        match self.ask(key)?.get_ref() {
+        self.ask(key, || Shape::Text);
+        match self.ask(key, || Shape::Texts)?.get_ref() {
             DeValue::String(_) => self.text(key).map(|text| vec![text]),
             _ => self.texts(key),
         }
@@ -279,6 +292,7 @@ impl<'a> Section<'a> {
 
     /// One of the given words.
     pub fn one_of<'w>(&mut self, key: &str, words: &[&'w str]) -> Option<&'w str> {
+        self.ask(key, || Shape::Words(words.iter().map(|word| word.to_string()).collect()));
         let text = self.text(key)?;
         let found = words.iter().find(|word| **word == text);
         if found.is_none() {
@@ -291,6 +305,7 @@ impl<'a> Section<'a> {
 
     /// An http or https address without a user name or password, which would show in logs and messages.
     pub fn address(&mut self, key: &str) -> Option<Url> {
+        self.ask(key, || Shape::Address);
         let text = self.text(key)?;
         let wrong = match Url::parse(&text) {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
@@ -319,6 +334,7 @@ impl<'a> Section<'a> {
 
     /// The path of a file; one that is not absolute starts at the folder of the configuration file.
     pub fn path(&mut self, key: &str) -> Option<PathBuf> {
+        self.ask(key, || Shape::Path);
         let text = self.text(key)?;
         if text.is_empty() {
             self.problem(key, format!("`{key}` must not be empty"));
@@ -330,7 +346,7 @@ impl<'a> Section<'a> {
 
     /// A table within this one.
     pub fn section(&mut self, key: &str) -> Option<Section<'a>> {
-        let value = self.ask(key)?;
+        let value = self.ask(key, || Shape::Table)?;
         match value.get_ref() {
             DeValue::Table(table) => {
                 let name = format!("[{}]", self.path_of(key));
@@ -343,17 +359,21 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The keys that lead to this table: "route.digest"; empty for the file itself.
+    fn own_path(&self) -> String {
+        let path = self.name.trim_matches(['[', ']']);
+        if path == self.name { String::new() } else { path.to_string() }
+    }
+
     /// A table's key with those of the tables around it: "route.digest".
     fn path_of(&self, key: &str) -> String {
-        match self.name.trim_matches(['[', ']']) {
-            outer if outer != self.name => format!("{outer}.{key}"),
-            _ => key.to_string(),
-        }
+        let path = self.own_path();
+        if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
     }
 
     /// A list of tables within this one, in order; empty when there is none.
     pub fn sections(&mut self, key: &str) -> Vec<Section<'a>> {
-        let Some(value) = self.ask(key) else { return Vec::new() };
+        let Some(value) = self.ask(key, || Shape::Tables) else { return Vec::new() };
         let DeValue::Array(list) = value.get_ref() else {
             self.wrong_type(key, &format!("a list of tables, each under [[{key}]]"), value);
             return Vec::new();
@@ -373,6 +393,8 @@ impl<'a> Section<'a> {
 
     /// A table within this one, or a list of them.
     pub fn section_or_sections(&mut self, key: &str) -> Vec<Section<'a>> {
+        self.ask(key, || Shape::Table);
+        self.ask(key, || Shape::Tables);
         match self.table.get(key).map(Spanned::get_ref) {
             Some(DeValue::Array(_)) => self.sections(key),
             _ => self.section(key).into_iter().collect(),

@@ -82,7 +82,7 @@ impl Written {
 }
 
 /// A text on one line of TOML.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     Value::String(plain::line(text, 8_000)).to_string()
 }
 
@@ -152,7 +152,7 @@ mod tests {
             "p.toml",
             "name = \"p\"\nthreshold = 1.0\n[[phrase]]\ntext = \"a b\"\nweight = 1.0\n".to_string(),
         );
-        let config = crate::config::Config::from_files(&main, &[], &[profile]).unwrap();
+        let config = crate::config::Config::from_files(&main, &[], &[profile], &[]).unwrap();
         let names: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
         assert_eq!(names[..3], ["www-example-org-x", "www-example-org-x-2", "source"]);
         assert_eq!(config.sources[0].title, "News \"x\"");

@@ -3,6 +3,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -223,4 +225,53 @@ pub fn source(name: &str, url: &str, more: &str) -> String {
 
 pub fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What a server was given: each request or mail as it came.
+pub type Taken = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// A server on loopback; each connection is handled in a thread of its own.
+pub fn listen(handle: fn(TcpStream, &Taken) -> std::io::Result<()>) -> (u16, Taken) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = Taken::default();
+    let shared = taken.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, taken) = (stream.unwrap(), shared.clone());
+            std::thread::spawn(move || handle(stream, &taken));
+        }
+    });
+    (port, taken)
+}
+
+/// Takes mails; what was said before the mail stands before it, as lines that begin with ">".
+pub fn smtp(mut stream: TcpStream, taken: &Taken) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    stream.write_all(b"220 here\r\n")?;
+    let mut said = Vec::new();
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        said.push(b'>');
+        said.extend(&line);
+        let is_data = line.to_ascii_uppercase().starts_with(b"DATA");
+        line.clear();
+        if !is_data {
+            stream.write_all(b"250 yes\r\n")?;
+            continue;
+        }
+        stream.write_all(b"354 go on\r\n")?;
+        loop {
+            reader.read_until(b'\n', &mut line)?;
+            if line == b".\r\n" {
+                break;
+            }
+            said.extend(line.strip_prefix(b".").unwrap_or(&line));
+            line.clear();
+        }
+        line.clear();
+        taken.lock().unwrap().push(std::mem::take(&mut said));
+        stream.write_all(b"250 taken\r\n")?;
+    }
+    Ok(())
 }

@@ -23,22 +23,46 @@ const ARTICLE_CHARACTERS: usize = 300;
 /// Where no address is known.
 const UNKNOWN: &str = "https://example.org/put-the-address-of-the-page-here";
 
+/// What a probe found.
+#[derive(Debug)]
+pub(in crate::cli) struct Found {
+    /// Configuration to paste, with explanations as comments.
+    pub(in crate::cli) text: String,
+    /// What can be watched there, what is worth most first; what is written down but switched off, too.
+    pub(in crate::cli) offers: Vec<Offer>,
+}
+
+/// Something that can be watched.
+#[derive(Debug)]
+pub(in crate::cli) struct Offer {
+    /// As configuration.
+    pub(in crate::cli) source: Written,
+    /// What it gives now, where that was read.
+    pub(in crate::cli) reading: Option<Reading>,
+}
+
 /// The report under way.
 pub(super) struct Report<'a> {
     settings: &'a FetchSettings,
     now: Timestamp,
     names: Names,
     text: String,
+    offers: Vec<Offer>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(settings: &'a FetchSettings, now: Timestamp) -> Report<'a> {
-        Report { settings, now, names: Names::default(), text: String::new() }
+        Report { settings, now, names: Names::default(), text: String::new(), offers: Vec::new() }
     }
 
     /// The whole.
-    pub(super) fn finish(self) -> String {
-        self.text
+    pub(super) fn finish(self) -> Found {
+        Found { text: self.text, offers: self.offers }
+    }
+
+    fn offer(&mut self, source: Written, reading: Option<&Reading>) {
+        self.text.push_str(&source.toml());
+        self.offers.push(Offer { source, reading: reading.cloned() });
     }
 
     /// A comment.
@@ -96,7 +120,7 @@ impl<'a> Report<'a> {
             language: reading.and_then(|reading| reading.language.clone()),
             ..Written::default()
         };
-        self.text.push_str(&written.toml());
+        self.offer(written, reading);
     }
 
     /// Something that was linked as a feed and is none.
@@ -116,7 +140,7 @@ impl<'a> Report<'a> {
         let name = self.name(url, "sitemap");
         let (url, kind) = (url.to_string(), "sitemap");
         let written = Written { name, kind, url, article: true, disabled, ..Written::default() };
-        self.text.push_str(&written.toml());
+        self.offer(written, None);
     }
 
     /// A page without a list: its text can be watched.
@@ -131,7 +155,7 @@ impl<'a> Report<'a> {
             language: language.map(|tag| tag.replace('_', "-")),
             ..Written::default()
         };
-        self.text.push_str(&written.toml());
+        self.offer(written, None);
     }
 
     /// What is read of an article page.
@@ -201,8 +225,12 @@ impl<'a> Report<'a> {
             select: Some(proposal.select.clone()),
             ..Written::default()
         };
+        if rank == 0 {
+            self.offer(written, Some(reading));
+            return;
+        }
         for line in written.toml().lines() {
-            let _ = writeln!(self.text, "{}{line}", if rank == 0 { "" } else { "# " });
+            let _ = writeln!(self.text, "# {line}");
         }
     }
 
