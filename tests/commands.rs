@@ -86,6 +86,8 @@ fn what_the_documents_point_to_is_there() {
             let is_pattern = word.contains(['*', '|']) || word.contains("NAME")
                 // What people write there themselves.
                 || word.contains(".d/");
+            // Up to the heading.
+            let word = word.split('#').next().unwrap_or(word);
             if is_path && !is_pattern && !manifest(word.trim_end_matches('.')).exists() {
                 missing.push(format!("{document}: {word}"));
             }
