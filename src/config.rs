@@ -34,6 +34,7 @@ use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
 use crate::matcher::profile::{self, Aliases, Profile};
 use crate::matcher::sight;
+use crate::model::{ConfigurationHashes, Id};
 use crate::notifier::channel::{self, Channel};
 use crate::notifier::compose::{Templates, UnreadLanguage};
 use crate::store::digest::TitleAndLanguage;
@@ -62,6 +63,8 @@ pub struct Config {
     pub store_url: Option<String>,
     /// What is kept in the store, and how long.
     pub store: StoreSettings,
+    /// `store.watcher`: what this process is called among those that share a store; `None` for the name of the machine.
+    pub watcher: Option<String>,
     /// How the network is asked.
     pub fetch: FetchSettings,
     /// What is kept of what came from it.
@@ -128,7 +131,7 @@ impl Config {
     ) -> Result<Config, Vec<Problem>> {
         let mut raw = Raw::default();
         main.read(&problems, |mut section| {
-            (raw.store_url, raw.store) = store::read(section.section("store"));
+            (raw.store_url, raw.watcher, raw.store) = store::read(section.section("store"));
             raw.fetch = fetch::read(section.section("fetch"));
             raw.evidence = evidence::read(section.section("evidence"));
             raw.read_sources(&mut section, &problems);
@@ -162,6 +165,7 @@ impl Config {
             files: 1 + sources.len() + profiles.len() + aliases.len(),
             store_url: raw.store_url,
             store: raw.store,
+            watcher: raw.watcher,
             fetch: raw.fetch,
             evidence: raw.evidence,
             sources: raw.sources.into_iter().map(Arc::new).collect(),
@@ -205,6 +209,29 @@ impl Config {
             .collect()
     }
 
+    /// What tells this configuration from another where several watchers share a store. Not part of it is what may differ from
+    /// machine to machine: paths, proxies, secrets.
+    pub fn hashes(&self) -> ConfigurationHashes {
+        let hash = |parts: Vec<String>| Id::of(&parts.iter().map(String::as_str).collect::<Vec<&str>>()).to_string();
+        let source = |source: &Arc<SourceConfig>| {
+            let SourceConfig { name, title, url, reader, interval, language, weight, article, group, .. } = &**source;
+            format!("{name} {title} {url} {reader:?} {interval:?} {language:?} {weight} {article} {group}")
+        };
+        let profile = |profile: &Profile| format!("{} {:?} {}", profile.name, profile.shadow_of, profile.fingerprint());
+        let route = |route: &RouteConfig| {
+            let RouteConfig { name, profiles, band, channel, to, when, quiet, budget, zone, .. } = route;
+            format!("{name} {profiles:?} {band:?} {channel} {to:?} {when:?} {quiet:?} {budget:?} {zone:?}")
+        };
+        let channel =
+            |(name, channel): (&String, &Arc<dyn Channel>)| format!("{name} {} {}", channel.kind(), channel.describe());
+        let routes = self.routes.iter().chain([&self.operator]).map(route);
+        ConfigurationHashes {
+            sources: hash(self.sources.iter().filter(|source| source.enabled).map(source).collect()),
+            profiles: hash(self.profiles.iter().map(profile).collect()),
+            routes: hash(routes.chain(self.channels.iter().map(channel)).collect()),
+        }
+    }
+
     /// The store to open: as configured, else a file in the state folder.
     pub fn store_url(&self) -> String {
         match &self.store_url {
@@ -226,6 +253,7 @@ impl Config {
 struct Raw {
     store_url: Option<String>,
     store: StoreSettings,
+    watcher: Option<String>,
     fetch: FetchSettings,
     evidence: EvidenceSettings,
     sources: Vec<SourceConfig>,

@@ -3,6 +3,8 @@
 //! The loops run side by side and meet only in the store. When one has done something the next may want, it wakes it; each
 //! also looks by itself every so often, so a lost wake-up costs time and nothing else.
 
+mod membership;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::section::Problem;
 use crate::fault::Fault;
+use crate::health::watchers::Standing;
 use crate::inspect::{self, Inspector, Vitals};
 use crate::matcher::{self, Matcher};
 use crate::meters::Meters;
@@ -30,6 +33,7 @@ use crate::store::retention::Forgotten;
 use crate::store::search::IndexState;
 use crate::store::{Durability, Store, StoreError};
 use crate::{plain, systemd};
+use membership::Membership;
 
 /// What is in flight at SIGTERM may take so long to finish.
 const STOP_WAIT: Duration = Duration::from_secs(8);
@@ -52,6 +56,8 @@ const ANSWERS_EVERY: Duration = Duration::from_secs(60);
 const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// How long after that times of the old clock may still be stored.
 const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
+/// A watcher that leaves its work to others sees after so long whether that is still so.
+const LOOK_WHEN_RESTING: SignedDuration = SignedDuration::from_secs(10);
 /// The loops by name, as [`Shared::round`] counts them.
 const LOOPS: [&str; 3] = ["poller", "matcher", "notifier"];
 /// Items that are indexed in one transaction, and the pause until the next.
@@ -100,6 +106,8 @@ struct Shared {
     matcher: Arc<Notify>,
     notifier: Arc<Notify>,
     config: watch::Receiver<Arc<Config>>,
+    /// What to do beside other watchers.
+    standing: watch::Receiver<Standing>,
     /// What the network's edge knows of the hosts, across reloads.
     hosts: Arc<Hosts>,
     /// When the program began. Not the clock's time: a clock that jumps and a machine that slept are no standstill.
@@ -148,12 +156,14 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     store.forget_the_future(now).await?;
     // What was refused before is not what runs now.
     store.note(RELOAD_NOTE, "").await?;
-    store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await?;
+    let (membership, standing) = Membership::join(store, &config, &clock, options.once).await?;
+    let membership = Arc::new(membership);
+    let store = membership.store().clone();
     if options.once && !options.due {
         store.make_all_due(now).await?;
     }
     let config = Arc::new(config);
-    let owner = format!("{}-{}", std::process::id(), now.as_millisecond());
+    let owner = membership.owner().to_string();
     let (config_sender, config_receiver) = watch::channel(config.clone());
     let shared = Shared {
         clock: clock.clone(),
@@ -161,6 +171,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         matcher: Arc::default(),
         notifier: Arc::default(),
         config: config_receiver,
+        standing,
         hosts: Arc::default(),
         began: Instant::now(),
         rounds: Arc::default(),
@@ -186,8 +197,9 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     systemd::ready(&status);
 
     let signals =
-        tokio::spawn(listen(shared.clone(), signals, config_sender, store.clone(), options.config_path.clone()));
+        tokio::spawn(listen(shared.clone(), signals, config_sender, membership.clone(), options.config_path.clone()));
     let inspection = tokio::spawn(be_inspected(shared.clone(), store.clone()));
+    let heartbeat = tokio::spawn(membership::keep(membership.clone(), shared.clone()));
     let pulse = tokio::spawn(pulse(shared.clone(), store.clone()));
     if options.once {
         let problem = read_answers(&shared, &store).await;
@@ -218,11 +230,16 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         // Behind the cycle: it holds nothing up.
         None => forget(shared.clone(), store.clone()).await,
     }
+    heartbeat.abort();
+    membership.leave().await;
     let summary = Summary { visits: visits.visits, items: visits.items, hits, deliveries };
     if !options.once {
         tracing::info!("newswatch stops; what was not finished is done at the next start");
     }
     store.close().await;
+    if let Some(why) = membership.expelled() {
+        anyhow::bail!("{why}");
+    }
     if shared.gave_up.load(Ordering::Relaxed) {
         anyhow::bail!(
             "the cycle could not be finished because the store failed; nothing is lost, the next run goes on"
@@ -367,15 +384,38 @@ impl Trouble {
     }
 }
 
+/// A loop that leaves its work to other watchers waits until that may have changed; false when the program is to stop.
+async fn rests(standing: &mut watch::Receiver<Standing>, shared: &Shared) -> bool {
+    tokio::select! {
+        _ = standing.changed() => true,
+        () = tokio::time::sleep(Duration::from_secs(1)) => true,
+        () = shared.stop.cancelled() => false,
+    }
+}
+
 /// Loop 1. `done` is signalled when a single cycle is over.
 async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: CancellationToken) -> poller::Progress {
     let mut sum = poller::Progress::default();
     let mut trouble = Trouble::new(LOOPS[0], "polling", &store);
+    let mut standing = shared.standing.clone();
     // A single cycle is over the sources that are due when it begins, not over those that become due again meanwhile.
     let cycle = shared.clock.now();
     loop {
         let now = shared.round(0);
         let now = if shared.once { cycle } else { now };
+        let (works, share) = {
+            let standing = standing.borrow_and_update();
+            (standing.works, standing.share)
+        };
+        if let Some(share) = share {
+            poller.take_share(share);
+        }
+        if !works {
+            if shared.once || !rests(&mut standing, &shared).await {
+                break;
+            }
+            continue;
+        }
         let next = match poller.step(now).await {
             Ok((progress, next)) => {
                 trouble.over();
@@ -433,9 +473,16 @@ async fn match_items(
 ) -> u64 {
     let mut hits = 0;
     let mut trouble = Trouble::new(LOOPS[1], "matching", &store);
+    let mut standing = shared.standing.clone();
     loop {
         let now = shared.round(1);
         let was_polled = polled.is_cancelled();
+        if !standing.borrow_and_update().tells {
+            if shared.once && was_polled || !rests(&mut standing, &shared).await {
+                break;
+            }
+            continue;
+        }
         // Also while there is always something to score.
         if shared.config.has_changed().unwrap_or(false) {
             let config = shared.config.borrow_and_update().clone();
@@ -483,9 +530,16 @@ async fn match_items(
 async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matched: CancellationToken) -> usize {
     let mut sum = 0;
     let mut trouble = Trouble::new(LOOPS[2], "delivering", &store);
+    let mut standing = shared.standing.clone();
     loop {
         let now = shared.round(2);
         let was_matched = matched.is_cancelled();
+        if !standing.borrow_and_update().tells {
+            if shared.once && was_matched || !rests(&mut standing, &shared).await {
+                break;
+            }
+            continue;
+        }
         match notifier.step(now).await {
             Ok((finished, next)) => {
                 trouble.over();
@@ -534,8 +588,13 @@ async fn oversee(
     let (mut look_at, mut ping_at) = (Timestamp::MIN, Timestamp::MIN);
     while shared.once || !matched.is_cancelled() {
         let now = shared.clock.now();
+        // Who leaves scoring and delivering to others leaves this to them, too.
+        let tells = shared.standing.borrow().tells;
+        if !tells {
+            look_at = now + LOOK_WHEN_RESTING;
+        }
         // Also after the clock was set back.
-        if now >= look_at || look_at.duration_since(now) > SignedDuration::from_hours(1) {
+        if tells && (now >= look_at || look_at.duration_since(now) > SignedDuration::from_hours(1)) {
             match overseer.step(now).await {
                 Ok((progress, next)) => {
                     trouble.over();
@@ -676,7 +735,7 @@ async fn listen(
     shared: Shared,
     signals: Option<Signals>,
     config: watch::Sender<Arc<Config>>,
-    store: Store,
+    membership: Arc<Membership>,
     path: Option<PathBuf>,
 ) {
     let Some(Signals { mut terminate, mut interrupt, mut hangup }) = signals else { return };
@@ -684,7 +743,7 @@ async fn listen(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&shared, &config, &store, path.clone()).await,
+            _ = hangup.recv() => reload(&shared, &config, &membership, path.clone()).await,
         }
     }
     systemd::stopping();
@@ -693,9 +752,9 @@ async fn listen(
 
 /// Reads the configuration again. It is taken over only when all of it can be used: a bad one changes nothing and says so in the
 /// log, in the store (for `newswatch status` and the operator) and to who asks for metrics.
-async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &Store, path: Option<PathBuf>) {
+async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, membership: &Membership, path: Option<PathBuf>) {
     systemd::reloading();
-    let refused = match take_over(shared, config, store, path).await {
+    let refused = match take_over(shared, config, membership, path).await {
         Ok(()) => String::new(),
         Err(why) => why,
     };
@@ -705,9 +764,7 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
     let outcome = if refused.is_empty() { "taken" } else { "refused" };
     Meters::count(&shared.meters.reloads, "outcome", outcome);
     shared.meters.reload_good.set(if refused.is_empty() { 1.0 } else { 0.0 });
-    if let Err(error) = store.note(RELOAD_NOTE, &refused).await {
-        tracing::debug!("the reload could not be noted: {error}");
-    }
+    membership.note_reload(&refused).await;
     let status = status_line(&config.borrow());
     systemd::ready(&status);
 }
@@ -716,7 +773,7 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
 async fn take_over(
     shared: &Shared,
     config: &watch::Sender<Arc<Config>>,
-    store: &Store,
+    membership: &Membership,
     path: Option<PathBuf>,
 ) -> Result<(), String> {
     let load = move || {
@@ -746,12 +803,10 @@ async fn take_over(
     if new.metrics != old.metrics {
         tracing::warn!("[metrics] was changed: that takes a restart, metrics are served as before until then");
     }
-    let now = shared.clock.now();
-    let sources = poller::configured(&new.sources, &new.fetch, now);
-    let taken = store.configure_sources(&sources).await;
+    let taken = membership.configure(&new).await;
     taken.map_err(|error| format!("the store could not take over the sources: {error}"))?;
     tracing::info!("configuration read again: {}", status_line(&new));
-    count_from_zero(&shared.meters, &new, now);
+    count_from_zero(&shared.meters, &new, shared.clock.now());
     // The loops take it over one after the other, each between two steps.
     let _ = config.send(Arc::new(new));
     Ok(())

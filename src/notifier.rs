@@ -377,6 +377,11 @@ impl Lane {
                 tracing::debug!(%item, profile, source, "{} {} tells of item {item}", row.kind.as_str(), row.id);
             }
         }
+        // A watcher that was stopped or cut off for long may have lost the row to another.
+        if self.store.is_shared() && !self.store.holds_delivery(row.id, &claim).await.unwrap_or(false) {
+            end.unrecorded.push(Attempt { row, claim, outcome: Outcome::NotTried });
+            return;
+        }
         let precedence = self.store.precedence().await;
         let outcome = self.attempt(&row, message).await;
         let done = (row.id, claim, outcome);

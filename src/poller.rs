@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::config::SourceConfig;
-use crate::model::{ArticleState, Health, Id, Item, SourceState};
+use crate::model::{ArticleState, Health, Id, Item, Share, SourceState};
 use crate::store;
 use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
 use articles::ArticleResult;
@@ -61,6 +61,8 @@ pub struct Poller {
     sources: Arc<BTreeMap<String, Arc<SourceConfig>>>,
     in_flight_max: usize,
     owner: String,
+    /// Which sources to take beside other watchers; `None` where there is one process.
+    share: Option<Share>,
     waiting: VecDeque<Waiting>,
     busy_hosts: BTreeSet<String>,
     /// Each hands over its result, then article by article; it ends when its host is free again.
@@ -108,6 +110,7 @@ impl Poller {
             visitor,
             sources: Arc::new(by_name(sources)),
             owner: owner.to_string(),
+            share: None,
             waiting: VecDeque::new(),
             busy_hosts: BTreeSet::new(),
             visits: JoinSet::new(),
@@ -140,6 +143,11 @@ impl Poller {
         let (kept, left): (VecDeque<Waiting>, VecDeque<Waiting>) = self.waiting.drain(..).partition(stays);
         self.waiting = kept;
         self.released.extend(left.into_iter().map(Waiting::release));
+    }
+
+    /// Beside other watchers: takes only sources that this one is known to know, those of its share first.
+    pub fn take_share(&mut self, share: Share) {
+        self.share = Some(share);
     }
 
     /// Takes over what the store answered, starts visits, begins the next exchange. Answers what was committed and when to call
@@ -272,6 +280,7 @@ impl Poller {
             articles: std::mem::take(&mut self.articles),
             released: std::mem::take(&mut self.released),
             claim: claims.then(|| (self.owner.clone(), self.in_flight_max * AHEAD_MAX / 2)),
+            share: self.share,
             network_is_back: self.network_is_back.take(),
             interval: self.visitor.settings.interval,
             now,
@@ -323,8 +332,11 @@ impl Poller {
                 self.released.push(waiting.release());
                 continue;
             }
-            let Some(source) = self.sources.get(&waiting.state.name).cloned() else {
-                // The store knows a newer configuration than we do. It comes to us in a moment.
+            let source = self.sources.get(&waiting.state.name).cloned();
+            let is_same = |source: &Arc<SourceConfig>| source.url.as_str() == waiting.state.url;
+            let Some(source) = source.filter(|source| self.share.is_none() || is_same(source)) else {
+                // The store knows a newer configuration than we do, which comes to us in a moment; or another watcher knows it
+                // otherwise.
                 self.released.push(waiting.release());
                 self.claim_at = self.claim_at.max(now + UNKNOWN_WAIT);
                 continue;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::NAME_BYTES_MAX;
 use super::section::{Section, parse_duration};
 use crate::store::retention::Cutoffs;
 
@@ -40,10 +41,18 @@ impl StoreSettings {
     }
 }
 
-/// Reads `[store]`: the address, and the rest.
-pub(super) fn read(section: Option<Section<'_>>) -> (Option<String>, StoreSettings) {
+/// Reads `[store]`: the address, the watcher's name, and the rest.
+pub(super) fn read(section: Option<Section<'_>>) -> (Option<String>, Option<String>, StoreSettings) {
     let default = StoreSettings::default();
-    let Some(mut section) = section else { return (None, default) };
+    let Some(mut section) = section else { return (None, None, default) };
+    let watcher = section.text("watcher");
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(name) =
+        watcher.as_ref().filter(|name| name.is_empty() || !name.chars().all(plain) || name.len() > NAME_BYTES_MAX)
+    {
+        let advice = format!("use letters, digits, \"-\", \"_\" and \".\", at most {NAME_BYTES_MAX}");
+        section.problem("watcher", format!("`watcher` cannot be {name:?}; {advice}"));
+    }
     let url = section.text("url");
     if let Some(url) = &url
         && !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
@@ -62,7 +71,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Option<String>, StoreSettin
         section.problem(key, "hits must be kept at least as long as misses: raise `keep_hits` or lower `keep_misses`");
     }
     section.finish();
-    (url, settings)
+    (url, watcher, settings)
 }
 
 /// "90d", "5y", "forever".

@@ -426,19 +426,69 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         "INSERT INTO notes (name, value) SELECT 'search index lacks items before', '9223372036854775807 0' \
          WHERE EXISTS (SELECT 1 FROM items)",
     ],
+    // Several watchers on one store. SQLite has one, and leaves these tables empty.
+    &[
+        // Who watches. `owner` names a process in its claims; `heartbeat_at` and `stopped_at` are times of the database, `stopped_at`
+        // is 0 while it runs. `configured_since`: since when some watcher has had this configuration; the youngest is in force.
+        // `clock_offset`: how far its clock is ahead of the database's.
+        "CREATE TABLE watchers (
+        name TEXT NOT NULL PRIMARY KEY,
+        owner TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        pid BIGINT NOT NULL,
+        version TEXT NOT NULL,
+        started_at BIGINT NOT NULL,
+        heartbeat_at BIGINT NOT NULL,
+        stopped_at BIGINT NOT NULL,
+        sources_hash TEXT NOT NULL,
+        profiles_hash TEXT NOT NULL,
+        routes_hash TEXT NOT NULL,
+        configured_since BIGINT NOT NULL,
+        clock_offset BIGINT NOT NULL,
+        problem TEXT NOT NULL
+    )",
+        // Which sources each of them knows, and how.
+        "CREATE TABLE watcher_sources (
+        owner TEXT NOT NULL,
+        source TEXT NOT NULL,
+        url TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        reader TEXT NOT NULL,
+        PRIMARY KEY (owner, source)
+    )",
+        // What one watcher does at a time, by the database's clock. Written twice a request, and worth nothing after a crash of the
+        // database: PostgreSQL need not push it to the disk.
+        "CREATE UNLOGGED TABLE turns (
+        name TEXT NOT NULL PRIMARY KEY,
+        owner TEXT NOT NULL,
+        lease_until BIGINT NOT NULL,
+        fence BIGINT NOT NULL,
+        free_at BIGINT NOT NULL,
+        rest_until BIGINT NOT NULL
+    )",
+    ],
 ];
 
-/// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.
+/// The version of a store that this program knows.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the store to the newest version in one transaction; refuses a store from a newer program. A store that is up to date is
+/// only read, so that one that takes no writes can be looked at.
 pub(super) async fn migrate(store: &Store) -> Result<()> {
-    let known = MIGRATIONS.len() as i64;
+    let known = VERSION;
+    let before = version(store).await?;
+    if store.engine == Engine::Postgres && before == Some(known) {
+        return Ok(());
+    }
     if let Some(path) = &store.path
-        && let Some(found) = version(store).await?
-        && (1..known).contains(&found)
+        && before.is_some_and(|before| (1..known).contains(&before))
     {
         super::backup::keep_before_upgrade(path, known).await;
     }
     let mut tx = store.begin().await?;
     if store.engine == Engine::Postgres {
+        // An index of a large table takes as long as it takes.
+        sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
         // Two watchers that start together must not both create the tables.
         sqlx::query("SELECT pg_advisory_xact_lock(5771190)").execute(&mut *tx).await?;
     }
@@ -473,10 +523,13 @@ pub(super) async fn apply(tx: &mut Transaction<'static, Any>, engine: Engine, mi
     Ok(())
 }
 
-/// The version of a SQLite store; `None` for a new one.
+/// The version of the store now, which another program may have made newer meanwhile; `None` for a new one.
 pub(super) async fn version(store: &Store) -> Result<Option<i64>> {
-    let row = sqlx::query("SELECT name FROM sqlite_schema WHERE name = 'notes'").fetch_optional(&store.reader).await?;
-    if row.is_none() {
+    let tables = match store.engine {
+        Engine::Sqlite => "SELECT 1 FROM sqlite_schema WHERE name = 'notes'",
+        Engine::Postgres => "SELECT 1 WHERE to_regclass('notes') IS NOT NULL",
+    };
+    if sqlx::query(tables).fetch_optional(&store.reader).await?.is_none() {
         return Ok(None);
     }
     Ok(store.noted("schema").await?.and_then(|version| version.parse().ok()))
@@ -496,6 +549,7 @@ fn translate(engine: Engine, statement: &str) -> String {
         return statement.to_string();
     }
     let own = statement
+        .replace("CREATE UNLOGGED TABLE", "CREATE TABLE")
         .replace("DOUBLE PRECISION", "REAL")
         .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
         .replace("BIGINT", "INTEGER")

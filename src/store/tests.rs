@@ -4,6 +4,7 @@ mod digest;
 mod evidence;
 mod keeping;
 mod search;
+mod watchers;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -19,6 +19,8 @@ const PROGRESS: &str = "moved_tables";
 const MOVING: &str = "filled from the store";
 /// Tables that are made anew in the target: the index for search.
 const DERIVED: &str = "search_";
+/// What only says who is at work now.
+const OF_THE_MOMENT: [&str; 3] = ["turns", "watchers", "watcher_sources"];
 /// Notes that each store has of its own.
 const OWN_NOTES: [&str; 3] = ["schema", MOVING, super::search::LACKS];
 /// Rows that every new store has: they make room for those of the source.
@@ -141,7 +143,11 @@ async fn tables(store: &Store) -> Result<Vec<Table>> {
     let mut found: BTreeMap<String, (Table, Vec<(i64, usize)>)> = BTreeMap::new();
     for row in sqlx::query(sql).fetch_all(&store.reader).await? {
         let (name, column, kind): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-        if name.starts_with("sqlite_") || name.starts_with(DERIVED) || name == PROGRESS {
+        if name.starts_with("sqlite_")
+            || name.starts_with(DERIVED)
+            || name == PROGRESS
+            || OF_THE_MOMENT.contains(&name.as_str())
+        {
             continue;
         }
         let kind = match kind.to_ascii_uppercase().as_str() {
