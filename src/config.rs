@@ -5,6 +5,7 @@
 //! channel are read in that kind's own file; here they are put together and checked against one another.
 
 mod duration;
+pub mod evidence;
 pub mod fetch;
 mod find;
 pub mod messages;
@@ -32,6 +33,7 @@ use crate::notifier::channel::{self, Channel};
 use crate::notifier::compose::{Templates, UnreadLanguage};
 use crate::store::digest::TitleAndLanguage;
 
+pub use self::evidence::EvidenceSettings;
 pub use self::fetch::FetchSettings;
 pub use self::find::{read_folder, state_directory};
 pub use self::source::SourceConfig;
@@ -54,6 +56,8 @@ pub struct Config {
     pub store_url: Option<String>,
     /// How the network is asked.
     pub fetch: FetchSettings,
+    /// What is kept of what came from it.
+    pub evidence: EvidenceSettings,
     /// All sources, also disabled ones, in the order of their files.
     pub sources: Vec<Arc<SourceConfig>>,
     /// All profiles in the order of their files.
@@ -107,6 +111,7 @@ impl Config {
         main.read(&problems, |mut section| {
             raw.store_url = section.section("store").and_then(read_store);
             raw.fetch = fetch::read(section.section("fetch"));
+            raw.evidence = evidence::read(section.section("evidence"));
             raw.read_sources(&mut section, &problems);
             raw.read_channels(&mut section, &problems);
             raw.read_routes(&mut section, &problems);
@@ -137,6 +142,7 @@ impl Config {
             files: 1 + sources.len() + profiles.len() + aliases.len(),
             store_url: raw.store_url,
             fetch: raw.fetch,
+            evidence: raw.evidence,
             sources: raw.sources.into_iter().map(Arc::new).collect(),
             profiles: raw.profiles,
             channels: raw.channels,
@@ -196,6 +202,7 @@ impl Config {
 struct Raw {
     store_url: Option<String>,
     fetch: FetchSettings,
+    evidence: EvidenceSettings,
     sources: Vec<SourceConfig>,
     source_names: Names,
     source_tables: usize,

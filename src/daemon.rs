@@ -178,7 +178,8 @@ fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Vi
         Arc::new(config.fetch.clone()),
         shared.backlog,
         shared.clock.clone(),
-    ))
+    )
+    .keeping(config.evidence.clone()))
 }
 
 fn status_line(config: &Config) -> String {

@@ -33,6 +33,7 @@
 //! | [`poller`] | `schedule`, `guard`, `robots`, `unpack`, `identity`, `outcome`, `parts`, `read`, `source` are pure; `http`, `folder` and `pdf` are edges; `visit` is one visit on one screen, `follow` its further documents, `articles` the pages of its items, which come after it |
 //! | [`matcher`] | all pure but the loop itself: `text`, `fold`, `script` and `language` read, `profile` says what to look for (`build` learns it, `concept` and `rule` are made by hand), `phrase` finds names, `score` weighs, `frequency` and `noise` know what is usual; `story` finds what tells the same; `backtest`, `lint` and `suggest` judge profiles; `canary` is the self-test |
 //! | [`notifier`] | `gather` reads what a message is made of, `compose` makes it, `retry` says what follows from an attempt (both pure); each `channel` is an edge; `answers` reads verdicts that come by mail |
+//! | [`evidence`] | records of what was known when, in a chain of hashes, and the forms in which they are handed on; pure |
 //! | [`health`] | one check of a source's health a file, what of it is told (`changes`), what a digest may say about coverage; pure |
 //! | [`overseer`] | watches the watcher: conditions, self-test, dead man's switch |
 //! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |
@@ -62,6 +63,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod evidence;
 pub mod fault;
 pub mod health;
 pub mod matcher;

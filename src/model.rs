@@ -58,6 +58,12 @@ impl Serialize for Id {
 #[error("an id has 12 letters and digits, as `newswatch hits` prints them")]
 pub struct NotAnId;
 
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl FromStr for Id {
     type Err = NotAnId;
 

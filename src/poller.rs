@@ -6,6 +6,7 @@
 //! during one exchange are committed together in the next.
 
 pub mod articles;
+mod capture;
 mod exchange;
 pub mod fetch;
 mod folder;
@@ -210,7 +211,10 @@ impl Poller {
     fn take_in(&mut self, handed: Handed) {
         match handed {
             Handed::Visit(result) => self.finished.push(*result),
-            Handed::Article(ArticleResult::Tried(item)) => self.articles.tried.push(*item),
+            Handed::Article(ArticleResult::Tried(item, page)) => {
+                self.articles.tried.push(*item);
+                self.articles.pages.extend(page.map(|page| *page));
+            }
             Handed::Article(ArticleResult::Left(id)) => self.articles.left.push(id),
         }
     }

@@ -5,6 +5,7 @@
 //! row is finished only by the owner and the fence that claimed it, so a watcher that wakes up late overwrites nothing.
 
 pub mod digest;
+pub mod evidence;
 pub mod frequencies;
 pub mod health;
 pub mod hits;

@@ -134,6 +134,7 @@ fn the_commented_examples_of_the_shipped_file_are_right_too() {
         ..config.fetch
     };
     assert_eq!(examples, defaults, "the comments must show the defaults");
+    assert_eq!(config.evidence, newswatch::config::EvidenceSettings::default());
 }
 
 #[test]

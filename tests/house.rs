@@ -13,6 +13,7 @@ const LAYERS: &[(u8, &[&str])] = &[
         1,
         &[
             "health",
+            "evidence",
             "config/schedule",
             "poller/guard",
             "poller/identity",

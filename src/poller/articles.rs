@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
+use super::capture::{Asked, Captured, capture};
 use super::fetch::Request;
 use super::outcome::{self, Failure};
 use super::pdf;
 use super::read::article::{self, Article};
 use super::read::sitemap;
-use super::source::Document;
+use super::source::{Document, ReadError};
 use super::visit::{Visitor, reader_in_words};
 use crate::config::SourceConfig;
 use crate::fault::Fault;
 use crate::model::{ArticleState, Id, Item};
 use crate::plain;
 use crate::store;
+use crate::store::evidence::NewCapture;
 
 /// Article pages are fetched no longer than this in one visit; the rest waits for the next one. Well below the lease.
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
@@ -28,8 +30,8 @@ const ACCEPT_ARTICLE: &str = "text/html, application/xhtml+xml;q=0.9, applicatio
 /// What came of an item's article page.
 #[derive(Debug)]
 pub enum ArticleResult {
-    /// It was fetched: the item has its article, or the reason why there is none.
-    Tried(Box<Item>),
+    /// It was fetched: the item has its article, with the page as it came, or the reason why there is none.
+    Tried(Box<Item>, Option<Box<NewCapture>>),
     /// Its turn has not come.
     Left(Id),
 }
@@ -56,10 +58,11 @@ impl Visitor {
                 continue;
             }
             fetched += 1;
-            if !self.read_article(source, &mut item).await {
+            let (page, goes_on) = self.read_article(source, &mut item).await;
+            if !goes_on {
                 resting.insert(host(&item));
             }
-            done(ArticleResult::Tried(Box::new(item)));
+            done(ArticleResult::Tried(Box::new(item), page));
         }
         if fetched == limit {
             return Ok(());
@@ -73,8 +76,9 @@ impl Visitor {
             if resting.contains(&host(&item)) {
                 continue;
             }
-            if self.read_article(source, &mut item).await {
-                done(ArticleResult::Tried(Box::new(item)));
+            let (page, goes_on) = self.read_article(source, &mut item).await;
+            if goes_on {
+                done(ArticleResult::Tried(Box::new(item), page));
             } else {
                 // No attempt: the page may well be readable when its site wants to see us again.
                 resting.insert(host(&item));
@@ -83,14 +87,15 @@ impl Visitor {
         Ok(())
     }
 
-    /// Fills in the article's text, or the reason why there is none; false when its host is to be left alone for now.
-    async fn read_article(&self, source: &SourceConfig, item: &mut Item) -> bool {
+    /// Fills in the article's text, or the reason why there is none. Answers the page as it came, and false when its host is to be
+    /// left alone for now.
+    async fn read_article(&self, source: &SourceConfig, item: &mut Item) -> (Option<Box<NewCapture>>, bool) {
         let reading = self.article(source, item.url.as_deref().unwrap_or_default());
         let read = tokio::time::timeout(ARTICLE_TIME_MAX, reading).await;
         match read.unwrap_or_else(|_| Err(Failure::new(Fault::Slow, "it took too long"))) {
-            Ok(article) => {
+            Ok((article, page)) => {
                 take(item, article, self.settings.text_bytes_max, self.clock.now());
-                true
+                (page.map(|page| Box::new(page.of_items(vec![item.id], &self.evidence))), true)
             }
             Err(failure) => {
                 item.article_problem = plain::line(&failure.reason, 500);
@@ -99,36 +104,42 @@ impl Visitor {
                     let problem = &item.article_problem;
                     tracing::info!(source = source.name, "an article of {} is not asked for: {problem}", source.name);
                 }
-                !matches!(
+                let wants_rest = matches!(
                     failure.fault,
                     Fault::SlowDown | Fault::BotCheck | Fault::RobotsUnreachable | Fault::ServerTrouble | Fault::Slow
-                )
+                );
+                (None, !wants_rest)
             }
         }
     }
 
-    async fn article(&self, source: &SourceConfig, url: &str) -> Result<Article, Failure> {
+    async fn article(&self, source: &SourceConfig, url: &str) -> Result<(Article, Option<Captured>), Failure> {
         let url = Url::parse(url)
             .map_err(|error| Failure::new(Fault::Refused, format!("its address cannot be used: {error}")))?;
         let mut request = Request::page(url, ACCEPT_ARTICLE);
         request.access = source.access().map_err(|reason| Failure::new(Fault::LoginWanted, reason))?;
+        let url = request.url.clone();
         let response = self.fetch.fetch(request).await?;
+        let asked = Asked { source: source.name.clone(), url, at: self.clock.now() };
         if response.status != 200 {
             return Err(outcome::refused(response.status, &response, None, self.clock.now()));
         }
-        let limits = self.limits();
+        let (limits, settings) = (self.limits(), self.evidence.clone());
         if pdf::is_pdf(&response.body) {
             let report = self.pdf.read(&response.body, limits.text_bytes_max).await?;
             let (title, published) = (report.about.title, report.about.date);
-            return Ok(Article { title, published, text: report.text, ..Article::default() });
+            let page = self.apart(response, move |response| capture(&response, &asked, &settings)).await;
+            let article = Article { title, published, text: report.text, ..Article::default() };
+            return Ok((article, page.ok().flatten()));
         }
         let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
-            article::article(&document, &limits)
+            let article = article::article(&document, &limits)?;
+            Ok((article, capture(&response, &asked, &settings)))
         });
         match read.await {
-            Ok(read) => read.map_err(|error| Failure::new(Fault::NotAFeed, error.0)),
+            Ok(read) => read.map_err(|error: ReadError| Failure::new(Fault::NotAFeed, error.0)),
             Err(fault) => Err(Failure::new(fault, reader_in_words(fault))),
         }
     }

@@ -7,6 +7,7 @@ use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
 use crate::fault::Fault;
 use crate::model::{Id, Item, SourceState};
 use crate::store;
+use crate::store::evidence::NewCapture;
 use crate::store::sources::{Claim, VisitResult};
 
 /// A claimed source whose visit has not begun.
@@ -34,6 +35,8 @@ pub(super) struct Exchange {
 #[derive(Default)]
 pub(super) struct Articles {
     pub(super) tried: Vec<Item>,
+    /// Their pages as they came.
+    pub(super) pages: Vec<NewCapture>,
     pub(super) left: Vec<Id>,
 }
 
@@ -44,6 +47,7 @@ impl Articles {
 
     pub(super) fn extend(&mut self, more: Articles) {
         self.tried.extend(more.tried);
+        self.pages.extend(more.pages);
         self.left.extend(more.left);
     }
 }
@@ -105,7 +109,8 @@ impl Exchange {
         }
         // After their items.
         if !self.articles.is_empty() {
-            self.store.commit_articles(&self.articles.tried, &self.articles.left, self.now).await?;
+            let Articles { tried, pages, left } = &self.articles;
+            self.store.commit_articles(tried, left, pages, self.now).await?;
             self.articles = Articles::default();
         }
         if let Some(since) = self.network_is_back {

@@ -105,6 +105,10 @@ pub struct Response {
     pub date: Option<String>,
     /// The server itself calls its answer a check for robots.
     pub is_bot_check: bool,
+    /// All headers, as far as evidence keeps them ([`crate::evidence::headers`]).
+    pub headers: Vec<(String, String)>,
+    /// Address and port that answered; empty where that is a proxy.
+    pub address: String,
     /// Body, unpacked; of an answer that is an error, its beginning.
     pub body: Vec<u8>,
     /// Held as long as the body is in memory: bounds how many large ones there are at once.
@@ -137,6 +141,8 @@ impl Response {
             retry_after: None,
             date: None,
             is_bot_check: false,
+            headers: Vec::new(),
+            address: String::new(),
             body,
             room: Room::default(),
         }

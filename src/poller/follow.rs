@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::capture::{Asked, Captured};
 use super::fetch::{Request, Response};
 use super::identity;
 use super::outcome::{self, Failure};
@@ -30,6 +31,7 @@ impl Visitor {
         source: &SourceConfig,
         state: &SourceState,
         reading: &mut Option<Reading>,
+        captures: &mut Vec<Captured>,
         memory: &mut Memory,
     ) -> Result<(), Failure> {
         let started = Instant::now();
@@ -57,16 +59,16 @@ impl Visitor {
             asked += 1;
             match self.read_part(source, &part, memory).await {
                 Ok((response, None)) => parts::note(memory, &part, &response),
-                Ok((_, Some(more))) if count + more.entries.len() > ENTRIES_MAX => {
+                Ok((_, Some((more, _)))) if count + more.entries.len() > ENTRIES_MAX => {
                     // Its turn comes when there is room for all of it.
                     later = true;
                     break;
                 }
-                Ok((response, Some(more))) => {
+                Ok((response, Some((more, captured)))) => {
                     if !more.truncated {
                         parts::note(memory, &part, &response);
                     }
-                    append(reading.get_or_insert_default(), more);
+                    append(reading.get_or_insert_default(), more, captures, captured);
                 }
                 Err(failure) => {
                     let url = plain::line(&part.url, 200);
@@ -101,16 +103,17 @@ impl Visitor {
         source: &SourceConfig,
         part: &Part,
         memory: &mut Memory,
-    ) -> Result<(Response, Option<Reading>), Failure> {
+    ) -> Result<(Response, Option<(Reading, Option<Captured>)>), Failure> {
         let mut request = self.further(source, &part.url)?;
         request.validators = parts::validators(memory, part);
         let was_conditional = request.validators.is_some();
+        let url = request.url.clone();
         let response = self.fetch_further(request).await?;
         if response.status == 304 && was_conditional {
             return Ok((response, None));
         }
-        let (response, reading) = self.read_further(source, response, memory).await?;
-        Ok((response, Some(reading)))
+        let (response, reading, captured) = self.read_further(source, url, response, memory).await?;
+        Ok((response, Some((reading, captured))))
     }
 
     /// Reads the next pages of a list, as long as everything on the page before was new.
@@ -119,6 +122,7 @@ impl Visitor {
         source: &SourceConfig,
         state: &SourceState,
         reading: &mut Reading,
+        captures: &mut Vec<Captured>,
         memory: &mut Memory,
     ) -> store::Result<Result<(), Failure>> {
         let started = Instant::now();
@@ -132,13 +136,15 @@ impl Visitor {
             }
             begin = reading.entries.len();
             let page = async {
-                let response = self.fetch_further(self.further(source, &next)?).await?;
-                self.read_further(source, response, memory).await
+                let request = self.further(source, &next)?;
+                let url = request.url.clone();
+                let response = self.fetch_further(request).await?;
+                self.read_further(source, url, response, memory).await
             };
             match page.await {
-                Ok((_, more)) => {
+                Ok((_, more, captured)) => {
                     reading.next_page = more.next_page.clone();
-                    append(reading, more);
+                    append(reading, more, captures, captured);
                 }
                 Err(failure) => {
                     let number = seen.len() + 1;
@@ -182,13 +188,15 @@ impl Visitor {
     async fn read_further(
         &self,
         source: &SourceConfig,
+        url: Url,
         response: Response,
         memory: &mut Memory,
-    ) -> Result<(Response, Reading), Failure> {
+    ) -> Result<(Response, Reading, Option<Captured>), Failure> {
+        let now = self.clock.now();
         if response.status != 200 {
-            return Err(outcome::refused(response.status, &response, None, self.clock.now()));
+            return Err(outcome::refused(response.status, &response, None, now));
         }
-        self.read_document(source, response, memory).await
+        self.read_document(source, Asked { source: source.name.clone(), url, at: now }, response, memory).await
     }
 }
 
@@ -197,9 +205,11 @@ fn wants_to_be_left(fault: Fault) -> bool {
     matches!(fault, Fault::SlowDown | Fault::BotCheck | Fault::RobotsUnreachable)
 }
 
-fn append(reading: &mut Reading, more: Reading) {
+fn append(reading: &mut Reading, more: Reading, captures: &mut Vec<Captured>, captured: Option<Captured>) {
+    let before = reading.entries.len();
     reading.entries.extend(more.entries);
     reading.entries.truncate(ENTRIES_MAX);
+    captures.extend(captured.map(|captured| Captured { entries: before..reading.entries.len(), ..captured }));
     reading.problems.extend(more.problems);
     reading.truncated |= more.truncated;
     reading.language = reading.language.take().or(more.language);

@@ -25,6 +25,7 @@ use super::unpack::{UnpackError, unpack};
 use crate::clock::Clock;
 use crate::config::FetchSettings;
 use crate::config::section::show_duration;
+use crate::evidence;
 use crate::fault::Fault;
 use crate::plain;
 use crate::store::Store;
@@ -147,6 +148,8 @@ impl Http {
             return Err(FetchError::new(Fault::Refused, format!("refused: {reason}")));
         }
         let mut response = head(&answer, &request.url);
+        response.address =
+            answer.remote_addr().filter(|_| proxy.is_none()).map_or(String::new(), |peer| peer.to_string());
         if matches!(response.status, 301 | 302 | 303 | 307 | 308) {
             let target = target(&answer, &request.url)?;
             return Ok((response, Some(target)));
@@ -268,6 +271,7 @@ fn head(answer: &reqwest::Response, url: &Url) -> Response {
         age: text(answer, header::AGE),
         retry_after: text(answer, header::RETRY_AFTER),
         date: text(answer, header::DATE),
+        headers: evidence::headers(answer.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()))),
         is_bot_check: answer.headers().get("cf-mitigated").is_some_and(|value| value.as_bytes() == b"challenge"),
         ..Response::new(answer.status().as_u16(), url.clone(), Vec::new())
     }

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::capture::{Asked, Captured, capture};
 use super::fetch::{Fetch, Request, Response, Validators};
 use super::identity::{self, Keys};
 use super::outcome::{self, Failure};
@@ -26,11 +27,12 @@ use super::pdf::PdfReader;
 use super::schedule::{self, Bounds, Visited};
 use super::source::{Document, ReadError, ReadLimits};
 use crate::clock::Clock;
-use crate::config::{FetchSettings, SourceConfig};
+use crate::config::{EvidenceSettings, FetchSettings, SourceConfig};
 use crate::fault::Fault;
 use crate::health::record::{self, Seen};
 use crate::model::{ArticleState, Entry, Health, Id, Item, Memory, Move, Reading, Record, SourceState};
 use crate::plain;
+use crate::store::evidence::NewCapture;
 use crate::store::items::NewItem;
 use crate::store::sources::{Before, Claim, VisitResult};
 use crate::store::{self, Store};
@@ -63,6 +65,8 @@ pub struct Visitor {
     /// Units of documents that may be read at the same time.
     reading: Arc<Semaphore>,
     pub(super) pdf: Arc<PdfReader>,
+    /// What is kept of documents.
+    pub(super) evidence: Arc<EvidenceSettings>,
     pub(super) clock: Clock,
 }
 
@@ -76,7 +80,14 @@ impl Visitor {
         clock: Clock,
     ) -> Visitor {
         let reading = Arc::new(Semaphore::new(READING_UNITS_MAX));
-        Visitor { fetch, store, settings, alert_backlog, reading, pdf: Arc::default(), clock }
+        let (pdf, evidence) = (Arc::default(), Arc::default());
+        Visitor { fetch, store, settings, alert_backlog, reading, pdf, evidence, clock }
+    }
+
+    /// Keeps documents by these settings instead of the default ones.
+    #[must_use]
+    pub fn keeping(self, evidence: EvidenceSettings) -> Visitor {
+        Visitor { evidence: Arc::new(evidence), ..self }
     }
 
     /// Visits a source. Errors of the source are data in the result; only the store can fail.
@@ -145,14 +156,14 @@ impl Visitor {
         // What the publisher says of times counts from its answer, however long we waited for our turn.
         let now = self.clock.now();
         let mut answer = match fetched {
-            Ok(response) => self.read(source, state, response, memory, now).await,
+            Ok(response) => self.read(source, state, response, &asked, memory, now).await,
             Err(failure) => Err(failure),
         };
-        if let Ok(Answer { reading, .. }) = &mut answer {
-            if let Err(failure) = self.read_parts(source, state, reading, memory).await {
+        if let Ok(Answer { reading, captures, .. }) = &mut answer {
+            if let Err(failure) = self.read_parts(source, state, reading, captures, memory).await {
                 answer = Err(failure);
             } else if let Some(reading) = reading
-                && let Err(failure) = self.read_next_pages(source, state, reading, memory).await?
+                && let Err(failure) = self.read_next_pages(source, state, reading, captures, memory).await?
             {
                 answer = Err(failure);
             }
@@ -187,7 +198,7 @@ impl Visitor {
         &self,
         source: &SourceConfig,
         state: &mut SourceState,
-        Answer { response, reading, body_hash, fresh_for }: Answer,
+        Answer { response, reading, captures, body_hash, fresh_for }: Answer,
         asked: &Url,
         result: &mut VisitResult,
         now: Timestamp,
@@ -199,6 +210,7 @@ impl Visitor {
             Some(mut reading) => {
                 let entries = std::mem::take(&mut reading.entries);
                 let known = self.sort_entries(source, state, &reading, &entries, result, now).await?;
+                result.captures = self.documents(captures, &entries, source, result);
                 let all_new = known == 0 && entries.len() >= 3 && state.baseline_at.is_some() && state.items > 0;
                 if all_new && source.reader.drops_old_entries() {
                     reading.problems.push(
@@ -263,6 +275,7 @@ impl Visitor {
         source: &SourceConfig,
         state: &SourceState,
         response: Response,
+        asked: &Url,
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<Answer, Failure> {
@@ -275,42 +288,48 @@ impl Visitor {
         match response.status {
             // To a question that named an earlier answer; without one it says nothing.
             304 if state.baseline_at.is_some() && was_conditional(state, &response) => {
-                return Ok(Answer { response, reading: None, body_hash: 0, fresh_for });
+                return Ok(Answer { response, reading: None, captures: Vec::new(), body_hash: 0, fresh_for });
             }
             200 => {}
             status => return Err(outcome::refused(status, &response, fresh_for, now)),
         }
         let body_hash = xxh3_64(&response.body) as i64;
         if body_hash == state.body_hash && state.baseline_at.is_some() {
-            return Ok(Answer { response, reading: None, body_hash, fresh_for });
+            return Ok(Answer { response, reading: None, captures: Vec::new(), body_hash, fresh_for });
         }
-        let (response, reading) = self.read_document(source, response, memory).await?;
-        Ok(Answer { response, reading: Some(reading), body_hash, fresh_for })
+        let asked = Asked { source: source.name.clone(), url: asked.clone(), at: now };
+        let (response, reading, captured) = self.read_document(source, asked, response, memory).await?;
+        let entries = 0..reading.entries.len();
+        let captures = captured.map(|captured| Captured { entries, ..captured }).into_iter().collect();
+        Ok(Answer { response, reading: Some(reading), captures, body_hash, fresh_for })
     }
 
-    /// Reads a document as its source is read. Of the response only the head comes back; what the kind noted in the memory
-    /// counts only if the document could be read.
+    /// Reads a document as its source is read. Of the response only the head comes back, and the document as it is kept; what the
+    /// kind noted in the memory counts only if the document could be read.
     pub(super) async fn read_document(
         &self,
         source: &SourceConfig,
+        asked: Asked,
         response: Response,
         memory: &mut Memory,
-    ) -> Result<(Response, Reading), Failure> {
+    ) -> Result<(Response, Reading, Option<Captured>), Failure> {
         let (reader, limits, mut noted) = (source.reader.clone(), self.limits(), memory.clone());
+        let settings = self.evidence.clone();
         let read = self.apart(response, move |response| {
             let document =
                 Document { url: &response.url, content_type: response.content_type.as_deref(), body: &response.body };
             let reading = reader.read(&document, &limits, &mut noted);
             let gate = reading.as_ref().err().and_then(|_| outcome::gate(&response));
-            (Response { body: Vec::new(), ..response }, reading, gate, noted)
+            let captured = reading.as_ref().ok().and_then(|_| capture(&response, &asked, &settings));
+            (Response { body: Vec::new(), ..response }, reading, gate, noted, captured)
         });
         match read.await {
-            Ok((response, Ok(reading), _, noted)) => {
+            Ok((response, Ok(reading), _, noted, captured)) => {
                 *memory = noted;
-                Ok((response, reading))
+                Ok((response, reading, captured))
             }
-            Ok((_, Err(_), Some(gate), _)) => Err(gate),
-            Ok((_, Err(ReadError(reason)), None, _)) => Err(Failure::new(source.reader.unread(), reason)),
+            Ok((_, Err(_), Some(gate), _, _)) => Err(gate),
+            Ok((_, Err(ReadError(reason)), None, _, _)) => Err(Failure::new(source.reader.unread(), reason)),
             Err(fault) => {
                 Err(Failure::new(fault, format!("{}; please report it with the document", reader_in_words(fault))))
             }
@@ -376,6 +395,37 @@ impl Visitor {
             }
         }
         Ok(known.len())
+    }
+
+    /// Of the documents those that new or edited items were read from.
+    fn documents(
+        &self,
+        captures: Vec<Captured>,
+        entries: &[Entry],
+        source: &SourceConfig,
+        result: &VisitResult,
+    ) -> Vec<NewCapture> {
+        // By its mark in the document: an edited item may be stored under another one.
+        let changed: BTreeMap<Id, Id> = result
+            .new_items
+            .iter()
+            .chain(&result.edited_items)
+            .map(|new| (Id::of(&[&source.name, &new.item.key]), new.item.id))
+            .collect();
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let keys = identity::keys(entries);
+        let of_document = |captured: &Captured| {
+            let keys = keys.get(captured.entries.clone()).unwrap_or_default();
+            let items = keys.iter().filter_map(|keys| changed.get(&Id::of(&[&source.name, &keys.primary])).copied());
+            items.collect::<BTreeSet<Id>>()
+        };
+        let with_items = captures.into_iter().map(|captured| (of_document(&captured), captured));
+        with_items
+            .filter(|(items, _)| !items.is_empty())
+            .map(|(items, captured)| captured.of_items(items.into_iter().collect(), &self.evidence))
+            .collect()
     }
 
     /// The links that stand for one entry only: not the source's own page, and not the link of two entries.
@@ -462,7 +512,7 @@ fn nothing(state: SourceState, claim: Claim) -> VisitResult {
         error: state.error.clone(),
         moved: state.moved.as_ref().is_some_and(Move::is_proven),
     };
-    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], memory: None }
+    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], captures: vec![], memory: None }
 }
 
 /// A request for a document that belongs to a source. Fails when its secret cannot be read.
@@ -497,6 +547,8 @@ struct Answer {
     response: Response,
     /// `None` when nothing changed.
     reading: Option<Reading>,
+    /// The documents it was read from.
+    captures: Vec<Captured>,
     body_hash: i64,
     fresh_for: Option<Duration>,
 }
@@ -505,7 +557,7 @@ impl Answer {
     /// A folder has neither validators nor a word on freshness.
     fn of_folder(reading: Reading, url: &Url) -> Answer {
         let response = Response::new(200, url.clone(), Vec::new());
-        Answer { response, reading: Some(reading), body_hash: 0, fresh_for: None }
+        Answer { response, reading: Some(reading), captures: Vec::new(), body_hash: 0, fresh_for: None }
     }
 }
 

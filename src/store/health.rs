@@ -1,5 +1,7 @@
 //! What is wrong and was told, what the operator is to be told, and the item that newswatch sends through itself.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sqlx::{Any, Row, Transaction};
 
@@ -282,7 +284,7 @@ impl Store {
         ] {
             sqlx::query(statement).execute(&mut *tx).await?;
         }
-        items::insert(&mut tx, &[item], now).await?;
+        items::insert(&mut tx, &[item], &BTreeMap::new(), now).await?;
         sqlx::query(
             "INSERT INTO notes (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         )

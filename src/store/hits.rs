@@ -11,7 +11,8 @@ use super::items::{self, COLUMN_COUNT};
 use super::sources::Claim;
 use super::stories::{self, NewPlacement};
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
-use super::{mutes, outbox};
+use super::{evidence, mutes, outbox};
+use crate::evidence::{HitFact, reasons_text, sha256};
 use crate::model::{Hit, Id, NewDelivery, ProfileVersion, Relation, StoredScore};
 
 /// A hit to be stored.
@@ -115,6 +116,7 @@ impl Store {
         let mut below: Vec<StoredScore> =
             result.below.iter().filter(|score| finished.contains(&score.item)).cloned().collect();
         let mut mutes = Vec::new();
+        let mut new_hits = Vec::new();
         let told = result.hits.iter().filter(|new| !new.deliveries.is_empty());
         if let Some(first) = told.map(|new| new.hit.found_at).min() {
             outbox::lock(&mut tx).await?;
@@ -127,6 +129,7 @@ impl Store {
             }
             if insert(&mut tx, &new).await? {
                 stored += 1;
+                new_hits.push(new.hit.clone());
                 match mutes::muting(&mutes, &new.hit).filter(|_| !new.deliveries.is_empty()) {
                     Some(mute) => mutes::count(&mut tx, mute, &new.hit).await?,
                     None => {
@@ -151,6 +154,10 @@ impl Store {
         }
         if let Some((id, data)) = result.frequencies.as_ref().filter(|_| !finished.is_empty()) {
             frequencies::append(&mut tx, *id, data).await?;
+        }
+        // Last: other watchers wait for the end of the chain.
+        if let Some(now) = new_hits.iter().map(|hit| hit.found_at).max() {
+            evidence::record_hits(&mut tx, &new_hits, now).await?;
         }
         tx.commit().await?;
         Ok(stored)
@@ -267,7 +274,7 @@ async fn insert(tx: &mut Transaction<'static, Any>, new: &NewHit) -> Result<bool
     .bind(hit.profile_version)
     .bind(hit.score)
     .bind(hit.threshold)
-    .bind(serde_json::to_string(&hit.reasons).unwrap_or_default())
+    .bind(reasons_text(&hit.reasons))
     .bind(millis(hit.found_at))
     .bind(i64::from(hit.item.backlog))
     .bind(hit.story.0)
@@ -278,4 +285,26 @@ async fn insert(tx: &mut Transaction<'static, Any>, new: &NewHit) -> Result<bool
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// What of a hit is not as it was recorded, in words. The row holds item, profile, version, score, threshold, reasons, time, backlog,
+/// basis, fingerprint and shadow.
+pub(super) fn differs(row: &AnyRow, fact: &HitFact) -> Option<&'static str> {
+    let flag = |at: usize| row.get::<i64, _>(at) != 0;
+    let basis = serde_json::to_string(&fact.basis).unwrap_or_default();
+    // To the last bit, and NaN is itself.
+    let score = |at: usize| row.get::<f64, _>(at).to_bits();
+    [
+        (row.get::<i64, _>(2) == fact.profile_version, "the version of its profile"),
+        (score(3) == fact.score.to_bits(), "its score"),
+        (score(4) == fact.threshold.to_bits(), "its threshold"),
+        (sha256(row.get::<String, _>(5).as_bytes()) == fact.reasons, "its reasons"),
+        (row.get::<i64, _>(6) == millis(fact.found), "the time when it was found"),
+        (flag(7) == fact.backlog, "whether it was backlog"),
+        (row.get::<String, _>(8) == basis, "what its score was made with"),
+        (row.get::<i64, _>(9) == fact.basis.profile_hash, "the fingerprint of its profile"),
+        (flag(10) == fact.shadow, "whether its profile was on trial"),
+    ]
+    .into_iter()
+    .find_map(|(same, what)| (!same).then_some(what))
 }

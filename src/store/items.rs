@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
+use super::evidence::{self, NewCapture};
 use super::sources::Claim;
 use super::{Result, Store, millis, or_never, read_by_keys, some_time, time, write_rows};
 use crate::model::{ArticleState, Id, Item};
@@ -71,14 +72,19 @@ pub(super) fn item(row: &AnyRow) -> Item {
     }
 }
 
-/// Stores items that are new, with their place in the matcher's queue. Answers how many were really new.
-pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<u64> {
+/// Stores items that are new, with the documents they were read from and their place in the matcher's queue. Answers how many were really new.
+pub(super) async fn insert(
+    tx: &mut Transaction<'static, Any>,
+    items: &[&NewItem],
+    documents: &BTreeMap<Id, Id>,
+    now: Timestamp,
+) -> Result<u64> {
     let stored = write_rows(
         tx,
         "INSERT INTO items (id, source, item_key, url, title, summary, content, article, article_state, article_problem, \
-         article_attempts, publisher, language, published_at, first_seen_at, link_hash, text_hash, backlog, story_id)",
+         article_attempts, publisher, language, published_at, first_seen_at, link_hash, text_hash, backlog, story_id, document_id)",
         "ON CONFLICT (id) DO NOTHING",
-        19,
+        20,
         items,
         |query, new| {
             let item = &new.item;
@@ -102,6 +108,7 @@ pub(super) async fn insert(tx: &mut Transaction<'static, Any>, items: &[&NewItem
                 .bind(new.text_hash)
                 .bind(i64::from(item.backlog))
                 .bind(new.story.0)
+                .bind(evidence::document_of(documents, new))
         },
     )
     .await?;
@@ -167,33 +174,48 @@ async fn hold(tx: &mut Transaction<'static, Any>, items: &[&&NewItem], now: Time
 }
 
 /// Stores the new words of known items and queues them again: an item can come on topic by an edit.
-pub(super) async fn edit(tx: &mut Transaction<'static, Any>, items: &[&NewItem], now: Timestamp) -> Result<()> {
+pub(super) async fn edit(
+    tx: &mut Transaction<'static, Any>,
+    items: &[&NewItem],
+    documents: &BTreeMap<Id, Id>,
+    now: Timestamp,
+) -> Result<()> {
+    let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
+    let before = evidence::texts_of_hits(tx, &ids).await?;
     for new in items {
         // New words are news, also where the first words were backlog.
         sqlx::query(
-            "UPDATE items SET title = $1, summary = $2, content = $3, text_hash = $4, backlog = 0 WHERE id = $5",
+            "UPDATE items SET title = $1, summary = $2, content = $3, text_hash = $4, backlog = 0, document_id = $6 WHERE id = $5",
         )
         .bind(&new.item.title)
         .bind(&new.item.summary)
         .bind(&new.item.content)
         .bind(new.text_hash)
         .bind(new.item.id.0)
+        .bind(evidence::document_of(documents, new))
         .execute(&mut **tx)
         .await?;
     }
     remember_aliases(tx, items).await?;
-    let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
-    queue(tx, &ids, now).await
+    queue(tx, &ids, now).await?;
+    evidence::record_edits(tx, before, now).await
 }
 
 /// Stores article texts, with what they say of items that lacked it, and queues the items again: an item can come on topic by
 /// its article. An attempt in vain is counted with its reason; after the last one the item is let be.
-async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[Item], now: Timestamp) -> Result<()> {
+async fn store_articles(
+    tx: &mut Transaction<'static, Any>,
+    items: &[Item],
+    pages: &BTreeMap<Id, Id>,
+    now: Timestamp,
+) -> Result<()> {
+    let ids: Vec<Id> = items.iter().map(|item| item.id).collect();
+    let before = evidence::texts_of_hits(tx, &ids).await?;
     let mut read = Vec::new();
     for item in items {
         sqlx::query(
             "UPDATE items SET article = $1, article_state = $2, article_problem = $3, title = $4, language = $5, \
-             published_at = $6, article_attempts = article_attempts + 1 WHERE id = $7",
+             published_at = $6, page_id = $8, article_attempts = article_attempts + 1 WHERE id = $7",
         )
         .bind(&item.article)
         .bind(item.article_state.as_str())
@@ -202,6 +224,7 @@ async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[Item], now:
         .bind(&item.language)
         .bind(or_never(item.published_at))
         .bind(item.id.0)
+        .bind(pages.get(&item.id).map_or(0, |page| page.0))
         .execute(&mut **tx)
         .await?;
         sqlx::query(
@@ -216,7 +239,8 @@ async fn store_articles(tx: &mut Transaction<'static, Any>, items: &[Item], now:
             read.push(item.id);
         }
     }
-    queue(tx, &read, now).await
+    queue(tx, &read, now).await?;
+    evidence::record_edits(tx, before, now).await
 }
 
 /// Counts the article pages in a row that were gates, by source; one that was read ends the row.
@@ -253,10 +277,17 @@ async fn release(tx: &mut Transaction<'static, Any>, items: &[Id]) -> Result<()>
 
 impl Store {
     /// Commits what came of fetching article pages: the items that were tried, with their article or the reason why there is
-    /// none, and those whose turn has not come. All of them are scored now.
-    pub async fn commit_articles(&self, tried: &[Item], left: &[Id], now: Timestamp) -> Result<()> {
+    /// none, those whose turn has not come, and the pages as they came. All of them are scored now.
+    pub async fn commit_articles(
+        &self,
+        tried: &[Item],
+        left: &[Id],
+        pages: &[NewCapture],
+        now: Timestamp,
+    ) -> Result<()> {
         let mut tx = self.begin().await?;
-        store_articles(&mut tx, tried, now).await?;
+        let pages = evidence::keep(&mut tx, &pages.iter().collect::<Vec<_>>()).await?;
+        store_articles(&mut tx, tried, &pages, now).await?;
         count_gates(&mut tx, tried).await?;
         let in_vain = tried.iter().filter(|item| item.article_state != ArticleState::Read).map(|item| item.id);
         let waiting: Vec<Id> = in_vain.chain(left.iter().copied()).collect();

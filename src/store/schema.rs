@@ -340,6 +340,57 @@ const MIGRATIONS: &[&[&str]] = &[
         read_at BIGINT NOT NULL
     )",
     ],
+    // Evidence.
+    &[
+        // Bytes, each once, packed. `held`: a record names them, they are not forgotten.
+        "CREATE TABLE blobs (
+        sha256 TEXT NOT NULL PRIMARY KEY,
+        bytes BIGINT NOT NULL,
+        packed_sha256 TEXT NOT NULL,
+        packed BYTEA NOT NULL,
+        held BIGINT NOT NULL
+    )",
+        // Documents as they came. `facts` is the whole of it as JSON; the other columns are for finding it. `cited`: a record
+        // names it.
+        "CREATE TABLE captures (
+        id BIGINT NOT NULL PRIMARY KEY,
+        fetched_at BIGINT NOT NULL,
+        sha256 TEXT NOT NULL,
+        facts TEXT NOT NULL,
+        cited BIGINT NOT NULL
+    )",
+        "CREATE INDEX captures_unused ON captures (cited, fetched_at)",
+        "CREATE INDEX captures_sha256 ON captures (sha256)",
+        // The documents that an item was read from; 0 where none was captured.
+        "ALTER TABLE items ADD COLUMN document_id BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE items ADD COLUMN page_id BIGINT NOT NULL DEFAULT 0",
+        // The chain. Rows are added and never changed.
+        "CREATE TABLE evidence (
+        number BIGINT NOT NULL PRIMARY KEY,
+        kind TEXT NOT NULL,
+        item_id BIGINT NOT NULL,
+        profile TEXT NOT NULL,
+        recorded_at BIGINT NOT NULL,
+        record TEXT NOT NULL,
+        hash TEXT NOT NULL
+    )",
+        "CREATE INDEX evidence_item ON evidence (item_id)",
+        "CREATE INDEX evidence_profile ON evidence (profile, number)",
+        // One row: the last record. Whoever adds a record locks it.
+        "CREATE TABLE chain_head (
+        one BIGINT NOT NULL PRIMARY KEY,
+        number BIGINT NOT NULL,
+        hash TEXT NOT NULL
+    )",
+        "INSERT INTO chain_head (one, number, hash) VALUES \
+         (1, 0, '0000000000000000000000000000000000000000000000000000000000000000')",
+        // One row: packed bytes of captured documents.
+        "CREATE TABLE capture_room (
+        one BIGINT NOT NULL PRIMARY KEY,
+        bytes BIGINT NOT NULL
+    )",
+        "INSERT INTO capture_room (one, bytes) VALUES (1, 0)",
+    ],
 ];
 
 /// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.

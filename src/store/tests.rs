@@ -1,6 +1,7 @@
 //! The store's promises, on SQLite always and on PostgreSQL when NEWSWATCH_TEST_POSTGRES names one.
 
 mod digest;
+mod evidence;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -95,8 +96,15 @@ pub(crate) async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, no
     state.next_at = now + SignedDuration::from_mins(30);
     state.next_reason = "every 30 min".into();
     state.succeeded_at = Some(now);
-    let result =
-        VisitResult { claim, state, before: Default::default(), new_items, edited_items: vec![], memory: None };
+    let result = VisitResult {
+        claim,
+        state,
+        before: Default::default(),
+        new_items,
+        edited_items: vec![],
+        captures: vec![],
+        memory: None,
+    };
     store.commit_visits(&[result], now).await.unwrap()
 }
 
@@ -209,6 +217,7 @@ async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
             before: Default::default(),
             new_items: vec![new_item(&state.name, "late")],
             edited_items: vec![],
+            captures: vec![],
             memory: None,
         };
         assert_eq!(store.commit_visits(&[late], at(11)).await.unwrap(), 0);
@@ -254,6 +263,7 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
             before: Default::default(),
             new_items: vec![],
             edited_items: vec![changed],
+            captures: vec![],
             memory: None,
         };
         store.commit_visits(&[edit], at(41)).await.unwrap();
@@ -476,6 +486,7 @@ async fn scores_below_the_line_are_kept_with_the_profile_that_made_them() {
                 before: Default::default(),
                 new_items: vec![],
                 edited_items: vec![changed],
+                captures: vec![],
                 memory: None,
             };
             store.commit_visits(&[edit], now).await.unwrap();
@@ -544,6 +555,7 @@ async fn what_was_found_on_trial_is_told_once_the_trial_is_over() {
             before: Default::default(),
             new_items: vec![],
             edited_items: vec![changed],
+            captures: vec![],
             memory: None,
         };
         store.commit_visits(&[edit], at(41)).await.unwrap();
@@ -759,7 +771,15 @@ async fn a_record_comes_back_and_gates_are_counted_until_an_article_is_read() {
         state.record = Record { day: 7, days: "..3".into(), latest_date: Some(at(3)), ..Record::default() };
         let record = state.record.clone();
         let before = Default::default();
-        let result = VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], memory: None };
+        let result = VisitResult {
+            claim,
+            state,
+            before,
+            new_items: vec![],
+            edited_items: vec![],
+            captures: vec![],
+            memory: None,
+        };
         store.commit_visits(&[result], at(1)).await.unwrap();
         assert_eq!(store.sources().await.unwrap()[0].record, record);
         let gated = async || store.sources().await.unwrap()[0].gated;
@@ -767,14 +787,14 @@ async fn a_record_comes_back_and_gates_are_counted_until_an_article_is_read() {
         (item.article_state, item.article_problem) =
             (ArticleState::Unread, "a login page instead of the article".into());
         for expected in [2, 4] {
-            store.commit_articles(&[item.clone(), item.clone()], &[], at(2)).await.unwrap();
+            store.commit_articles(&[item.clone(), item.clone()], &[], &[], at(2)).await.unwrap();
             assert_eq!(gated().await, expected);
         }
         item.article_problem = "it took too long".into();
-        store.commit_articles(std::slice::from_ref(&item), &[], at(2)).await.unwrap();
+        store.commit_articles(std::slice::from_ref(&item), &[], &[], at(2)).await.unwrap();
         assert_eq!(gated().await, 4, "that says nothing of gates");
         item.article_state = ArticleState::Read;
-        store.commit_articles(&[item], &[], at(2)).await.unwrap();
+        store.commit_articles(&[item], &[], &[], at(2)).await.unwrap();
         assert_eq!(gated().await, 0);
     })
     .await;
@@ -874,7 +894,7 @@ async fn what_an_analyst_says_of_a_story_moves_its_items_and_stays() {
         // A matcher that had read the story before puts nothing back.
         let mut again = store.item(ids[1]).await.unwrap().unwrap();
         again.article_state = ArticleState::Read;
-        store.commit_articles(&[again], &[], at(40)).await.unwrap();
+        store.commit_articles(&[again], &[], &[], at(40)).await.unwrap();
         place_all(&store, vec![NewPlacement { before: stories[0], ..moved(1, 0, Relation::Copy) }], at(41)).await;
         assert_eq!(store.story_of(ids[1]).await.unwrap(), Some(split));
 

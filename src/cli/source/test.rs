@@ -41,7 +41,7 @@ pub(super) async fn test(config: &Config, name: &str) -> anyhow::Result<ExitCode
         let unread = result.new_items.iter().map(|new| new.item.clone()).collect();
         let tried = RefCell::new(Vec::new());
         let keep = |article| {
-            if let ArticleResult::Tried(item) = article {
+            if let ArticleResult::Tried(item, _) = article {
                 tried.borrow_mut().push(*item);
             }
         };

@@ -1,0 +1,366 @@
+//! Evidence: documents as they came, and the chain of records. See [`crate::evidence`] for what they mean.
+
+mod verify;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use super::items::{self, NewItem};
+use super::{Result, Store, millis, read_by_keys, some_time, write_rows};
+use crate::evidence::{Blob, Capture, Cited, EditFact, Fact, HitFact, ItemText, Record, reasons_text, sha256};
+use crate::model::{Hit, Id};
+
+pub use verify::{Broken, Verified};
+
+/// Records read at once.
+const PAGE: i64 = 500;
+
+/// A document that came, with the items that were read from it.
+#[derive(Clone, Debug)]
+pub struct NewCapture {
+    /// What is known of it.
+    pub capture: Capture,
+    /// Its bytes; `None` when they are more than is kept of one document.
+    pub body: Option<Blob>,
+    /// Kept only as long as all documents together are no larger than this; in bytes, packed.
+    pub captures_bytes_max: u64,
+    /// The items.
+    pub items: Vec<Id>,
+}
+
+/// A record as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRecord {
+    /// Its number.
+    pub number: i64,
+    /// Its JSON, byte for byte as it was hashed.
+    pub text: String,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl StoredRecord {
+    /// What it says; `None` for what only a newer program understands.
+    pub fn read(&self) -> Option<Record> {
+        serde_json::from_str(&self.text).ok()
+    }
+}
+
+/// Which records are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct RecordFilter {
+    /// Of these items only; empty for all.
+    pub items: Vec<Id>,
+    /// Hits of this profile only, and what is about their items.
+    pub profile: Option<String>,
+    /// Recorded at or after.
+    pub from: Option<Timestamp>,
+    /// Recorded before.
+    pub to: Option<Timestamp>,
+}
+
+/// What [`Store::forget_captures`] dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Documents.
+    pub captures: u64,
+    /// Bytes of them that are free now, packed.
+    pub bytes: i64,
+}
+
+/// Stores documents. Answers by item which one it was read from. Bytes that are there already, or for which there is no room, are
+/// not stored.
+pub(super) async fn keep(tx: &mut Transaction<'static, Any>, captures: &[&NewCapture]) -> Result<BTreeMap<Id, Id>> {
+    let mut by_item = BTreeMap::new();
+    if captures.is_empty() {
+        return Ok(by_item);
+    }
+    // In one order, also for two watchers that store the same bytes: neither waits for the other in a circle.
+    let mut captures = captures.to_vec();
+    captures.sort_by(|a, b| a.capture.sha256.cmp(&b.capture.sha256));
+    let row = sqlx::query("UPDATE capture_room SET bytes = bytes WHERE one = 1 RETURNING bytes").fetch_one(&mut **tx);
+    let before: i64 = row.await?.get(0);
+    let mut room = before;
+    for new in &captures {
+        by_item.extend(new.items.iter().map(|item| (*item, new.capture.id())));
+        let Some(body) = &new.body else { continue };
+        let size = body.packed.len() as i64;
+        if u64::try_from(room + size).unwrap_or_default() <= new.captures_bytes_max
+            && store_blob(tx, body, false).await?
+        {
+            room += size;
+        }
+    }
+    if room != before {
+        sqlx::query("UPDATE capture_room SET bytes = $1 WHERE one = 1").bind(room).execute(&mut **tx).await?;
+    }
+    let (head, tail) = ("INSERT INTO captures (id, fetched_at, sha256, facts, cited)", "ON CONFLICT (id) DO NOTHING");
+    write_rows(tx, head, tail, 5, &captures, |query, new| {
+        query
+            .bind(new.capture.id().0)
+            .bind(millis(new.capture.fetched))
+            .bind(new.capture.sha256.clone())
+            .bind(serde_json::to_string(&new.capture).unwrap_or_default())
+            .bind(0i64)
+    })
+    .await?;
+    Ok(by_item)
+}
+
+/// Stores bytes; answers whether they are new. `held`: a record names them.
+async fn store_blob(tx: &mut Transaction<'static, Any>, blob: &Blob, held: bool) -> Result<bool> {
+    let sql = if held {
+        // The room counts documents only; what was one before is counted no less for being held.
+        "INSERT INTO blobs (sha256, bytes, packed_sha256, packed, held) VALUES ($1, $2, $3, $4, 1) \
+         ON CONFLICT (sha256) DO UPDATE SET held = 1"
+    } else {
+        "INSERT INTO blobs (sha256, bytes, packed_sha256, packed, held) VALUES ($1, $2, $3, $4, 0) \
+         ON CONFLICT (sha256) DO NOTHING"
+    };
+    let done = sqlx::query(sql)
+        .bind(&blob.sha256)
+        .bind(blob.bytes)
+        .bind(&blob.packed_sha256)
+        .bind(blob.packed.clone())
+        .execute(&mut **tx)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Adds facts to the chain, in this order. Whoever else adds any waits until this transaction is over.
+async fn append(tx: &mut Transaction<'static, Any>, facts: Vec<Fact>, now: Timestamp) -> Result<()> {
+    if facts.is_empty() {
+        return Ok(());
+    }
+    // An UPDATE locks the row on both engines and reads what was committed last.
+    let head = sqlx::query("UPDATE chain_head SET number = number WHERE one = 1 RETURNING number, hash");
+    let head = head.fetch_one(&mut **tx).await?;
+    let (mut number, mut hash): (i64, String) = (head.get(0), head.get(1));
+    let mut rows = Vec::new();
+    for fact in facts {
+        number += 1;
+        let at = crate::evidence::to_millisecond(now);
+        let record = Record { number, at, program: env!("CARGO_PKG_VERSION").to_string(), fact };
+        let text = serde_json::to_string(&record).unwrap_or_default();
+        hash = crate::evidence::link(&hash, &text);
+        rows.push((record, text, hash.clone()));
+    }
+    let head = "INSERT INTO evidence (number, kind, item_id, profile, recorded_at, record, hash)";
+    write_rows(tx, head, "", 7, &rows, |query, (record, text, hash)| {
+        query
+            .bind(record.number)
+            .bind(record.fact.kind())
+            .bind(record.fact.item().0)
+            .bind(record.fact.profile().to_string())
+            .bind(millis(record.at))
+            .bind(text.clone())
+            .bind(hash.clone())
+    })
+    .await?;
+    let head = sqlx::query("UPDATE chain_head SET number = $1, hash = $2 WHERE one = 1");
+    head.bind(number).bind(&hash).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// The documents that an item was read from, the source's and its own page; from now on they are not forgotten.
+async fn cite(tx: &mut Transaction<'static, Any>, item: Id) -> Result<(Option<Cited>, Option<Cited>)> {
+    let row = sqlx::query("SELECT document_id, page_id FROM items WHERE id = $1").bind(item.0);
+    let Some(row) = row.fetch_optional(&mut **tx).await? else { return Ok((None, None)) };
+    let mut cited = [None, None];
+    for (place, cited) in cited.iter_mut().enumerate() {
+        let id: i64 = row.get(place);
+        if id != 0 {
+            *cited = cite_capture(tx, id).await?;
+        }
+    }
+    let [document, page] = cited;
+    Ok((document, page))
+}
+
+async fn cite_capture(tx: &mut Transaction<'static, Any>, id: i64) -> Result<Option<Cited>> {
+    let row = sqlx::query("UPDATE captures SET cited = 1 WHERE id = $1 RETURNING sha256, facts").bind(id);
+    let Some(row) = row.fetch_optional(&mut **tx).await? else { return Ok(None) };
+    let (body, facts): (String, String) = (row.get(0), row.get(1));
+    let held = sqlx::query("UPDATE blobs SET held = 1 WHERE sha256 = $1").bind(&body).execute(&mut **tx).await?;
+    Ok(Some(Cited { capture: Id(id), facts: sha256(facts.as_bytes()), body, kept: held.rows_affected() == 1 }))
+}
+
+/// Records hits with what they were made of. The profiles' versions are in the store already.
+pub(super) async fn record_hits(tx: &mut Transaction<'static, Any>, hits: &[Hit], now: Timestamp) -> Result<()> {
+    let mut profiles: BTreeMap<(String, i64), String> = BTreeMap::new();
+    let mut facts = Vec::new();
+    for hit in hits {
+        let key = (hit.profile.clone(), hit.basis.profile_hash);
+        if !profiles.contains_key(&key) {
+            let row = sqlx::query("SELECT snapshot FROM profile_versions WHERE profile = $1 AND profile_hash = $2");
+            let row = row.bind(&key.0).bind(key.1).fetch_optional(&mut **tx).await?;
+            let hash = row.map_or(String::new(), |row| sha256(row.get::<String, _>(0).as_bytes()));
+            profiles.insert(key.clone(), hash);
+        }
+        let text = ItemText::of(&hit.item).blob();
+        let reasons = Blob::of(reasons_text(&hit.reasons).as_bytes());
+        store_blob(tx, &text, true).await?;
+        store_blob(tx, &reasons, true).await?;
+        let mut fact = HitFact::of(hit, &profiles[&key], &text, &reasons);
+        (fact.document, fact.page) = cite(tx, hit.item.id).await?;
+        facts.push(Fact::Hit(Box::new(fact)));
+    }
+    append(tx, facts, now).await
+}
+
+/// The texts of those of the items that are hits, before they are changed.
+pub(super) async fn texts_of_hits(tx: &mut Transaction<'static, Any>, items: &[Id]) -> Result<BTreeMap<Id, ItemText>> {
+    let mut texts = BTreeMap::new();
+    let sql = format!(
+        "SELECT {} FROM items i WHERE i.id = $1 AND EXISTS (SELECT 1 FROM hits h WHERE h.item_id = i.id)",
+        items::COLUMNS
+    );
+    for id in items.iter().collect::<BTreeSet<_>>() {
+        let row = sqlx::query(AssertSqlSafe(sql.clone())).bind(id.0).fetch_optional(&mut **tx).await?;
+        if let Some(row) = row {
+            texts.insert(*id, ItemText::of(&items::item(&row)));
+        }
+    }
+    Ok(texts)
+}
+
+/// Records what became of the texts of hits, which were these before.
+pub(super) async fn record_edits(
+    tx: &mut Transaction<'static, Any>,
+    before: BTreeMap<Id, ItemText>,
+    now: Timestamp,
+) -> Result<()> {
+    let items: Vec<Id> = before.keys().copied().collect();
+    let after = texts_of_hits(tx, &items).await?;
+    let mut facts = Vec::new();
+    for (item, before) in before {
+        let Some(after) = after.get(&item).filter(|after| **after != before) else { continue };
+        let (before, text) = (before.blob().sha256, after.blob());
+        store_blob(tx, &text, true).await?;
+        let (document, page) = cite(tx, item).await?;
+        facts.push(Fact::Edited(EditFact { item, before, text: text.sha256, document, page }));
+    }
+    append(tx, facts, now).await
+}
+
+/// Of new or edited items, which document each was read from.
+pub(super) fn document_of(by_item: &BTreeMap<Id, Id>, new: &NewItem) -> i64 {
+    by_item.get(&new.item.id).map_or(0, |capture| capture.0)
+}
+
+fn stored(row: &AnyRow) -> StoredRecord {
+    StoredRecord { number: row.get(0), text: row.get(1), hash: row.get(2) }
+}
+
+impl Store {
+    /// Number and hash of the last record; 0 before the first.
+    pub async fn chain_head(&self) -> Result<(i64, String)> {
+        let row = sqlx::query("SELECT number, hash FROM chain_head WHERE one = 1").fetch_one(&self.reader).await?;
+        Ok((row.get(0), row.get(1)))
+    }
+
+    /// The number of the record with this hash.
+    pub async fn record_with_hash(&self, hash: &str) -> Result<Option<i64>> {
+        let row = sqlx::query("SELECT number FROM evidence WHERE hash = $1").bind(hash);
+        Ok(row.fetch_optional(&self.reader).await?.map(|row| row.get(0)))
+    }
+
+    /// The record with this number.
+    pub async fn record(&self, number: i64) -> Result<Option<StoredRecord>> {
+        let row = sqlx::query("SELECT number, record, hash FROM evidence WHERE number = $1").bind(number);
+        Ok(row.fetch_optional(&self.reader).await?.as_ref().map(stored))
+    }
+
+    /// The records that follow the one with this number, in order, as many as fit into one answer.
+    pub async fn records_after(&self, number: i64) -> Result<Vec<StoredRecord>> {
+        let rows = sqlx::query("SELECT number, record, hash FROM evidence WHERE number > $1 ORDER BY number LIMIT $2");
+        Ok(rows.bind(number).bind(PAGE).fetch_all(&self.reader).await?.iter().map(stored).collect())
+    }
+
+    /// The numbers of the records that are wanted, in order.
+    pub async fn record_numbers(&self, filter: &RecordFilter) -> Result<Vec<i64>> {
+        let mut numbers = BTreeSet::new();
+        const TIMES: &str = "e.recorded_at >= $1 AND e.recorded_at < $2";
+        let times = (filter.from.map_or(0, millis), filter.to.map_or(i64::MAX, millis));
+        if filter.items.is_empty() {
+            // What happened to the item of a hit belongs to the hit, whichever profile found it.
+            let sql = format!(
+                "SELECT e.number FROM evidence e WHERE {TIMES} AND ($3 = '' OR e.profile = $3 OR (e.profile = '' AND EXISTS \
+                 (SELECT 1 FROM hits h WHERE h.item_id = e.item_id AND h.profile = $3)))"
+            );
+            let rows = sqlx::query(AssertSqlSafe(sql)).bind(times.0).bind(times.1);
+            let rows = rows.bind(filter.profile.clone().unwrap_or_default()).fetch_all(&self.reader).await?;
+            numbers.extend(rows.iter().map(|row| row.get::<i64, _>(0)));
+        }
+        let keys: Vec<i64> = filter.items.iter().map(|id| id.0).collect();
+        let head = "SELECT e.number, e.recorded_at, e.profile FROM evidence e WHERE e.item_id";
+        for row in read_by_keys(self, head, "", &keys).await? {
+            let (at, profile): (i64, String) = (row.get(1), row.get(2));
+            let of_profile = profile.is_empty() || filter.profile.as_ref().is_none_or(|wanted| *wanted == profile);
+            if (times.0..times.1).contains(&at) && of_profile {
+                numbers.insert(row.get(0));
+            }
+        }
+        Ok(numbers.into_iter().collect())
+    }
+
+    /// Bytes by their SHA-256; `None` when they are not kept (any more).
+    pub async fn blob(&self, sha256: &str) -> Result<Option<Blob>> {
+        let row = sqlx::query("SELECT sha256, bytes, packed_sha256, packed FROM blobs WHERE sha256 = $1").bind(sha256);
+        let row = row.fetch_optional(&self.reader).await?;
+        Ok(row.map(|row| Blob { sha256: row.get(0), bytes: row.get(1), packed_sha256: row.get(2), packed: row.get(3) }))
+    }
+
+    /// A document without its bytes, as JSON; `None` when it was forgotten.
+    pub async fn capture(&self, id: Id) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT facts FROM captures WHERE id = $1").bind(id.0);
+        Ok(row.fetch_optional(&self.reader).await?.map(|row| row.get(0)))
+    }
+
+    /// Bytes of all documents that are kept, packed.
+    pub async fn captures_bytes(&self) -> Result<i64> {
+        Ok(sqlx::query("SELECT bytes FROM capture_room WHERE one = 1").fetch_one(&self.reader).await?.get(0))
+    }
+
+    /// Drops documents that came before `before` and that no record names, the oldest first, `limit` at most. Records stay
+    /// verifiable: what they name is never dropped.
+    pub async fn forget_captures(&self, before: Timestamp, limit: usize) -> Result<Forgotten> {
+        let mut tx = self.begin().await?;
+        // Locked before all else, as whoever stores a document does.
+        sqlx::query("UPDATE capture_room SET bytes = bytes WHERE one = 1").execute(&mut *tx).await?;
+        let rows = sqlx::query(
+            "SELECT id, sha256 FROM captures WHERE cited = 0 AND fetched_at < $1 ORDER BY fetched_at, id LIMIT $2",
+        );
+        let rows = rows.bind(millis(before)).bind(limit.min(100_000) as i64).fetch_all(&mut *tx).await?;
+        let mut forgotten = Forgotten::default();
+        for row in &rows {
+            let (id, body): (i64, String) = (row.get(0), row.get(1));
+            // A hit that was recorded meanwhile has cited it.
+            let gone =
+                sqlx::query("DELETE FROM captures WHERE id = $1 AND cited = 0").bind(id).execute(&mut *tx).await?;
+            forgotten.captures += gone.rows_affected();
+            let freed = sqlx::query(
+                "DELETE FROM blobs WHERE sha256 = $1 AND held = 0 AND NOT EXISTS (SELECT 1 FROM captures WHERE sha256 = $1) \
+                 RETURNING length(packed)",
+            );
+            for row in freed.bind(&body).fetch_all(&mut *tx).await? {
+                forgotten.bytes += row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from))?;
+            }
+        }
+        if forgotten.bytes > 0 {
+            let room = sqlx::query("UPDATE capture_room SET bytes = bytes - $1 WHERE one = 1");
+            room.bind(forgotten.bytes).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+
+    /// When the first record was made; `None` before it.
+    pub async fn recorded_since(&self) -> Result<Option<Timestamp>> {
+        let row = sqlx::query("SELECT recorded_at FROM evidence ORDER BY number LIMIT 1");
+        Ok(row.fetch_optional(&self.reader).await?.map(|row| some_time(row.get(0))))
+    }
+}
