@@ -5,8 +5,10 @@
 
 pub mod check;
 pub mod completions;
+pub mod coverage;
 pub mod demo;
 pub mod digest;
+pub mod evidence;
 pub mod hits;
 pub mod mail_test;
 pub mod mute;
@@ -114,6 +116,10 @@ enum Command {
     Story(story::Arguments),
     /// Judge a hit, or an item that should have been one: profiles learn from it
     Verdict(verdict::Arguments),
+    /// What was known when: records of hits in a chain of hashes; show, verify, export
+    Evidence(evidence::Arguments),
+    /// What was looked at for a profile in a time, with every gap named
+    Coverage(coverage::Arguments),
     /// Tell nothing of a profile, a source or a story for a while
     Mute(mute::Arguments),
     /// What the next digest would say; send one now; list past ones; how they look
@@ -173,6 +179,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Why(own) => why::run(global, own),
         Command::Story(own) => story::run(global, own),
         Command::Verdict(own) => verdict::run(global, own),
+        Command::Evidence(own) => evidence::run(global, own),
+        Command::Coverage(own) => coverage::run(global, own),
         Command::Mute(own) => mute::run(global, own),
         Command::Digest(own) => digest::run(global, own),
         Command::Outbox(own) => outbox::run(global, own),

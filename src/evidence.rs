@@ -454,6 +454,58 @@ pub struct RereadFact {
     pub page: Option<Cited>,
 }
 
+/// A record with all that it names, as far as it is kept.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it says.
+    pub record: Record,
+    /// Its JSON, byte for byte as it was hashed.
+    pub text: String,
+    /// Its hash.
+    pub hash: String,
+    /// The text it records: as scored, or as it is from then on. `None` where the page could not be read, or what is kept is
+    /// broken.
+    pub item: Option<ItemText>,
+    /// The text before, of a change.
+    pub before: Option<ItemText>,
+    /// Why it became a hit.
+    pub reasons: Vec<Reason>,
+    /// The documents it cites.
+    pub documents: Vec<Document>,
+}
+
+/// A document that a record cites, as far as it is kept.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The page of the item itself; else the document of the source that showed it.
+    pub is_page: bool,
+    /// How it is cited.
+    pub cited: Cited,
+    /// What is known of it.
+    pub capture: Option<Capture>,
+    /// Its bytes, where they were asked for.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// The item's address; of an item without one a name of its own.
+    pub fn address(&self) -> String {
+        let url = self.item.as_ref().or(self.before.as_ref()).and_then(|item| item.url.clone());
+        url.unwrap_or_else(|| format!("urn:newswatch:item:{}", self.record.fact.item()))
+    }
+
+    /// What a change changed; `None` for what is none.
+    pub fn difference(&self) -> Option<difference::Difference> {
+        let (then, now) = (self.before.as_ref()?, self.item.as_ref()?);
+        let whole = |text: &ItemText| format!("{}\n{}", text.title, text.to_item().body());
+        // A page that is read again gives its own words alone.
+        if matches!(self.record.fact, Fact::Reread(_)) {
+            return Some(difference::difference(&then.article, &now.article));
+        }
+        Some(difference::difference(&whole(then), &whole(now)))
+    }
+}
+
 /// The store keeps milliseconds; a record must say the same.
 pub fn to_millisecond(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)

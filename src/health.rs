@@ -5,6 +5,7 @@
 //! over.
 
 pub mod changes;
+pub mod coverage;
 pub mod record;
 pub mod rhythm;
 

@@ -91,6 +91,19 @@ pub fn text(text: &str, bytes_max: usize) -> String {
     out
 }
 
+/// Characters of a cell.
+const CELL_CHARACTERS_MAX: usize = 2_000;
+
+/// A cell of comma-separated values that no spreadsheet takes for a formula, quoted where it must be.
+pub fn csv_cell(text: &str) -> String {
+    let mut text = line(text, CELL_CHARACTERS_MAX);
+    // The wide forms are the same to a spreadsheet of East Asia.
+    if text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) && text.parse::<f64>().is_err() {
+        text.insert(0, '\'');
+    }
+    if text.contains([',', '"', ';']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +134,21 @@ mod tests {
         assert_eq!(line("ab cd", 3), "ab…");
         assert_eq!(text("aä\n\n\n\nb\u{7}", 100), "aä\n\nb");
         assert_eq!(text("ää", 3), "ä");
+    }
+
+    #[test]
+    fn a_cell_is_neither_a_formula_nor_two_cells() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("a, \"b\"", "\"a, \"\"b\"\"\""),
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("\t=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("＝HYPERLINK(1)", "'＝HYPERLINK(1)"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-1.5", "-1.5"),
+            ("two\nlines", "two lines"),
+        ] {
+            assert_eq!(csv_cell(text), expected);
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! TEXT, no type that only one engine has. Work (due sources, unscored items, due outbox rows) is claimed by a lease with a fence: a
 //! row is finished only by the owner and the fence that claimed it, so a watcher that wakes up late overwrites nothing.
 
+pub mod coverage;
 pub mod digest;
 pub mod evidence;
 pub mod frequencies;

@@ -170,5 +170,5 @@ fn the_readme_names_every_command() {
         assert!(readme.contains(&format!("| `{command}")), "the README's table lacks {command}");
         count += 1;
     }
-    assert_eq!(count, 18, "{commands}");
+    assert_eq!(count, 20, "{commands}");
 }

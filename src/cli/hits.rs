@@ -224,32 +224,5 @@ fn as_csv(hit: &Hit, verdicts: &[&Judgement]) -> String {
         last.map_or("", |judgement| judgement.verdict.as_str()).to_string(),
         last.map_or(String::new(), |judgement| judgement.note.clone()),
     ];
-    cells.map(|cell| csv_cell(&cell)).join(",")
-}
-
-/// A cell that no spreadsheet takes for a formula, quoted where it must be.
-fn csv_cell(text: &str) -> String {
-    let mut text = plain::line(text, 2_000);
-    if text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
-        text.insert(0, '\'');
-    }
-    if text.contains([',', '"', ';']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::csv_cell;
-
-    #[test]
-    fn a_cell_is_neither_a_formula_nor_two_cells() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("a, \"b\"", "\"a, \"\"b\"\"\""),
-            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
-            ("-1.5", "-1.5"),
-            ("two\nlines", "two lines"),
-        ] {
-            assert_eq!(csv_cell(text), expected);
-        }
-    }
+    cells.map(|cell| plain::csv_cell(&cell)).join(",")
 }

@@ -29,6 +29,7 @@ use super::source::{Document, ReadError, ReadLimits};
 use crate::clock::Clock;
 use crate::config::{EvidenceSettings, FetchSettings, SourceConfig};
 use crate::fault::Fault;
+use crate::health::coverage;
 use crate::health::record::{self, Seen};
 use crate::model::{ArticleState, Entry, Health, Id, Item, Memory, Move, Reading, Record, SourceState};
 use crate::plain;
@@ -116,6 +117,8 @@ impl Visitor {
         let answered = answer.as_ref().map(|answer| (answer.reading.is_some(), answer.response.status == 304)).ok();
         let visited = match answer {
             Ok(answer) => {
+                // As it was before.
+                result.gap = coverage::ended(&result.state, now);
                 self.take(source, &mut state, answer, &asked, &mut result, now).await?;
                 result.memory = (memory != remembered).then_some(memory);
                 let whole = state.etag.is_none() && state.last_modified.is_none();
@@ -512,7 +515,16 @@ fn nothing(state: SourceState, claim: Claim) -> VisitResult {
         error: state.error.clone(),
         moved: state.moved.as_ref().is_some_and(Move::is_proven),
     };
-    VisitResult { claim, state, before, new_items: vec![], edited_items: vec![], captures: vec![], memory: None }
+    VisitResult {
+        claim,
+        state,
+        before,
+        new_items: vec![],
+        edited_items: vec![],
+        captures: vec![],
+        gap: None,
+        memory: None,
+    }
 }
 
 /// A request for a document that belongs to a source. Fails when its secret cannot be read.

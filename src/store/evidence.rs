@@ -10,7 +10,9 @@ use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, NewItem};
 use super::{Result, Store, millis, read_by_keys, some_time, write_rows};
-use crate::evidence::{Blob, Capture, Cited, EditFact, Fact, HitFact, ItemText, Record, reasons_text, sha256};
+use crate::evidence::{
+    Blob, Capture, Cited, Document, EditFact, Entry, Fact, HitFact, ItemText, Record, reasons_text, sha256,
+};
 use crate::model::{Hit, Id};
 
 pub use verify::{Broken, Verified};
@@ -318,6 +320,39 @@ impl Store {
     pub async fn capture(&self, id: Id) -> Result<Option<String>> {
         let row = sqlx::query("SELECT facts FROM captures WHERE id = $1").bind(id.0);
         Ok(row.fetch_optional(&self.reader).await?.map(|row| row.get(0)))
+    }
+
+    /// A record with all that it names. Without `bodies` the documents come without their bytes, which may be large.
+    pub async fn evidence_entry(&self, stored: &StoredRecord, bodies: bool) -> Result<Option<Entry>> {
+        let Some(record) = stored.read() else { return Ok(None) };
+        let nothing = String::new();
+        // The texts now and before, the reasons, the documents.
+        let (text, before, reasons, document, page) = match &record.fact {
+            Fact::Hit(hit) => (&hit.text, &nothing, &hit.reasons, &hit.document, &hit.page),
+            Fact::Edited(edit) => (&edit.text, &edit.before, &nothing, &edit.document, &edit.page),
+            Fact::Reread(reread) => (&reread.text, &reread.before, &nothing, &None, &reread.page),
+        };
+        let (item, before) = (self.item_text(text).await?, self.item_text(before).await?);
+        let reasons = self.opened(reasons).await?.unwrap_or_default();
+        let reasons = serde_json::from_slice(&reasons).unwrap_or_default();
+        let mut documents = Vec::new();
+        for (cited, is_page) in [(document, false), (page, true)] {
+            let Some(cited) = cited else { continue };
+            let capture = self.capture(cited.capture).await?.and_then(|facts| serde_json::from_str(&facts).ok());
+            let body = if bodies { self.opened(&cited.body).await? } else { None };
+            documents.push(Document { is_page, cited: cited.clone(), capture, body });
+        }
+        let (text, hash) = (stored.text.clone(), stored.hash.clone());
+        Ok(Some(Entry { record, text, hash, item, before, reasons, documents }))
+    }
+
+    /// Bytes by their SHA-256; `None` when they are not kept, or broken: `newswatch evidence verify` says which.
+    async fn opened(&self, sha256: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.blob(sha256).await?.and_then(|blob| blob.open().ok()))
+    }
+
+    async fn item_text(&self, sha256: &str) -> Result<Option<ItemText>> {
+        Ok(self.opened(sha256).await?.and_then(|bytes| ItemText::read(&bytes)))
     }
 
     /// Bytes of all documents that are kept, packed.

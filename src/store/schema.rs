@@ -390,6 +390,15 @@ const MIGRATIONS: &[&[&str]] = &[
         bytes BIGINT NOT NULL
     )",
         "INSERT INTO capture_room (one, bytes) VALUES (1, 0)",
+        // Times in which a source was not read although it should have been, once they are over.
+        "CREATE TABLE gaps (
+        source TEXT NOT NULL,
+        gap_from BIGINT NOT NULL,
+        gap_until BIGINT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (source, gap_from)
+    )",
+        "CREATE INDEX gaps_until ON gaps (gap_until)",
     ],
 ];
 

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
+use super::coverage;
 use super::evidence::{self, NewCapture};
 use super::items::{self, NewItem};
 use super::{Result, Store, engine_of, groups, millis, or_never, placeholders, some_time, time};
+use crate::health::coverage::Gap;
 use crate::model::{Fault, Health, Memory, Move, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
@@ -53,6 +55,8 @@ pub struct VisitResult {
     pub new_items: Vec<NewItem>,
     /// Items seen before that the source now shows with other words.
     pub edited_items: Vec<NewItem>,
+    /// The time without a good visit that this one ended.
+    pub gap: Option<Gap>,
     /// The documents that new and edited items were read from.
     pub captures: Vec<NewCapture>,
     /// What the source has to remember, when that has changed.
@@ -299,15 +303,18 @@ impl Store {
         let mut new_items = Vec::new();
         let mut edited_items = Vec::new();
         let mut captures = Vec::new();
+        let mut gaps = Vec::new();
         let held = finish(&mut tx, visits).await?;
         for visit in visits.iter().filter(|visit| held.contains(&(visit.state.name.clone(), visit.claim.fence))) {
             new_items.extend(visit.new_items.iter());
             edited_items.extend(visit.edited_items.iter());
             captures.extend(visit.captures.iter());
+            gaps.extend(visit.gap.iter().map(|gap| (visit.state.name.as_str(), gap)));
             if let Some(memory) = &visit.memory {
                 remember(&mut tx, &visit.state.name, memory).await?;
             }
         }
+        coverage::add(&mut tx, &gaps, now).await?;
         let documents = evidence::keep(&mut tx, &captures).await?;
         let stored = items::insert(&mut tx, &new_items, &documents, now).await?;
         items::edit(&mut tx, &edited_items, &documents, now).await?;

@@ -103,6 +103,7 @@ pub(crate) async fn visit(store: &Store, name: &str, new_items: Vec<NewItem>, no
         new_items,
         edited_items: vec![],
         captures: vec![],
+        gap: None,
         memory: None,
     };
     store.commit_visits(&[result], now).await.unwrap()
@@ -218,6 +219,7 @@ async fn claims_spread_over_hosts_and_a_late_visit_changes_nothing() {
             new_items: vec![new_item(&state.name, "late")],
             edited_items: vec![],
             captures: vec![],
+            gap: None,
             memory: None,
         };
         assert_eq!(store.commit_visits(&[late], at(11)).await.unwrap(), 0);
@@ -264,6 +266,7 @@ async fn an_item_whose_text_changed_while_it_was_scored_is_scored_again() {
             new_items: vec![],
             edited_items: vec![changed],
             captures: vec![],
+            gap: None,
             memory: None,
         };
         store.commit_visits(&[edit], at(41)).await.unwrap();
@@ -487,6 +490,7 @@ async fn scores_below_the_line_are_kept_with_the_profile_that_made_them() {
                 new_items: vec![],
                 edited_items: vec![changed],
                 captures: vec![],
+                gap: None,
                 memory: None,
             };
             store.commit_visits(&[edit], now).await.unwrap();
@@ -556,6 +560,7 @@ async fn what_was_found_on_trial_is_told_once_the_trial_is_over() {
             new_items: vec![],
             edited_items: vec![changed],
             captures: vec![],
+            gap: None,
             memory: None,
         };
         store.commit_visits(&[edit], at(41)).await.unwrap();
@@ -778,6 +783,7 @@ async fn a_record_comes_back_and_gates_are_counted_until_an_article_is_read() {
             new_items: vec![],
             edited_items: vec![],
             captures: vec![],
+            gap: None,
             memory: None,
         };
         store.commit_visits(&[result], at(1)).await.unwrap();

@@ -213,6 +213,7 @@ async fn an_edit_of_a_hit_is_recorded_and_one_behind_our_back_is_not() {
             new_items: vec![],
             edited_items: vec![edited],
             captures: vec![second],
+            gap: None,
             memory: None,
         };
         store.commit_visits(&[result], now).await.unwrap();
