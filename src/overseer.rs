@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
+use crate::evidence::{Entry, Fact};
 use crate::health::changes::{self, CONFIGURATION, Changes, SELF_TEST};
 use crate::health::{self, Condition, Open, record};
 use crate::matcher::canary;
@@ -28,6 +29,14 @@ pub const RELOAD_NOTE: &str = "last reload failed";
 const NETWORK_NOTE: &str = "network back at";
 /// Name of the store's note that a ping writes, to see that it can.
 const PING_NOTE: &str = "pinged at";
+/// Name of the store's note of the day on which the end of the chain was logged.
+const HEAD_NOTE: &str = "head logged on day";
+/// Documents that no record names are forgotten after this where there is little room; a hit is found within minutes.
+const KEEP_TIGHT: SignedDuration = SignedDuration::from_hours(6);
+/// Documents forgotten at one look.
+const FORGET_MAX: usize = 2_000;
+/// Changed articles told at one look.
+const CHANGED_PAGES_MAX: usize = 200;
 /// How often the sources are held against their checks.
 const EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// The self-test must arrive within this.
@@ -87,6 +96,7 @@ impl Overseer {
         self.judge_reload(&open, &mut changes, now).await?;
         let mut events = self.given_up(now).await?;
         events.extend(self.first_contacts(&sources, now).await?);
+        events.extend(self.changed_pages(now).await?);
         let told = self.store.commit_health(&looked_at, &changes, &events, &self.operator(), now).await?;
         self.stepped_at = Some(now);
         // Another watcher on the same store was first.
@@ -98,6 +108,7 @@ impl Overseer {
             lines.iter().for_each(log);
         }
         self.keep_day(&sources, now).await?;
+        self.keep_evidence(now).await?;
         let planted = self.plant(now).await?;
         Ok((Progress { lines: lines.len(), planted }, now + EVERY))
     }
@@ -250,6 +261,59 @@ impl Overseer {
         let keys = met.iter().map(|source| first_contact(source)).collect();
         let (items, hits) = (met.iter().map(|source| source.items).sum(), met.iter().map(|source| of(source)).sum());
         Ok(vec![event(keys, format!("{} sources", met.len()), items, hits)])
+    }
+
+    /// Articles that people were told of and that are not as they were.
+    async fn changed_pages(&self, now: Timestamp) -> store::Result<Vec<Event>> {
+        let entries = self.store.changed_pages(now - LOOK_BACK, CHANGED_PAGES_MAX).await?;
+        let event = |entry: &Entry| {
+            let item = entry.record.fact.item();
+            let what = match (&entry.record.fact, entry.difference()) {
+                (_, Some(difference)) if difference.is_empty() => return None,
+                (_, Some(difference)) => format!(
+                    "was changed since it was a hit: {} sentences present then, absent now; {} absent then, present now",
+                    difference.then_only.len(),
+                    difference.now_only.len()
+                ),
+                (Fact::Reread(reread), None) => {
+                    let at = entry.record.at.strftime("%Y-%m-%d %H:%MZ");
+                    format!("could not be read again at {at}: {}", reread.problem)
+                }
+                _ => return None,
+            };
+            let text = entry.before.as_ref();
+            let title = text.map_or(String::new(), |text| plain::line(&text.title, 120));
+            Some(Event {
+                keys: vec![format!("reread {}", entry.record.number)],
+                line: ReportLine {
+                    at: entry.record.at,
+                    about: text.map_or("evidence".to_string(), |text| text.source.clone()),
+                    headline: plain::line(&format!("the article \"{title}\" {what}"), 600),
+                    advice: format!("newswatch evidence show {item}"),
+                    is_recovery: true,
+                },
+            })
+        };
+        Ok(entries.iter().filter_map(event).collect())
+    }
+
+    /// Forgets documents that no record names, sooner when there is little room left, and logs once a day how the chain stands: a
+    /// hash in a log that lies elsewhere is what nobody can change any more.
+    async fn keep_evidence(&self, now: Timestamp) -> store::Result<()> {
+        let settings = &self.config.evidence;
+        let is_tight = self.store.captures_bytes().await? as u64 > settings.captures_bytes_max / 10 * 9;
+        let keep = SignedDuration::try_from(settings.keep_unused).unwrap_or(SignedDuration::MAX);
+        let keep = if is_tight { keep.min(KEEP_TIGHT) } else { keep };
+        if let Ok(before) = now.checked_sub(keep) {
+            self.store.forget_captures(before, FORGET_MAX).await?;
+        }
+        let (number, hash) = self.store.chain_head().await?;
+        let today = record::day_of(now).to_string();
+        if number > 0 && self.store.noted(HEAD_NOTE).await?.as_ref() != Some(&today) {
+            tracing::info!(records = number, hash, "evidence: {number} records, the hash of the last one is {hash}");
+            self.store.note(HEAD_NOTE, &today).await?;
+        }
+        Ok(())
     }
 
     async fn keep_day(&self, sources: &[SourceState], now: Timestamp) -> store::Result<()> {

@@ -216,6 +216,7 @@ impl Poller {
                 self.articles.pages.extend(page.map(|page| *page));
             }
             Handed::Article(ArticleResult::Left(id)) => self.articles.left.push(id),
+            Handed::Article(ArticleResult::Reread(reread)) => self.articles.reread.push(*reread),
         }
     }
 
@@ -336,6 +337,7 @@ async fn visit(
     _ = results.send(Handed::Visit(Box::new(result)));
     if reads_articles {
         visitor.read_articles(&source, unread, |article| _ = results.send(Handed::Article(article))).await?;
+        visitor.look_again(&source, |article| _ = results.send(Handed::Article(article))).await?;
     }
     Ok(())
 }

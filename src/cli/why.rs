@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::matcher::{self, Again};
 use crate::model::{ArticleState, Hit, Item, Judgement, Reason};
 use crate::plain;
+use crate::store::evidence::RecordFilter;
 use crate::store::{Store, verdicts};
 
 /// Reasons shown of a score.
@@ -78,6 +79,11 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
         explain_hit(out, store, item, &hit).await?;
         told::explain(out, store, config, &hit, super::now()).await?;
         explain_verdicts(out, &verdicts, &hit.profile)?;
+    }
+    let records = store.record_numbers(&RecordFilter { items: vec![item.id], ..RecordFilter::default() }).await?;
+    if !records.is_empty() {
+        let numbers: Vec<String> = records.iter().map(i64::to_string).collect();
+        writeln!(out, "evidence  recorded as {}: newswatch evidence show {}", numbers.join(", "), item.id)?;
     }
     for score in store.scores_of_item(item.id).await? {
         let backlog = if score.backlog { ", backlog" } else { "" };

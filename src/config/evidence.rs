@@ -15,6 +15,8 @@ pub struct EvidenceSettings {
     pub captures_bytes_max: u64,
     /// Documents that no record names are forgotten after this.
     pub keep_unused: Duration,
+    /// So many pages of hits are looked at again in 24 hours at most; 0 for none.
+    pub look_again_per_day_max: usize,
 }
 
 impl Default for EvidenceSettings {
@@ -24,6 +26,7 @@ impl Default for EvidenceSettings {
             capture_bytes_max: 2 * 1024 * 1024,
             captures_bytes_max: 4 * 1024 * 1024 * 1024,
             keep_unused: Duration::from_secs(7 * 86_400),
+            look_again_per_day_max: 100,
         }
     }
 }
@@ -42,6 +45,9 @@ pub(super) fn read(section: Option<Section<'_>>) -> EvidenceSettings {
         if let Some(bytes) = section.integer(key, range) {
             *value = bytes as u64;
         }
+    }
+    if let Some(number) = section.integer("look_again_per_day_max", 0..=10_000) {
+        settings.look_again_per_day_max = number as usize;
     }
     // Less, and a hit could be found after its document was forgotten.
     let range = Duration::from_secs(6 * 3600)..=Duration::from_secs(3660 * 86_400);

@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::model::{ArticleState, Id, Item};
 use crate::plain;
 use crate::store;
-use crate::store::evidence::NewCapture;
+use crate::store::evidence::{NewCapture, NewReread};
 
 /// Article pages are fetched no longer than this in one visit; the rest waits for the next one. Well below the lease.
 const ARTICLES_TIME_MAX: Duration = Duration::from_secs(240);
@@ -34,6 +34,8 @@ pub enum ArticleResult {
     Tried(Box<Item>, Option<Box<NewCapture>>),
     /// Its turn has not come.
     Left(Id),
+    /// The page of a hit was looked at again.
+    Reread(Box<NewReread>),
 }
 
 impl Visitor {
@@ -83,6 +85,32 @@ impl Visitor {
                 // No attempt: the page may well be readable when its site wants to see us again.
                 resting.insert(host(&item));
             }
+        }
+        Ok(())
+    }
+
+    /// Looks again at pages of hits: were they changed since people were told of them? A host that wants to be left alone is asked at
+    /// a later visit.
+    pub async fn look_again(&self, source: &SourceConfig, done: impl Fn(ArticleResult)) -> store::Result<()> {
+        let (started, per_day_max) = (Instant::now(), self.evidence.look_again_per_day_max);
+        if per_day_max == 0 {
+            return Ok(());
+        }
+        let items = self.store.pages_to_look_at(&source.name, per_day_max, self.clock.now()).await?;
+        for item in items.into_iter().take(self.settings.articles_per_visit_max) {
+            if started.elapsed() >= ARTICLES_TIME_MAX {
+                break;
+            }
+            let mut now = Item { article: String::new(), article_state: ArticleState::Unread, ..item };
+            let (page, goes_on) = self.read_article(source, &mut now).await;
+            if !goes_on {
+                break;
+            }
+            let article = match now.article_state {
+                ArticleState::Read => Ok(now.article),
+                _ => Err(now.article_problem),
+            };
+            done(ArticleResult::Reread(Box::new(NewReread { item: now.id, article, page: page.map(|page| *page) })));
         }
         Ok(())
     }

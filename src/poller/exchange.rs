@@ -7,7 +7,7 @@ use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
 use crate::fault::Fault;
 use crate::model::{Id, Item, SourceState};
 use crate::store;
-use crate::store::evidence::NewCapture;
+use crate::store::evidence::{NewCapture, NewReread};
 use crate::store::sources::{Claim, VisitResult};
 
 /// A claimed source whose visit has not begun.
@@ -38,16 +38,19 @@ pub(super) struct Articles {
     /// Their pages as they came.
     pub(super) pages: Vec<NewCapture>,
     pub(super) left: Vec<Id>,
+    /// Pages of hits that were looked at again.
+    pub(super) reread: Vec<NewReread>,
 }
 
 impl Articles {
     pub(super) fn is_empty(&self) -> bool {
-        self.tried.is_empty() && self.left.is_empty()
+        self.tried.is_empty() && self.left.is_empty() && self.reread.is_empty()
     }
 
     pub(super) fn extend(&mut self, more: Articles) {
         self.tried.extend(more.tried);
         self.pages.extend(more.pages);
+        self.reread.extend(more.reread);
         self.left.extend(more.left);
     }
 }
@@ -109,8 +112,11 @@ impl Exchange {
         }
         // After their items.
         if !self.articles.is_empty() {
-            let Articles { tried, pages, left } = &self.articles;
+            let Articles { tried, pages, left, reread } = &self.articles;
             self.store.commit_articles(tried, left, pages, self.now).await?;
+            if !reread.is_empty() {
+                self.store.commit_rereads(reread, self.now).await?;
+            }
             self.articles = Articles::default();
         }
         if let Some(since) = self.network_is_back {

@@ -4,19 +4,22 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, NewItem};
 use super::{Result, Store, millis, read_by_keys, some_time, write_rows};
 use crate::evidence::{
-    Blob, Capture, Cited, Document, EditFact, Entry, Fact, HitFact, ItemText, Record, reasons_text, sha256,
+    Blob, Capture, Cited, Document, EditFact, Entry, Fact, HitFact, ItemText, Record, RereadFact, reasons_text, sha256,
 };
-use crate::model::{Hit, Id};
+use crate::model::{ArticleState, Hit, Id, Item};
 
 pub use verify::{Broken, Verified};
 
+/// When the page of a hit is read again, counted from the hit. One that cannot be asked for so long is let be.
+const LOOK_AGAIN: [SignedDuration; 2] = [SignedDuration::from_hours(24), SignedDuration::from_hours(7 * 24)];
+const LOOK_AGAIN_LATE_MAX: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// Records read at once.
 const PAGE: i64 = 500;
 
@@ -62,6 +65,17 @@ pub struct RecordFilter {
     pub from: Option<Timestamp>,
     /// Recorded before.
     pub to: Option<Timestamp>,
+}
+
+/// What came of reading the page of a hit again.
+#[derive(Clone, Debug)]
+pub struct NewReread {
+    /// The item.
+    pub item: Id,
+    /// The text of its page now, or why it could not be read.
+    pub article: std::result::Result<String, String>,
+    /// The page as it came.
+    pub page: Option<NewCapture>,
 }
 
 /// What [`Store::forget_captures`] dropped.
@@ -209,6 +223,18 @@ pub(super) async fn record_hits(tx: &mut Transaction<'static, Any>, hits: &[Hit]
         let mut fact = HitFact::of(hit, &profiles[&key], &text, &reasons);
         (fact.document, fact.page) = cite(tx, hit.item.id).await?;
         facts.push(Fact::Hit(Box::new(fact)));
+        // Of what nobody was told no change is told.
+        if hit.item.article_state == ArticleState::Read && !hit.item.backlog && !hit.shadow {
+            let due = "INSERT INTO rereads (item_id, source, found_at, due_at, times) VALUES ($1, $2, $3, $4, 0) \
+                       ON CONFLICT (item_id) DO NOTHING";
+            sqlx::query(due)
+                .bind(hit.item.id.0)
+                .bind(&hit.item.source)
+                .bind(millis(hit.found_at))
+                .bind(millis(hit.found_at + LOOK_AGAIN[0]))
+                .execute(&mut **tx)
+                .await?;
+        }
     }
     append(tx, facts, now).await
 }
@@ -391,6 +417,89 @@ impl Store {
         }
         tx.commit().await?;
         Ok(forgotten)
+    }
+
+    /// Items of a source whose page is to be looked at again now, those first that are due longest. None when `per_day_max` pages were
+    /// looked at in the last 24 hours.
+    pub async fn pages_to_look_at(&self, source: &str, per_day_max: usize, now: Timestamp) -> Result<Vec<Item>> {
+        let rows = sqlx::query(
+            "SELECT item_id FROM rereads WHERE source = $1 AND due_at <= $2 ORDER BY due_at, item_id LIMIT $3",
+        );
+        let rows = rows.bind(source).bind(millis(now)).bind(per_day_max.min(1_000) as i64);
+        let due: Vec<Id> = rows.fetch_all(&self.reader).await?.iter().map(|row| Id(row.get(0))).collect();
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let count = sqlx::query("SELECT count(*) FROM evidence WHERE kind = 'reread' AND recorded_at > $1");
+        let count = count.bind(millis(now - SignedDuration::from_hours(24))).fetch_one(&self.reader).await?;
+        let room = per_day_max.saturating_sub(count.get::<i64, _>(0) as usize);
+        let items = self.items_whole(&due).await?;
+        Ok(due.iter().filter_map(|id| items.get(id).cloned()).take(room).collect())
+    }
+
+    /// Records what came of looking at pages again, and when they are looked at next. Pages that could not be asked for in their
+    /// time are let be.
+    pub async fn commit_rereads(&self, rereads: &[NewReread], now: Timestamp) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let pages: Vec<&NewCapture> = rereads.iter().filter_map(|new| new.page.as_ref()).collect();
+        let pages = keep(&mut tx, &pages).await?;
+        let mut facts = Vec::new();
+        for new in rereads {
+            let row = sqlx::query(
+                "UPDATE rereads SET times = times + 1 WHERE item_id = $1 AND due_at <= $2 RETURNING found_at, times",
+            );
+            // Another watcher was first.
+            let Some(row) = row.bind(new.item.0).bind(millis(now)).fetch_optional(&mut *tx).await? else { continue };
+            let (found_at, times): (i64, i64) = (row.get(0), row.get(1));
+            let next = LOOK_AGAIN.get(times as usize).map(|after| millis(some_time(found_at) + *after));
+            match next {
+                Some(next) => {
+                    let update = sqlx::query("UPDATE rereads SET due_at = $1 WHERE item_id = $2");
+                    update.bind(next).bind(new.item.0).execute(&mut *tx).await?;
+                }
+                None => {
+                    sqlx::query("DELETE FROM rereads WHERE item_id = $1").bind(new.item.0).execute(&mut *tx).await?;
+                }
+            }
+            let Some(before) = texts_of_hits(&mut tx, &[new.item]).await?.remove(&new.item) else { continue };
+            let then = before.blob();
+            store_blob(&mut tx, &then, true).await?;
+            let (text, problem) = match &new.article {
+                Ok(article) => {
+                    let text = ItemText { article: article.clone(), ..before }.blob();
+                    store_blob(&mut tx, &text, true).await?;
+                    (text.sha256, String::new())
+                }
+                Err(problem) => (String::new(), problem.clone()),
+            };
+            let page = match pages.get(&new.item) {
+                Some(capture) => cite_capture(&mut tx, capture.0).await?,
+                None => None,
+            };
+            facts.push(Fact::Reread(RereadFact { item: new.item, before: then.sha256, text, problem, page }));
+        }
+        append(&mut tx, facts, now).await?;
+        let late = sqlx::query("DELETE FROM rereads WHERE due_at < $1");
+        late.bind(millis(now - LOOK_AGAIN_LATE_MAX)).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Pages of hits that were looked at again since then and were not as before, or could not be read.
+    pub async fn changed_pages(&self, since: Timestamp, limit: usize) -> Result<Vec<Entry>> {
+        let rows = sqlx::query(
+            "SELECT number, record, hash FROM evidence WHERE kind = 'reread' AND recorded_at >= $1 ORDER BY number DESC LIMIT $2",
+        );
+        let rows = rows.bind(millis(since)).bind(limit as i64).fetch_all(&self.reader).await?;
+        let mut changed = Vec::new();
+        for row in rows.iter().rev() {
+            let record = stored(row);
+            let Some(Fact::Reread(fact)) = record.read().map(|record| record.fact) else { continue };
+            if fact.text != fact.before {
+                changed.extend(self.evidence_entry(&record, false).await?);
+            }
+        }
+        Ok(changed)
     }
 
     /// When the first record was made; `None` before it.

@@ -376,6 +376,16 @@ const MIGRATIONS: &[&[&str]] = &[
     )",
         "CREATE INDEX evidence_item ON evidence (item_id)",
         "CREATE INDEX evidence_profile ON evidence (profile, number)",
+        "CREATE INDEX evidence_kind ON evidence (kind, recorded_at)",
+        // Pages of hits that are to be looked at again: when, and how often they were.
+        "CREATE TABLE rereads (
+        item_id BIGINT NOT NULL PRIMARY KEY,
+        source TEXT NOT NULL,
+        found_at BIGINT NOT NULL,
+        due_at BIGINT NOT NULL,
+        times BIGINT NOT NULL
+    )",
+        "CREATE INDEX rereads_due ON rereads (source, due_at)",
         // One row: the last record. Whoever adds a record locks it.
         "CREATE TABLE chain_head (
         one BIGINT NOT NULL PRIMARY KEY,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::evidence::{Blob, Capture, Fact};
-use crate::store::evidence::{NewCapture, RecordFilter, Verified};
+use crate::store::evidence::{NewCapture, NewReread, RecordFilter, Verified};
 
 const ROOM: u64 = 1_000_000;
 
@@ -34,6 +34,7 @@ async fn visit_with(store: &Store, keys: &[&str], captures: Vec<NewCapture>, now
         new_items,
         edited_items: vec![],
         captures,
+        gap: None,
         memory: None,
     };
     store.commit_visits(&[result], now).await.unwrap();
@@ -320,6 +321,48 @@ async fn two_watchers_make_one_chain() {
         tokio::join!(watcher("one"), watcher("two"), watcher("three"));
         let found = verified(&store).await;
         assert_eq!((found.records, found.broken.as_slice()), (40, &[][..]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_is_looked_at_again_twice_and_what_changed_is_recorded() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "example.org")]).await.unwrap();
+        visit_with(&store, &["a"], vec![], at(1)).await;
+        let mut item = new_item("wire", "a").item;
+        (item.article, item.article_state) = ("The seat is empty. Samoa wants it.".into(), ArticleState::Read);
+        store.commit_articles(std::slice::from_ref(&item), &[], &[], at(1)).await.unwrap();
+        find(&store, 1, at(2)).await;
+        let day = 24 * 60;
+        let due = async |minutes: i64, per_day: usize| {
+            store
+                .pages_to_look_at("wire", per_day, at(minutes))
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|item| item.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(due(day, 5).await, []);
+        assert_eq!((due(day + 2, 5).await, due(day + 2, 0).await), (vec![item.id], vec![]));
+        let now = at(day + 2);
+        let mut page = capture("a", "<p>The seat is empty.</p>", ROOM);
+        page.capture.fetched = now;
+        let changed = NewReread { item: item.id, article: Ok("The seat is empty.".into()), page: Some(page) };
+        store.commit_rereads(&[changed.clone(), changed], now).await.unwrap();
+        assert_eq!(due(day + 3, 5).await, [], "the next time is a week after the hit");
+        assert_eq!((due(7 * day + 2, 5).await, due(7 * day + 2, 1).await.len()), (vec![item.id], 1));
+        let entries = store.changed_pages(at(0), 10).await.unwrap();
+        assert_eq!(entries.len(), 1, "twice in one commit is once");
+        assert_eq!(entries[0].difference().unwrap().then_only, ["Samoa wants it."]);
+        assert!(entries[0].documents[0].cited.kept);
+        let gone = NewReread { item: item.id, article: Err("status 404: there is no such page".into()), page: None };
+        store.commit_rereads(&[gone], at(7 * day + 2)).await.unwrap();
+        assert_eq!(due(100 * day, 5).await, [], "that was the last time");
+        let last = store.changed_pages(at(0), 10).await.unwrap().pop().unwrap();
+        assert!(matches!(last.record.fact, Fact::Reread(fact) if fact.problem.contains("404") && fact.text.is_empty()));
+        assert_eq!(verified(&store).await.broken, []);
     })
     .await;
 }
