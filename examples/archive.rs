@@ -102,6 +102,8 @@ async fn main() {
             before: Default::default(),
             new_items,
             edited_items: vec![],
+            captures: Vec::new(),
+            gap: None,
             memory: None,
         };
         store.commit_visits(&[visit], now).await.unwrap();

@@ -68,7 +68,16 @@ async fn stored(store: &Store, items: Vec<Item>, now: Timestamp) -> MatchResult 
         .into_iter()
         .map(|item| NewItem { text_hash: 1, story: item.id, link: item.id, aliases: vec![], item })
         .collect();
-    let visit = VisitResult { claim, state, before: Default::default(), new_items, edited_items: vec![], memory: None };
+    let visit = VisitResult {
+        claim,
+        state,
+        before: Default::default(),
+        new_items,
+        edited_items: vec![],
+        captures: vec![],
+        gap: None,
+        memory: None,
+    };
     store.commit_visits(&[visit], now).await.unwrap();
     let scored = store.claim_unscored("me", now, now + SignedDuration::from_mins(5), 100_000).await.unwrap();
     MatchResult { scored, ..MatchResult::default() }
