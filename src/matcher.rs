@@ -23,6 +23,7 @@ pub mod text;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -41,10 +42,13 @@ use crate::store::hits::{MatchResult, NewHit};
 use crate::store::items::UnscoredItem;
 use crate::store::scores::TRIM_EVERY;
 use crate::store::stories::NewPlacement;
+use crate::store::turns::Turn;
 use crate::store::{self, Store};
 
 /// A claim is held so long; scoring a batch takes a fraction of a second.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
+/// How long a watcher places items into stories alone without saying that it still does.
+const TURN: Duration = Duration::from_secs(60);
 /// Items claimed and committed together: while sources are read each transaction waits for theirs, so few large ones keep up.
 const BATCH_MAX: usize = 4_000;
 /// Items whose texts are in memory together.
@@ -153,7 +157,11 @@ impl Matcher {
             counted = so_far;
             self.add_hits(&mut result, &part, scores, now);
         }
-        self.find_stories(&mut result).await?;
+        // Two watchers that place copies of one story at the same moment would make two stories of it.
+        let places = !result.hits.is_empty() || !result.below.is_empty();
+        let turn = if places { Some(self.store.story_turn(TURN).await) } else { None };
+        self.find_stories(&mut result, turn.as_ref()).await?;
+        result.turn = turn.as_ref().and_then(Turn::fence);
         result.marks_since = Some(now - story::WINDOW);
         for new in &mut result.hits {
             new.deliveries = self.deliveries(&new.hit, now);
@@ -165,6 +173,7 @@ impl Matcher {
         }
         result.trim = self.grown(&result.below);
         let hits = self.store.commit_matches(&result).await?;
+        drop(turn);
         self.is_noted = true;
         for profile in &result.trim {
             self.below.insert(profile.clone(), 0);
@@ -198,7 +207,7 @@ impl Matcher {
 
     /// Finds the story of every item that matters to a profile, in the order in which they were first seen: scores of at least half
     /// a hit, too, because what came first may be what scored less.
-    async fn find_stories(&self, result: &mut MatchResult) -> anyhow::Result<()> {
+    async fn find_stories(&self, result: &mut MatchResult, turn: Option<&Turn>) -> anyhow::Result<()> {
         let stories = result.hits.iter().map(|new| (new.hit.item.id, new.hit.story));
         let stories: BTreeMap<Id, Id> =
             stories.chain(result.below.iter().map(|score| (score.item, score.story))).collect();
@@ -206,7 +215,15 @@ impl Matcher {
         let mut order: Vec<Id> = stories.keys().copied().collect();
         order.sort_by_key(|id| (items.get(id).map(|item| item.first_seen_at), *id));
         let mut batch = Batch::default();
+        let mut renewed = Instant::now();
         for part in order.chunks(PLACED_MAX) {
+            if renewed.elapsed() > TURN / 6
+                && let Some(turn) = turn
+            {
+                // Whether it was in time shows when the batch is committed.
+                turn.renew(TURN).await?;
+                renewed = Instant::now();
+            }
             let items = self.store.items_whole(part).await?;
             let read = tokio::task::spawn_blocking({
                 let stories: Vec<Id> = part.iter().map(|id| stories.get(id).copied().unwrap_or(*id)).collect();

@@ -322,6 +322,11 @@ impl Lane {
                 continue;
             }
             let message = compose_for(&self.store, &self.config, &row, self.clock.now()).await;
+            // A watcher that was stopped or cut off for long may have lost the row to another.
+            if self.store.is_shared() && !self.store.holds_delivery(row.id, &claim).await.unwrap_or(false) {
+                end.unrecorded.push(Attempt { row, claim, outcome: Outcome::NotTried });
+                continue;
+            }
             let precedence = self.store.precedence().await;
             let outcome = self.attempt(&row, message).await;
             let done = (row.id, claim, outcome);

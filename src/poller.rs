@@ -32,7 +32,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::config::SourceConfig;
-use crate::model::{ArticleState, Health, Id, Item, SourceState};
+use crate::model::{ArticleState, Health, Id, Item, Share, SourceState};
 use crate::store;
 use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
 use articles::ArticleResult;
@@ -57,6 +57,8 @@ pub struct Poller {
     sources: Arc<BTreeMap<String, Arc<SourceConfig>>>,
     in_flight_max: usize,
     owner: String,
+    /// Which sources to take beside other watchers; `None` where there is one process.
+    share: Option<Share>,
     waiting: VecDeque<Waiting>,
     busy_hosts: BTreeSet<String>,
     /// Each hands over its result, then article by article; it ends when its host is free again.
@@ -102,6 +104,7 @@ impl Poller {
             visitor,
             sources: Arc::new(by_name(sources)),
             owner: owner.to_string(),
+            share: None,
             waiting: VecDeque::new(),
             busy_hosts: BTreeSet::new(),
             visits: JoinSet::new(),
@@ -124,6 +127,11 @@ impl Poller {
         self.visitor = visitor;
         self.sources = Arc::new(by_name(sources));
         self.claim_at = Timestamp::MIN;
+    }
+
+    /// Beside other watchers: takes only sources that this one is known to know, those of its share first.
+    pub fn take_share(&mut self, share: Share) {
+        self.share = Some(share);
     }
 
     /// Takes over what the store answered, starts visits, begins the next exchange. Answers what was committed and when to call
@@ -251,6 +259,7 @@ impl Poller {
             finished: std::mem::take(&mut self.finished),
             articles: std::mem::take(&mut self.articles),
             claim: claims.then(|| (self.owner.clone(), self.in_flight_max * AHEAD_MAX / 2)),
+            share: self.share,
             network_is_back: self.network_is_back.take(),
             interval: self.visitor.settings.interval,
             now,
@@ -293,6 +302,15 @@ impl Poller {
         exchanged.failed.map_or(Ok(progress), Err)
     }
 
+    /// A source that is not ours, or is another one now: its claim would keep other watchers from it.
+    fn give_back(&self, waiting: Waiting) {
+        if self.share.is_some() {
+            let store = self.visitor.store.clone();
+            // What cannot be given back runs out.
+            tokio::spawn(async move { store.give_source_back(&waiting.state.name, &waiting.claim).await });
+        }
+    }
+
     /// Starts visits of hosts that are free, in the order of their due times.
     fn start(&mut self, now: Timestamp) {
         let mut kept = VecDeque::new();
@@ -300,7 +318,12 @@ impl Poller {
             if now.duration_since(waiting.claimed_at) > QUEUE_WAIT_MAX {
                 continue;
             }
-            let Some(source) = self.sources.get(&waiting.state.name).cloned() else { continue };
+            let source = self.sources.get(&waiting.state.name).cloned();
+            let is_same = |source: &Arc<SourceConfig>| source.url.as_str() == waiting.state.url;
+            let Some(source) = source.filter(|source| self.share.is_none() || is_same(source)) else {
+                self.give_back(waiting);
+                continue;
+            };
             if self.visits.len() >= self.in_flight_max || self.busy_hosts.contains(&waiting.state.host) {
                 kept.push_back(waiting);
                 continue;

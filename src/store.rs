@@ -16,7 +16,9 @@ pub mod scores;
 pub mod sources;
 pub mod stories;
 mod threads;
+pub mod turns;
 pub mod verdicts;
+pub mod watchers;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -90,7 +92,40 @@ impl From<sqlx::Error> for StoreError {
 fn in_words(error: &sqlx::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error returned from database: ").unwrap_or(&text);
-    format!("{text}{}", advice(text))
+    match error {
+        // What stands behind it was tried again and again meanwhile, and is not told.
+        sqlx::Error::PoolTimedOut => format!(
+            "no connection to the database within {} s: it is away or does not answer, the network between is cut, or it has no \
+             connection left (nothing is lost, the work goes on when it is back)",
+            ACQUIRE_MAX.as_secs()
+        ),
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            format!("{text}{}", advice_by_code(&code).unwrap_or_else(|| advice(text)))
+        }
+        // The connection broke: a restart, a failover, the network.
+        sqlx::Error::Io(_) => format!("{text} (nothing is lost, the work goes on when the database is back)"),
+        _ => format!("{text}{}", advice(text)),
+    }
+}
+
+/// What to do about an error of PostgreSQL, by its SQLSTATE.
+fn advice_by_code(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "53100" => " (free space on the disk of the database; nothing is lost, the work is done again)",
+        "25006" => {
+            " (the database takes no writes: after a failover store.url must lead to the new primary; nothing is lost, the work \
+             goes on when it does)"
+        }
+        "53300" => " (raise max_connections of the database, or run fewer watchers)",
+        "57P01" | "57P02" | "57P03" => " (nothing is lost, the work goes on when the database is back)",
+        "28000" | "28P01" => " (see user and password of store.url, ~/.pgpass and pg_hba.conf)",
+        "3D000" => " (create the database, or correct store.url)",
+        "42501" => " (the user of store.url must own the tables, and may create some)",
+        "25P03" | "57014" | "55P03" => " (the database or the way to it is too slow; the work is done again)",
+        "40001" | "40P01" => " (two watchers were in each other's way; the work is done again)",
+        _ => return None,
+    })
 }
 
 fn advice(text: &str) -> &'static str {
@@ -133,6 +168,8 @@ pub struct Store {
     /// One connection on SQLite, so that writers queue here instead of failing there.
     writer: AnyPool,
     reader: AnyPool,
+    /// Names this process in turns; empty for a look.
+    owner: Arc<str>,
     /// Held by the daemon; unlocked by the system when the process ends, however it ends.
     lock: Option<Arc<std::fs::File>>,
     /// How many deliveries have [`Store::precedence`].
@@ -149,6 +186,14 @@ const FILLED_MAX: SignedDuration = SignedDuration::from_hours(15 * 24);
 const RETRY_MAX: SignedDuration = SignedDuration::from_mins(70);
 /// A store that is not ready by then will not be.
 const OPEN_MAX: Duration = Duration::from_secs(10);
+/// Connections to PostgreSQL that one process has at most.
+pub const CONNECTIONS_MAX: u32 = 8;
+/// How long a connection to PostgreSQL is waited for.
+const ACQUIRE_MAX: Duration = Duration::from_secs(10);
+/// A connection that was idle for longer is tried before it is used.
+const IDLE_TRUSTED: Duration = Duration::from_secs(5);
+/// The time of the PostgreSQL server, in milliseconds since 1970.
+const DATABASE_NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 /// Others give way to a delivery so long at most: a slow channel must not hold up the rest.
 const GIVE_WAY_MAX: Duration = Duration::from_millis(200);
 
@@ -182,18 +227,15 @@ impl Store {
                 (Engine::Sqlite, writer, reader)
             }
             None if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-                let pool = AnyPoolOptions::new()
-                    .max_connections(8)
-                    .acquire_timeout(Duration::from_secs(30))
-                    .connect(url)
-                    .await?;
+                let pool = open_postgres(url).await?;
                 (Engine::Postgres, pool.clone(), pool)
             }
             None => return Err(StoreError::Url(url.to_string())),
         };
         let name = if path.is_some() { url.to_string() } else { without_password(url) };
         let inode = path.as_deref().and_then(inode);
-        let store = Store { engine, name, path, inode, writer, reader, lock: None, deliveries: Arc::default() };
+        let (owner, deliveries) = (Arc::from(""), Arc::default());
+        let store = Store { engine, name, path, inode, writer, reader, owner, lock: None, deliveries };
         schema::migrate(&store).await?;
         Ok(store)
     }
@@ -214,6 +256,17 @@ impl Store {
             }
         }
         Ok(self)
+    }
+
+    /// The same store, whose turns are taken in the name of this process.
+    #[must_use]
+    pub fn named(self, owner: &str) -> Store {
+        Store { owner: Arc::from(owner), ..self }
+    }
+
+    /// Several watchers may work on it.
+    pub fn is_shared(&self) -> bool {
+        self.engine == Engine::Postgres
     }
 
     /// The engine.
@@ -260,12 +313,14 @@ impl Store {
     /// are due. Answers how many rows that were.
     pub async fn forget_the_future(&self, now: Timestamp) -> Result<u64> {
         let ahead = millis(now + CLOCK_SLACK);
+        // Another watcher's clock may be ahead of ours: what it claims now is not of the future.
+        let lease_max = if self.is_shared() { LEASE_MAX + CLOCK_SLACK } else { LEASE_MAX };
         let mut tx = self.begin().await?;
         let mut rows = 0;
         for (statement, limit) in [
-            ("UPDATE sources SET lease_until = 0 WHERE lease_until > $1", millis(now + LEASE_MAX)),
-            ("UPDATE unscored SET lease_until = 0 WHERE lease_until > $1", millis(now + LEASE_MAX)),
-            ("UPDATE outbox SET lease_until = 0 WHERE lease_until > $1", millis(now + LEASE_MAX)),
+            ("UPDATE sources SET lease_until = 0 WHERE lease_until > $1", millis(now + lease_max)),
+            ("UPDATE unscored SET lease_until = 0 WHERE lease_until > $1", millis(now + lease_max)),
+            ("UPDATE outbox SET lease_until = 0 WHERE lease_until > $1", millis(now + lease_max)),
         ] {
             rows += sqlx::query(statement).bind(limit).execute(&mut *tx).await?.rows_affected();
         }
@@ -364,6 +419,36 @@ impl Store {
             Engine::Postgres => "FOR UPDATE SKIP LOCKED",
         }
     }
+}
+
+/// A pool whose connections let go of what they hold when their watcher is stopped or cut off in the middle of a transaction, so
+/// that the others go on.
+async fn open_postgres(url: &str) -> Result<AnyPool> {
+    const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '120s'; \
+                            SET lock_timeout = '60s'; SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
+                            SET tcp_keepalives_count = 3;";
+    let options = AnyPoolOptions::new()
+        .max_connections(CONNECTIONS_MAX)
+        .acquire_timeout(ACQUIRE_MAX)
+        // A round trip before every statement would cost as much as the statement.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > IDLE_TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(SETTINGS).await?;
+                Ok(())
+            })
+        });
+    // A pool would try again until its time is over, and say only that.
+    AnyConnection::connect(url).await?.close().await?;
+    Ok(options.connect(url).await?)
 }
 
 async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, AnyPool)> {

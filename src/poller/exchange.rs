@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::schedule;
 use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
 use crate::fault::Fault;
-use crate::model::{Id, Item, SourceState};
+use crate::model::{Id, Item, Share, SourceState};
 use crate::store;
 use crate::store::sources::{Claim, VisitResult};
 
@@ -24,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) articles: Articles,
     /// For whom sources are to be claimed, and how many.
     pub(super) claim: Option<(String, usize)>,
+    /// What of them is for this watcher.
+    pub(super) share: Option<Share>,
     /// Sources that could not be reached since then are asked soon: the network is there again.
     pub(super) network_is_back: Option<Timestamp>,
     pub(super) interval: std::time::Duration,
@@ -113,10 +115,12 @@ impl Exchange {
         }
         let Some((owner, limit)) = &self.claim else { return Ok(()) };
         let now = self.now;
-        let claimed = self.store.claim_sources(owner, now, now + LEASE, *limit, PER_HOST_MAX).await?;
+        let claimed = self.store.claim_sources_of(owner, self.share, now, now + LEASE, *limit, PER_HOST_MAX).await?;
         if claimed.is_empty() {
-            let due = self.store.next_source_due(now).await?.unwrap_or(Timestamp::MAX);
-            exchanged.claim_at = due.clamp(now + SignedDuration::from_millis(50), now + LOOK_AGAIN);
+            let due = self.store.next_source_due_of(owner, self.share, now).await?.unwrap_or(Timestamp::MAX);
+            // What is due and cannot be had is on a host that another watcher asks: that takes a moment.
+            let soonest = if self.share.is_some() { 250 } else { 50 };
+            exchanged.claim_at = due.clamp(now + SignedDuration::from_millis(soonest), now + LOOK_AGAIN);
         }
         let waiting = |(state, claim)| Waiting { state, claim, claimed_at: now };
         exchanged.claimed = claimed.into_iter().map(waiting).collect();

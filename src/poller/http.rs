@@ -82,16 +82,18 @@ impl Http {
         })
     }
 
-    /// Keeps in the store what robots.txt said, so that a restart asks for none of them again.
+    /// Keeps in the store what robots.txt said, so that a restart asks for none of them again. Where several watchers share the
+    /// store, a host is asked by one of them at a time, with its pause.
     #[must_use]
     pub fn with_store(self, store: Store, clock: Clock) -> Http {
-        Http { robots: RobotsCache::new(store, clock.clone()), clock, ..self }
+        let gates = self.gates.shared(&store, self.settings.timeout);
+        Http { robots: RobotsCache::new(store, clock.clone()), clock, gates, ..self }
     }
 
     /// Takes over what another client knows of the hosts, so that the two together are no less polite than one.
     #[must_use]
     pub fn with_hosts(self, hosts: Arc<Hosts>) -> Http {
-        Http { gates: Gates::new(self.settings.host_gap, self.settings.requests_per_second_max, hosts), ..self }
+        Http { gates: self.gates.with_hosts(hosts), ..self }
     }
 
     async fn follow(&self, mut request: Request, wanted: Wanted) -> Result<Response, FetchError> {
@@ -124,12 +126,19 @@ impl Http {
             }
             delay = self.robots.check(self, request).await?;
         }
-        let _turn = self.gates.turn(host, delay).await;
+        let mut turn = self.gates.turn(host, delay).await;
+        if let Some(rest) = turn.rests_for().filter(|_| request.heeds_robots) {
+            self.gates.rest(host, rest);
+            let text = format!("{host} asked to be left alone for another {}", show_duration(rest));
+            return Err(FetchError::new(Fault::SlowDown, text));
+        }
         let answer = self.ask(request, wanted).await?;
         if request.heeds_robots && matches!(answer.0.status, 429 | 503) {
             let now = server_time(answer.0.date.as_deref(), self.clock.now());
             let asked = answer.0.retry_after.as_deref().and_then(|header| retry_after(header, now));
-            self.gates.rest(host, asked.unwrap_or(REST).min(self.settings.retry_after_max));
+            let rest = asked.unwrap_or(REST).min(self.settings.retry_after_max);
+            self.gates.rest(host, rest);
+            turn.rest(rest);
         }
         Ok(answer)
     }

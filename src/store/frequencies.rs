@@ -39,7 +39,10 @@ impl Store {
     pub async fn fold_frequencies(&self, folded: &[i64], id: i64, data: &[u8]) -> Result<()> {
         let mut tx = self.begin().await?;
         let mut found = 0;
-        for old in folded {
+        // In one order everywhere: two watchers that fold at once wait for one another, and neither for ever.
+        let mut folded = folded.to_vec();
+        folded.sort_unstable();
+        for old in &folded {
             found +=
                 sqlx::query("DELETE FROM frequencies WHERE id = $1").bind(old).execute(&mut *tx).await?.rows_affected();
         }

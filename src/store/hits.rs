@@ -11,7 +11,7 @@ use super::items::{self, COLUMN_COUNT};
 use super::sources::Claim;
 use super::stories::{self, NewPlacement};
 use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
-use super::{mutes, outbox};
+use super::{mutes, outbox, turns};
 use crate::model::{Hit, Id, NewDelivery, ProfileVersion, Relation, StoredScore};
 
 /// A hit to be stored.
@@ -59,6 +59,8 @@ pub struct MatchResult {
     pub trim: Vec<String>,
     /// The self-tests among the items, as they were found.
     pub canaries: Vec<CanaryHit>,
+    /// The turn in which the stories were found, where there are several watchers.
+    pub turn: Option<i64>,
     /// The batch's document frequencies, encoded; the number is unique.
     pub frequencies: Option<(i64, Vec<u8>)>,
 }
@@ -106,6 +108,21 @@ impl Store {
     /// taken over, or whose text changed meanwhile, is left to the next batch. Answers the hits that were new.
     pub async fn commit_matches(&self, result: &MatchResult) -> Result<u64> {
         let mut tx = self.begin().await?;
+        if let Some(fence) = result.turn
+            && !turns::is_ours(&mut tx, turns::STORIES, fence).await?
+        {
+            // Another watcher has placed items since: what was found of stories may be wrong. The items are scored again.
+            for (id, claim) in &result.scored {
+                sqlx::query("UPDATE unscored SET lease_until = 0 WHERE item_id = $1 AND lease_owner = $2 AND fence = $3")
+                    .bind(id.0)
+                    .bind(&claim.owner)
+                    .bind(claim.fence)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await?;
+            return Ok(0);
+        }
         scores::begin_use(&mut tx, &result.profiles).await?;
         let finished = leave_queue(&mut tx, &result.scored).await?;
         let placed: Vec<&NewPlacement> =

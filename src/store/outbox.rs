@@ -87,6 +87,15 @@ fn none_of(busy: &[(String, String)], first: usize) -> String {
 }
 
 impl Store {
+    /// What goes to a recipient goes in order: nothing is claimed of a route and recipient where another watcher delivers.
+    fn free_lanes(&self) -> &'static str {
+        if !self.is_shared() {
+            return "";
+        }
+        "AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.state = 'waiting' AND b.lease_until > $3 AND b.lease_owner <> $1 \
+         AND b.route = o.route AND b.recipient = o.recipient)"
+    }
+
     /// Claims due rows, the longest due first, none of a route and recipient that is `busy`. The attempt is counted and the row
     /// closed before the attempt is made.
     pub async fn claim_outbox(
@@ -100,9 +109,10 @@ impl Store {
         let sql = format!(
             "UPDATE outbox SET lease_owner = $1, lease_until = $2, fence = fence + 1, closed = 1, attempts = attempts + 1, \
              attempted_at = $3 WHERE id IN ( \
-                SELECT id FROM outbox WHERE state = 'waiting' AND due_at <= $3 AND lease_until <= $3 {} \
+                SELECT id FROM outbox o WHERE state = 'waiting' AND due_at <= $3 AND lease_until <= $3 {} {} \
                 ORDER BY due_at, created_at, id LIMIT $4 {}) RETURNING {COLUMNS}, fence",
             none_of(busy, 5),
+            self.free_lanes(),
             self.skip_locked()
         );
         let mut query =
@@ -117,6 +127,13 @@ impl Store {
             .collect();
         claimed.sort_by_key(|(row, _)| (row.due_at, row.created_at, row.id));
         Ok(claimed)
+    }
+
+    /// The claim still holds at this moment: nobody has taken the row over, and nobody will before its lease is over.
+    pub async fn holds_delivery(&self, id: Id, claim: &Claim) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM outbox WHERE id = $1 AND lease_owner = $2 AND fence = $3 AND lease_until > 0");
+        let row = row.bind(id.0).bind(&claim.owner).bind(claim.fence).fetch_optional(&self.reader).await?;
+        Ok(row.is_some())
     }
 
     /// Records what happened to attempts, in one transaction.

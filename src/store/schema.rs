@@ -340,12 +340,64 @@ const MIGRATIONS: &[&[&str]] = &[
         read_at BIGINT NOT NULL
     )",
     ],
+    // Several watchers on one store. SQLite has one, and leaves these tables empty.
+    &[
+        // Who watches. `owner` names a process in its claims; `heartbeat_at` and `stopped_at` are times of the database, `stopped_at`
+        // is 0 while it runs. `configured_since`: since when some watcher has had this configuration; the youngest is in force.
+        // `clock_offset`: how far its clock is ahead of the database's.
+        "CREATE TABLE watchers (
+        name TEXT NOT NULL PRIMARY KEY,
+        owner TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        pid BIGINT NOT NULL,
+        version TEXT NOT NULL,
+        started_at BIGINT NOT NULL,
+        heartbeat_at BIGINT NOT NULL,
+        stopped_at BIGINT NOT NULL,
+        sources_hash TEXT NOT NULL,
+        profiles_hash TEXT NOT NULL,
+        routes_hash TEXT NOT NULL,
+        configured_since BIGINT NOT NULL,
+        clock_offset BIGINT NOT NULL,
+        problem TEXT NOT NULL
+    )",
+        // Which sources each of them knows, and how.
+        "CREATE TABLE watcher_sources (
+        owner TEXT NOT NULL,
+        source TEXT NOT NULL,
+        url TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        reader TEXT NOT NULL,
+        PRIMARY KEY (owner, source)
+    )",
+        // What one watcher does at a time, by the database's clock.
+        "CREATE TABLE turns (
+        name TEXT NOT NULL PRIMARY KEY,
+        owner TEXT NOT NULL,
+        lease_until BIGINT NOT NULL,
+        fence BIGINT NOT NULL,
+        free_at BIGINT NOT NULL,
+        rest_until BIGINT NOT NULL
+    )",
+    ],
 ];
 
-/// Brings the store to the newest version, one transaction a migration; refuses a store from a newer program.
+/// The version of a store that this program knows.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the store to the newest version in one transaction; refuses a store from a newer program. A store that is up to date is
+/// only read, so that one that takes no writes can be looked at.
 pub(super) async fn migrate(store: &Store) -> Result<()> {
+    if store.engine == Engine::Postgres && is_there(store).await? {
+        let found = version(store).await?;
+        if found == VERSION {
+            return Ok(());
+        }
+    }
     let mut tx = store.begin().await?;
     if store.engine == Engine::Postgres {
+        // An index of a large table takes as long as it takes.
+        sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
         // Two watchers that start together must not both create the tables.
         sqlx::query("SELECT pg_advisory_xact_lock(5771190)").execute(&mut *tx).await?;
     }
@@ -353,7 +405,7 @@ pub(super) async fn migrate(store: &Store) -> Result<()> {
     sqlx::query(AssertSqlSafe(translate(store.engine, notes))).execute(&mut *tx).await?;
     let row = sqlx::query("SELECT value FROM notes WHERE name = 'schema'").fetch_optional(&mut *tx).await?;
     let found = row.and_then(|row| row.get::<String, _>(0).parse::<i64>().ok()).unwrap_or(0);
-    let known = MIGRATIONS.len() as i64;
+    let known = VERSION;
     if found > known {
         return Err(StoreError::Newer { store: store.name.clone(), found, known });
     }
@@ -373,6 +425,18 @@ pub(super) async fn migrate(store: &Store) -> Result<()> {
     .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// A PostgreSQL database has been a store before.
+async fn is_there(store: &Store) -> Result<bool> {
+    let row = sqlx::query("SELECT CASE WHEN to_regclass('notes') IS NULL THEN 0 ELSE 1 END").fetch_one(&store.reader);
+    Ok(row.await?.get::<i32, _>(0) == 1)
+}
+
+/// The version of the store now; another program may have made it newer meanwhile.
+pub(super) async fn version(store: &Store) -> Result<i64> {
+    let row = sqlx::query("SELECT value FROM notes WHERE name = 'schema'").fetch_optional(&store.reader).await?;
+    Ok(row.and_then(|row| row.get::<String, _>(0).parse::<i64>().ok()).unwrap_or(0))
 }
 
 /// The statement in the engine's own types.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::items::{self, NewItem};
-use super::{Result, Store, engine_of, groups, millis, or_never, placeholders, some_time, time};
-use crate::model::{Fault, Health, Memory, Move, SourceState};
+use super::{Engine, Result, Store, engine_of, groups, millis, or_never, placeholders, some_time, time};
+use crate::model::{Fault, Health, Memory, Move, Share, SourceState};
 
 /// A claim on a row: only its holder may finish the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,10 +112,27 @@ pub struct ConfiguredSource {
     pub first_at: Timestamp,
 }
 
+/// A due source of another watcher's share is everybody's when it was due for so long: that watcher may be dead, or overloaded.
+const SHARE_GRACE: SignedDuration = SignedDuration::from_secs(20);
+
+/// What a watcher may do to the sources of the store beside others.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// Its configuration is the one in force. Otherwise it only adds what nobody has.
+    pub in_force: bool,
+    /// The other watchers that live, as they call themselves in claims: what they know stays.
+    pub others: &'a [String],
+}
+
 impl Store {
+    /// Makes the stored sources agree with the configuration of the only process. See [`Store::configure_sources_beside`].
+    pub async fn configure_sources(&self, sources: &[ConfiguredSource]) -> Result<()> {
+        self.configure_sources_beside(sources, Beside { in_force: true, others: &[] }).await
+    }
+
     /// Makes the stored sources agree with the configuration. A source that left it keeps its state, so that it can
     /// come back without alerting twice; one whose address changed forgets its validators and is asked soon.
-    pub async fn configure_sources(&self, sources: &[ConfiguredSource]) -> Result<()> {
+    pub async fn configure_sources_beside(&self, sources: &[ConfiguredSource], beside: Beside<'_>) -> Result<()> {
         struct Known {
             url: String,
             kind: String,
@@ -123,9 +140,14 @@ impl Store {
             moved_to: String,
             configured: bool,
         }
+        let mut tx = self.begin().await?;
+        if self.engine == Engine::Postgres {
+            // Watchers that start together do this one after the other.
+            sqlx::query("SELECT pg_advisory_xact_lock(5771192)").execute(&mut *tx).await?;
+        }
         let known: BTreeMap<String, Known> =
             sqlx::query("SELECT name, url, kind, reader, moved_to, configured FROM sources")
-                .fetch_all(&self.reader)
+                .fetch_all(&mut *tx)
                 .await?
                 .iter()
                 .map(|row| {
@@ -133,7 +155,6 @@ impl Store {
                     (row.get(0), Known { url, kind, reader, moved_to, configured: row.get::<i64, _>(5) != 0 })
                 })
                 .collect();
-        let mut tx = self.begin().await?;
         let mut fresh = Vec::new();
         for source in sources {
             match known.get(&source.name) {
@@ -143,6 +164,8 @@ impl Store {
                         && known.url == source.url
                         && known.kind == source.kind
                         && known.reader == source.reader => {}
+                // It is another watcher's, by a younger configuration.
+                Some(known) if known.configured && !beside.in_force => {}
                 Some(known) => {
                     // The new address is the one it said it had moved to: nothing that is known of it has changed.
                     let follows = known.kind == source.kind && known.moved_to == source.url;
@@ -225,9 +248,13 @@ impl Store {
             },
         )
         .await?;
-        let present: BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        let mut present: BTreeSet<String> = sources.iter().map(|source| source.name.clone()).collect();
+        for owner in beside.others {
+            let rows = sqlx::query("SELECT source FROM watcher_sources WHERE owner = $1").bind(owner);
+            present.extend(rows.fetch_all(&mut *tx).await?.iter().map(|row| row.get::<String, _>(0)));
+        }
         for (name, known) in &known {
-            if known.configured && !present.contains(name.as_str()) {
+            if beside.in_force && known.configured && !present.contains(name) {
                 sqlx::query("UPDATE sources SET configured = 0 WHERE name = $1").bind(name).execute(&mut *tx).await?;
             }
         }
@@ -252,12 +279,27 @@ impl Store {
         limit: usize,
         per_host_max: usize,
     ) -> Result<Vec<(SourceState, Claim)>> {
+        self.claim_sources_of(owner, None, now, lease_until, limit, per_host_max).await
+    }
+
+    /// The same beside other watchers: only sources that this watcher knows as they stand in the store, and those of its share
+    /// first (`None`: of all sources, known or not).
+    pub async fn claim_sources_of(
+        &self,
+        owner: &str,
+        share: Option<Share>,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: usize,
+        per_host_max: usize,
+    ) -> Result<Vec<(SourceState, Claim)>> {
+        let own = own_sources(share, "s", "$1", "$3");
         let sql = format!(
             "UPDATE sources SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE name IN ( \
                 SELECT name FROM sources WHERE configured = 1 AND paused = 0 AND next_at <= $3 AND lease_until <= $3 AND name IN ( \
                     SELECT name FROM ( \
                         SELECT name, next_at, row_number() OVER (PARTITION BY host ORDER BY next_at, name) AS place FROM sources s \
-                        WHERE configured = 1 AND paused = 0 AND next_at <= $3 AND NOT EXISTS ( \
+                        WHERE configured = 1 AND paused = 0 AND next_at <= $3 {own} AND NOT EXISTS ( \
                             SELECT 1 FROM sources b WHERE b.host = s.host AND b.lease_until > $3) \
                     ) due WHERE place <= $4 ORDER BY next_at, name LIMIT $5) \
                 {}) RETURNING {COLUMNS}",
@@ -279,14 +321,41 @@ impl Store {
 
     /// When the next source that nobody holds is due; `None` when there is none.
     pub async fn next_source_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        let row = sqlx::query(
-            "SELECT min(CASE WHEN lease_until > $1 AND lease_until > next_at THEN lease_until ELSE next_at END) \
-             FROM sources WHERE configured = 1 AND paused = 0",
-        )
-        .bind(millis(now))
-        .fetch_one(&self.reader)
-        .await?;
+        self.next_source_due_of("", None, now).await
+    }
+
+    /// The same of what [`Store::claim_sources_of`] would claim.
+    pub async fn next_source_due_of(
+        &self,
+        owner: &str,
+        share: Option<Share>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let (known, due_at) = match share {
+            None => (String::new(), "next_at".to_string()),
+            Some(share) => {
+                let grace = SHARE_GRACE.as_millis();
+                let due_at = format!("CASE WHEN {} THEN next_at ELSE next_at + {grace} END", is_of_share(share, "s"));
+                (is_known("s", "$2"), due_at)
+            }
+        };
+        let sql = format!(
+            "SELECT min(CASE WHEN lease_until > $1 AND lease_until > next_at THEN lease_until ELSE {due_at} END) \
+             FROM sources s WHERE configured = 1 AND paused = 0 AND $2 = $2 {known}"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(millis(now)).bind(owner).fetch_one(&self.reader).await?;
         Ok(row.get::<Option<i64>, _>(0).map(some_time))
+    }
+
+    /// Gives a claim back that cannot be used: the source is due as before.
+    pub async fn give_source_back(&self, name: &str, claim: &Claim) -> Result<()> {
+        sqlx::query("UPDATE sources SET lease_owner = '', lease_until = 0 WHERE name = $1 AND lease_owner = $2 AND fence = $3")
+            .bind(name)
+            .bind(&claim.owner)
+            .bind(claim.fence)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
     }
 
     /// Commits visits: their items, what the matcher has to do, the state of the sources and their validators, in one
@@ -413,6 +482,29 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// The watcher knows the source as it stands in the store. (Only for PostgreSQL, as what follows.)
+fn is_known(source: &str, owner: &str) -> String {
+    format!(
+        "AND EXISTS (SELECT 1 FROM watcher_sources k WHERE k.owner = {owner} AND k.source = {source}.name \
+         AND k.url = {source}.url AND k.kind = {source}.kind AND k.reader = {source}.reader)"
+    )
+}
+
+/// The host of the source is in the share: whichever hash it is, all watchers get the same from their database.
+fn is_of_share(share: Share, source: &str) -> String {
+    if share.of <= 1 {
+        return "1 = 1".to_string();
+    }
+    format!("mod(abs(CAST(hashtext({source}.host) AS BIGINT)), {}) = {}", share.of, share.index)
+}
+
+/// The sources that are for this watcher now.
+fn own_sources(share: Option<Share>, source: &str, owner: &str, now: &str) -> String {
+    let Some(share) = share else { return String::new() };
+    let (grace, known) = (SHARE_GRACE.as_millis(), is_known(source, owner));
+    format!("{known} AND ({} OR {source}.next_at <= {now} - {grace})", is_of_share(share, source))
 }
 
 async fn remember(tx: &mut Transaction<'static, Any>, source: &str, memory: &Memory) -> Result<()> {

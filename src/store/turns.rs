@@ -1,0 +1,187 @@
+//! Turns: what only one watcher may do at a time, and with which pause between two: ask a host, place items into stories.
+//!
+//! With SQLite there is one process, which keeps order in its memory: every turn is granted at once. With PostgreSQL a turn is a
+//! row with a lease and a fence. Its times are those of the database, so that the clocks of several machines do not matter.
+
+use std::time::Duration;
+
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use super::{DATABASE_NOW, Engine, Result, Store};
+
+/// A lease that ends later was given before the database's clock was set back.
+const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long to wait at most before a turn that somebody has is asked for again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// How long to wait at most after the store failed.
+const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Name of the turn to place items into stories.
+pub(super) const STORIES: &str = "stories";
+
+/// The right to do something alone. It is given back when it is dropped, or when its lease runs out.
+#[derive(Debug)]
+pub struct Turn {
+    /// `None` where there is one process.
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    store: Store,
+    name: String,
+    fence: i64,
+    /// Nobody has the next turn before so much time has passed.
+    pause: Duration,
+    /// What this is about is to be left alone for so long.
+    rest: Duration,
+    /// It was to be left alone for so long when the turn began.
+    rests_for: Duration,
+}
+
+/// What came of asking for a turn.
+enum Asked {
+    Granted(Held),
+    /// Ask again after so long.
+    Wait(Duration),
+}
+
+impl Turn {
+    /// After this turn nobody has the next one before so much time has passed.
+    pub fn pause(&mut self, length: Duration) {
+        if let Some(held) = &mut self.held {
+            held.pause = length;
+        }
+    }
+
+    /// What this is about is to be left alone for so long, by all watchers.
+    pub fn rest(&mut self, length: Duration) {
+        if let Some(held) = &mut self.held {
+            held.rest = length;
+        }
+    }
+
+    /// What this is about was to be left alone for so long when the turn began.
+    pub fn rests_for(&self) -> Option<Duration> {
+        self.held.as_ref().map(|held| held.rests_for).filter(|rest| !rest.is_zero())
+    }
+
+    /// Which turn it is: a commit that names it is refused when somebody else has had it since. `None` where there is one process.
+    pub fn fence(&self) -> Option<i64> {
+        self.held.as_ref().map(|held| held.fence)
+    }
+
+    /// Has it for so long from now on. False when somebody else has had it meanwhile.
+    pub async fn renew(&self, lease: Duration) -> Result<bool> {
+        let Some(held) = &self.held else { return Ok(true) };
+        let sql = format!("UPDATE turns SET lease_until = {DATABASE_NOW} + $3 WHERE name = $1 AND fence = $2");
+        let done = sqlx::query(AssertSqlSafe(sql)).bind(&held.name).bind(held.fence).bind(as_millis(lease));
+        Ok(done.execute(&held.store.writer).await?.rows_affected() == 1)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        // Without a runtime the program ends, and the lease does the rest.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if let Err(error) = held.give_back().await {
+                tracing::debug!("the turn of {} could not be given back, it runs out: {error}", held.name);
+            }
+        });
+    }
+}
+
+impl Held {
+    async fn give_back(&self) -> Result<()> {
+        let sql = format!(
+            "UPDATE turns SET lease_until = 0, free_at = {DATABASE_NOW} + $3, \
+             rest_until = CASE WHEN $4 > 0 THEN {DATABASE_NOW} + $4 ELSE rest_until END WHERE name = $1 AND fence = $2"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&self.name).bind(self.fence);
+        query.bind(as_millis(self.pause)).bind(as_millis(self.rest)).execute(&self.store.writer).await?;
+        Ok(())
+    }
+}
+
+fn as_millis(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+impl Store {
+    /// Waits until this host may be asked by us alone. A store in trouble is waited for: nobody could say who else is asking.
+    /// `lease`: longer than the request can take.
+    pub async fn host_turn(&self, host: &str, lease: Duration) -> Turn {
+        self.turn(&format!("host {host}"), lease).await
+    }
+
+    /// Waits until we alone place items into stories.
+    pub async fn story_turn(&self, lease: Duration) -> Turn {
+        self.turn(STORIES, lease).await
+    }
+
+    async fn turn(&self, name: &str, lease: Duration) -> Turn {
+        if self.engine == Engine::Sqlite {
+            return Turn { held: None };
+        }
+        let mut trouble = Duration::from_millis(100);
+        loop {
+            let wait = match self.ask_for_turn(name, lease).await {
+                Ok(Asked::Granted(held)) => return Turn { held: Some(held) },
+                Ok(Asked::Wait(wait)) => wait,
+                Err(error) => {
+                    tracing::debug!("the turn of {name} cannot be had now: {error}");
+                    trouble = (trouble * 2).min(TROUBLE_WAIT_MAX);
+                    trouble
+                }
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn ask_for_turn(&self, name: &str, lease: Duration) -> Result<Asked> {
+        let lease_max = as_millis(LEASE_MAX);
+        let sql = format!(
+            "INSERT INTO turns (name, owner, lease_until, fence, free_at, rest_until) VALUES ($1, $2, {DATABASE_NOW} + $3, 1, 0, 0) \
+             ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until, fence = turns.fence + 1 \
+             WHERE (turns.lease_until <= {DATABASE_NOW} OR turns.lease_until > {DATABASE_NOW} + {lease_max}) \
+             AND (turns.free_at <= {DATABASE_NOW} OR turns.free_at > {DATABASE_NOW} + {lease_max}) \
+             RETURNING fence, rest_until - {DATABASE_NOW}"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(name).bind(&*self.owner).bind(as_millis(lease));
+        if let Some(row) = query.fetch_optional(&self.writer).await? {
+            let rests_for = Duration::from_millis(row.get::<i64, _>(1).max(0) as u64);
+            return Ok(Asked::Granted(Held {
+                store: self.clone(),
+                name: name.to_string(),
+                fence: row.get(0),
+                pause: Duration::ZERO,
+                rest: Duration::ZERO,
+                rests_for,
+            }));
+        }
+        let sql = format!("SELECT lease_until - {DATABASE_NOW}, free_at - {DATABASE_NOW} FROM turns WHERE name = $1");
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(name).fetch_optional(&self.reader).await?;
+        let Some(row) = row else { return Ok(Asked::Wait(Duration::ZERO)) };
+        let (leased, free): (i64, i64) = (row.get(0), row.get(1));
+        // Whoever has it will hardly need all of the lease; a pause lasts as long as it lasts.
+        let wait = if leased > 0 { leased.min(as_millis(ASK_AGAIN)) } else { free };
+        Ok(Asked::Wait(Duration::from_millis(wait.clamp(1, lease_max) as u64)))
+    }
+
+    /// Forgets hosts that were not asked for a day.
+    pub(super) async fn forget_turns(&self) -> Result<()> {
+        let sql = format!(
+            "DELETE FROM turns WHERE free_at < {DATABASE_NOW} - 86400000 AND lease_until < {DATABASE_NOW} - 86400000 \
+             AND rest_until < {DATABASE_NOW} AND name <> $1"
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(STORIES).execute(&self.writer).await?;
+        Ok(())
+    }
+}
+
+/// The turn is still ours; nobody can take it before the transaction ends.
+pub(super) async fn is_ours(tx: &mut Transaction<'static, Any>, name: &str, fence: i64) -> Result<bool> {
+    let done = sqlx::query("UPDATE turns SET fence = fence WHERE name = $1 AND fence = $2").bind(name).bind(fence);
+    Ok(done.execute(&mut **tx).await?.rows_affected() == 1)
+}
