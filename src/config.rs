@@ -28,6 +28,7 @@ use self::route::RouteConfig;
 use self::section::{File, Place, Problem, Problems, Section, nearest};
 use crate::matcher::profile::{self, Aliases, Profile};
 use crate::matcher::sight;
+use crate::model::{ConfigurationHashes, Id};
 use crate::notifier::channel::{self, Channel};
 use crate::notifier::compose::{Templates, UnreadLanguage};
 use crate::store::digest::TitleAndLanguage;
@@ -52,6 +53,8 @@ pub struct Config {
     pub files: usize,
     /// `store.url`; `None` for the file in the state folder.
     pub store_url: Option<String>,
+    /// `store.watcher`: what this process is called among those that share a store; `None` for the name of the machine.
+    pub watcher: Option<String>,
     /// How the network is asked.
     pub fetch: FetchSettings,
     /// All sources, also disabled ones, in the order of their files.
@@ -105,7 +108,7 @@ impl Config {
     ) -> Result<Config, Vec<Problem>> {
         let mut raw = Raw::default();
         main.read(&problems, |mut section| {
-            raw.store_url = section.section("store").and_then(read_store);
+            (raw.store_url, raw.watcher) = section.section("store").map(read_store).unwrap_or_default();
             raw.fetch = fetch::read(section.section("fetch"));
             raw.read_sources(&mut section, &problems);
             raw.read_channels(&mut section, &problems);
@@ -136,6 +139,7 @@ impl Config {
             folder: Path::new(main.name()).parent().unwrap_or(Path::new("")).to_path_buf(),
             files: 1 + sources.len() + profiles.len() + aliases.len(),
             store_url: raw.store_url,
+            watcher: raw.watcher,
             fetch: raw.fetch,
             sources: raw.sources.into_iter().map(Arc::new).collect(),
             profiles: raw.profiles,
@@ -175,6 +179,29 @@ impl Config {
             .collect()
     }
 
+    /// What tells this configuration from another where several watchers share a store. Not part of it is what may differ from
+    /// machine to machine: paths, proxies, secrets.
+    pub fn hashes(&self) -> ConfigurationHashes {
+        let hash = |parts: Vec<String>| Id::of(&parts.iter().map(String::as_str).collect::<Vec<&str>>()).to_string();
+        let source = |source: &Arc<SourceConfig>| {
+            let SourceConfig { name, title, url, reader, interval, language, weight, article, group, .. } = &**source;
+            format!("{name} {title} {url} {reader:?} {interval:?} {language:?} {weight} {article} {group}")
+        };
+        let profile = |profile: &Profile| format!("{} {:?} {}", profile.name, profile.shadow_of, profile.fingerprint());
+        let route = |route: &RouteConfig| {
+            let RouteConfig { name, profiles, band, channel, to, when, quiet, budget, zone, .. } = route;
+            format!("{name} {profiles:?} {band:?} {channel} {to:?} {when:?} {quiet:?} {budget:?} {zone:?}")
+        };
+        let channel =
+            |(name, channel): (&String, &Arc<dyn Channel>)| format!("{name} {} {}", channel.kind(), channel.describe());
+        let routes = self.routes.iter().chain([&self.operator]).map(route);
+        ConfigurationHashes {
+            sources: hash(self.sources.iter().filter(|source| source.enabled).map(source).collect()),
+            profiles: hash(self.profiles.iter().map(profile).collect()),
+            routes: hash(routes.chain(self.channels.iter().map(channel)).collect()),
+        }
+    }
+
     /// The store to open: as configured, else a file in the state folder.
     pub fn store_url(&self) -> String {
         match &self.store_url {
@@ -195,6 +222,7 @@ impl Config {
 #[derive(Default)]
 struct Raw {
     store_url: Option<String>,
+    watcher: Option<String>,
     fetch: FetchSettings,
     sources: Vec<SourceConfig>,
     source_names: Names,
@@ -387,7 +415,15 @@ fn read_kind<T: ?Sized>(section: &mut Section<'_>, kinds: &[Kind<T>], default: O
     }
 }
 
-fn read_store(mut section: Section<'_>) -> Option<String> {
+fn read_store(mut section: Section<'_>) -> (Option<String>, Option<String>) {
+    let watcher = section.text("watcher");
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(name) =
+        watcher.as_ref().filter(|name| name.is_empty() || !name.chars().all(plain) || name.len() > NAME_BYTES_MAX)
+    {
+        let advice = format!("use letters, digits, \"-\", \"_\" and \".\", at most {NAME_BYTES_MAX}");
+        section.problem("watcher", format!("`watcher` cannot be {name:?}; {advice}"));
+    }
     let url = section.text("url");
     if let Some(url) = &url
         && !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
@@ -395,5 +431,5 @@ fn read_store(mut section: Section<'_>) -> Option<String> {
         section.problem("url", "`url` must be \"sqlite:PATH\" or \"postgres://HOST/DATABASE\"");
     }
     section.finish();
-    url
+    (url, watcher)
 }

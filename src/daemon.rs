@@ -3,6 +3,8 @@
 //! The loops run side by side and meet only in the store. When one has done something the next may want, it wakes it; each
 //! also looks by itself every so often, so a lost wake-up costs time and nothing else.
 
+mod membership;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,15 +17,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::health::watchers::Standing;
 use crate::matcher::Matcher;
 use crate::notifier::{Notifier, answers};
-use crate::overseer::{Overseer, RELOAD_NOTE};
+use crate::overseer::Overseer;
 use crate::poller::fetch::Fetch;
 use crate::poller::http::{Hosts, Http};
 use crate::poller::visit::Visitor;
 use crate::poller::{self, Poller};
 use crate::store::{Durability, Store};
 use crate::{plain, systemd};
+use membership::Membership;
 
 /// What is in flight at SIGTERM may take so long to finish.
 const STOP_WAIT: Duration = Duration::from_secs(8);
@@ -46,6 +50,8 @@ const ANSWERS_EVERY: Duration = Duration::from_secs(60);
 const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// How long after that times of the old clock may still be stored.
 const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
+/// A watcher that leaves its work to others sees after so long whether that is still so.
+const LOOK_WHEN_RESTING: SignedDuration = SignedDuration::from_secs(10);
 /// Name of the store's note that holds the heartbeat.
 pub const HEARTBEAT_NOTE: &str = "daemon seen at";
 
@@ -83,6 +89,8 @@ struct Shared {
     matcher: Arc<Notify>,
     notifier: Arc<Notify>,
     config: watch::Receiver<Arc<Config>>,
+    /// What to do beside other watchers.
+    standing: watch::Receiver<Standing>,
     /// What the network's edge knows of the hosts, across reloads.
     hosts: Arc<Hosts>,
     /// When the program began. Not the clock's time: a clock that jumps and a machine that slept are no standstill.
@@ -102,12 +110,14 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     store.drop_leases().await?;
     let now = clock.now();
     store.forget_the_future(now).await?;
-    store.configure_sources(&poller::configured(&config.sources, &config.fetch, now)).await?;
+    let (membership, standing) = Membership::join(store, &config, &clock, options.once).await?;
+    let membership = Arc::new(membership);
+    let store = membership.store().clone();
     if options.once && !options.due {
         store.make_all_due(now).await?;
     }
     let config = Arc::new(config);
-    let owner = format!("{}-{}", std::process::id(), now.as_millisecond());
+    let owner = membership.owner().to_string();
     let (config_sender, config_receiver) = watch::channel(config.clone());
     let shared = Shared {
         clock: clock.clone(),
@@ -115,6 +125,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         matcher: Arc::default(),
         notifier: Arc::default(),
         config: config_receiver,
+        standing,
         hosts: Arc::default(),
         began: Instant::now(),
         rounds: Arc::default(),
@@ -134,7 +145,8 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     tracing::info!("newswatch {} runs: {status}; store {}", env!("CARGO_PKG_VERSION"), store.name());
     systemd::ready(&status);
 
-    let signals = tokio::spawn(listen(shared.clone(), config_sender, store.clone(), options.config_path.clone()));
+    let signals = tokio::spawn(listen(shared.clone(), config_sender, membership.clone(), options.config_path.clone()));
+    let heartbeat = tokio::spawn(membership::keep(membership.clone(), shared.clone()));
     let pulse = tokio::spawn(pulse(shared.clone(), store.clone()));
     if options.once {
         let problem = read_answers(&shared, &store).await;
@@ -156,11 +168,16 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     signals.abort();
     pulse.abort();
     readers.abort();
+    heartbeat.abort();
+    membership.leave().await;
     let summary = Summary { visits: visits.visits, items: visits.items, hits, deliveries };
     if !options.once {
         tracing::info!("newswatch stops; what was not finished is done at the next start");
     }
     store.close().await;
+    if let Some(why) = membership.expelled() {
+        anyhow::bail!("{why}");
+    }
     if shared.gave_up.load(Ordering::Relaxed) {
         anyhow::bail!(
             "the cycle could not be finished because the store failed; nothing is lost, the next run goes on"
@@ -255,15 +272,38 @@ impl Trouble {
     }
 }
 
+/// A loop that leaves its work to other watchers waits until that may have changed; false when the program is to stop.
+async fn rests(standing: &mut watch::Receiver<Standing>, shared: &Shared) -> bool {
+    tokio::select! {
+        _ = standing.changed() => true,
+        () = tokio::time::sleep(Duration::from_secs(1)) => true,
+        () = shared.stop.cancelled() => false,
+    }
+}
+
 /// Loop 1. `done` is signalled when a single cycle is over.
 async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: CancellationToken) -> poller::Progress {
     let mut sum = poller::Progress::default();
     let mut trouble = Trouble::new("polling", &store);
+    let mut standing = shared.standing.clone();
     // A single cycle is over the sources that are due when it begins, not over those that become due again meanwhile.
     let cycle = shared.clock.now();
     loop {
         let now = shared.round(0);
         let now = if shared.once { cycle } else { now };
+        let (works, share) = {
+            let standing = standing.borrow_and_update();
+            (standing.works, standing.share)
+        };
+        if let Some(share) = share {
+            poller.take_share(share);
+        }
+        if !works {
+            if shared.once || !rests(&mut standing, &shared).await {
+                break;
+            }
+            continue;
+        }
         let next = match poller.step(now).await {
             Ok((progress, next)) => {
                 trouble.over();
@@ -321,9 +361,16 @@ async fn match_items(
 ) -> u64 {
     let mut hits = 0;
     let mut trouble = Trouble::new("matching", &store);
+    let mut standing = shared.standing.clone();
     loop {
         let now = shared.round(1);
         let was_polled = polled.is_cancelled();
+        if !standing.borrow_and_update().tells {
+            if shared.once && was_polled || !rests(&mut standing, &shared).await {
+                break;
+            }
+            continue;
+        }
         match matcher.step(now).await {
             Ok((progress, next)) => {
                 trouble.over();
@@ -365,9 +412,16 @@ async fn match_items(
 async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matched: CancellationToken) -> usize {
     let mut sum = 0;
     let mut trouble = Trouble::new("delivering", &store);
+    let mut standing = shared.standing.clone();
     loop {
         let now = shared.round(2);
         let was_matched = matched.is_cancelled();
+        if !standing.borrow_and_update().tells {
+            if shared.once && was_matched || !rests(&mut standing, &shared).await {
+                break;
+            }
+            continue;
+        }
         match notifier.step(now).await {
             Ok((finished, next)) => {
                 trouble.over();
@@ -416,8 +470,13 @@ async fn oversee(
     let (mut look_at, mut ping_at) = (Timestamp::MIN, Timestamp::MIN);
     while shared.once || !matched.is_cancelled() {
         let now = shared.clock.now();
+        // Who leaves scoring and delivering to others leaves this to them, too.
+        let tells = shared.standing.borrow().tells;
+        if !tells {
+            look_at = now + LOOK_WHEN_RESTING;
+        }
         // Also after the clock was set back.
-        if now >= look_at || look_at.duration_since(now) > SignedDuration::from_hours(1) {
+        if tells && (now >= look_at || look_at.duration_since(now) > SignedDuration::from_hours(1)) {
             match overseer.step(now).await {
                 Ok((progress, next)) => {
                     trouble.over();
@@ -472,7 +531,12 @@ fn pinger(config: &Config, shared: &Shared) -> Option<Arc<dyn Fetch>> {
 }
 
 /// Signals: SIGTERM and SIGINT stop, SIGHUP reads the configuration again.
-async fn listen(shared: Shared, config: watch::Sender<Arc<Config>>, store: Store, path: Option<PathBuf>) {
+async fn listen(
+    shared: Shared,
+    config: watch::Sender<Arc<Config>>,
+    membership: Arc<Membership>,
+    path: Option<PathBuf>,
+) {
     let (terminate, interrupt, hangup) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (terminate, interrupt, hangup) else {
@@ -483,7 +547,7 @@ async fn listen(shared: Shared, config: watch::Sender<Arc<Config>>, store: Store
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&shared, &config, &store, path.clone()).await,
+            _ = hangup.recv() => reload(&config, &membership, path.clone()).await,
         }
     }
     systemd::stopping();
@@ -491,7 +555,7 @@ async fn listen(shared: Shared, config: watch::Sender<Arc<Config>>, store: Store
 }
 
 /// Reads the configuration again. A bad one changes nothing and says so in the log and in the store.
-async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &Store, path: Option<PathBuf>) {
+async fn reload(config: &watch::Sender<Arc<Config>>, membership: &Membership, path: Option<PathBuf>) {
     systemd::reloading();
     let loaded = tokio::task::spawn_blocking(move || Config::load(path.as_deref())).await;
     let old_url = config.borrow().store_url();
@@ -500,8 +564,7 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
             if new.store_url() != old_url {
                 tracing::warn!("store.url was changed: that takes a restart, the old store is used until then");
             }
-            let sources = poller::configured(&new.sources, &new.fetch, shared.clock.now());
-            match store.configure_sources(&sources).await {
+            match membership.configure(&new).await {
                 Ok(()) => {
                     tracing::info!("configuration read again: {}", status_line(&new));
                     let _ = config.send(Arc::new(new));
@@ -521,9 +584,7 @@ async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, store: &St
     if !failed.is_empty() {
         tracing::error!("the old configuration stays in force: {failed}");
     }
-    if let Err(error) = store.note(RELOAD_NOTE, &failed).await {
-        tracing::debug!("the reload could not be noted: {error}");
-    }
+    membership.note_reload(&failed).await;
     let status = status_line(&config.borrow());
     systemd::ready(&status);
 }

@@ -7,6 +7,7 @@
 pub mod changes;
 pub mod record;
 pub mod rhythm;
+pub mod watchers;
 
 mod challenge;
 mod dates;
@@ -51,6 +52,12 @@ pub enum Condition {
     CanaryLost,
     /// The configuration cannot be read again; the old one is in force.
     ReloadRefused,
+    /// One of several watchers is not heard of any more.
+    WatcherGone,
+    /// A watcher works by another configuration than the others.
+    WatchersDiffer,
+    /// The clock of a watcher's machine is wrong.
+    ClockOff,
 }
 
 /// What belongs together: of one group a source has one condition at a time, the first in [`CHECKS`].
@@ -100,6 +107,9 @@ const CONDITIONS: &[(Condition, &str, &str, &str)] = &[
     (Condition::NoNetwork, "no-network", "", "the network is there again"),
     (Condition::CanaryLost, "canary-lost", "", "the self-test arrives again"),
     (Condition::ReloadRefused, "reload-refused", "", "the configuration could be read again"),
+    (Condition::WatcherGone, "watcher-gone", "", "it is there again, or was stopped"),
+    (Condition::WatchersDiffer, "watchers-differ", "", "its configuration is that of the others again"),
+    (Condition::ClockOff, "clock-off", "", "its clock is right again"),
 ];
 
 impl Condition {
@@ -224,6 +234,7 @@ impl Coverage {
                 // Those are among the failing.
                 Condition::Failing | Condition::Challenge | Condition::SelectorBroken => {}
                 Condition::NoNetwork | Condition::CanaryLost | Condition::ReloadRefused => {}
+                Condition::WatcherGone | Condition::WatchersDiffer | Condition::ClockOff => {}
             }
         }
         self

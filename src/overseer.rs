@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
 use crate::health::changes::{self, CONFIGURATION, Changes, SELF_TEST};
-use crate::health::{self, Condition, Open, record};
+use crate::health::{self, Condition, Open, record, watchers};
 use crate::matcher::canary;
 use crate::model::{Id, OutboxRow, ReportLine, SourceState};
 use crate::plain;
@@ -85,6 +85,10 @@ impl Overseer {
         let mut changes = changes::of_sources(&sources, &open, network_back, now);
         self.judge_canary(&open, &mut changes, now).await?;
         self.judge_reload(&open, &mut changes, now).await?;
+        if self.store.is_shared() {
+            let (watchers, database_now) = self.store.watchers().await?;
+            watchers::judge(&watchers, &open, &mut changes, (database_now, now));
+        }
         let mut events = self.given_up(now).await?;
         events.extend(self.first_contacts(&sources, now).await?);
         let told = self.store.commit_health(&looked_at, &changes, &events, &self.operator(), now).await?;

@@ -113,12 +113,14 @@ impl Store {
         {
             // Another watcher has placed items since: what was found of stories may be wrong. The items are scored again.
             for (id, claim) in &result.scored {
-                sqlx::query("UPDATE unscored SET lease_until = 0 WHERE item_id = $1 AND lease_owner = $2 AND fence = $3")
-                    .bind(id.0)
-                    .bind(&claim.owner)
-                    .bind(claim.fence)
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(
+                    "UPDATE unscored SET lease_until = 0 WHERE item_id = $1 AND lease_owner = $2 AND fence = $3",
+                )
+                .bind(id.0)
+                .bind(&claim.owner)
+                .bind(claim.fence)
+                .execute(&mut *tx)
+                .await?;
             }
             tx.commit().await?;
             return Ok(0);

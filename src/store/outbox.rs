@@ -131,7 +131,8 @@ impl Store {
 
     /// The claim still holds at this moment: nobody has taken the row over, and nobody will before its lease is over.
     pub async fn holds_delivery(&self, id: Id, claim: &Claim) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM outbox WHERE id = $1 AND lease_owner = $2 AND fence = $3 AND lease_until > 0");
+        let row =
+            sqlx::query("SELECT 1 FROM outbox WHERE id = $1 AND lease_owner = $2 AND fence = $3 AND lease_until > 0");
         let row = row.bind(id.0).bind(&claim.owner).bind(claim.fence).fetch_optional(&self.reader).await?;
         Ok(row.is_some())
     }

@@ -349,12 +349,14 @@ impl Store {
 
     /// Gives a claim back that cannot be used: the source is due as before.
     pub async fn give_source_back(&self, name: &str, claim: &Claim) -> Result<()> {
-        sqlx::query("UPDATE sources SET lease_owner = '', lease_until = 0 WHERE name = $1 AND lease_owner = $2 AND fence = $3")
-            .bind(name)
-            .bind(&claim.owner)
-            .bind(claim.fence)
-            .execute(&self.writer)
-            .await?;
+        sqlx::query(
+            "UPDATE sources SET lease_owner = '', lease_until = 0 WHERE name = $1 AND lease_owner = $2 AND fence = $3",
+        )
+        .bind(name)
+        .bind(&claim.owner)
+        .bind(claim.fence)
+        .execute(&self.writer)
+        .await?;
         Ok(())
     }
 

@@ -11,8 +11,6 @@ use super::sources::ConfiguredSource;
 use super::{DATABASE_NOW, Result, Store, millis, schema, some_time, time, write_rows};
 use crate::model::{ConfigurationHashes, Watcher};
 
-/// Who has not been heard of for so long is gone: others take over what it had claimed.
-pub const GONE_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// Who is gone for so long is forgotten.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -59,9 +57,14 @@ impl Store {
         Ok(schema::version(self).await? > schema::VERSION)
     }
 
-    /// Writes down that a watcher is there, in the place of one of the same name, and which sources it knows. Answers since when its
-    /// configuration is in use, by the database's clock.
-    pub async fn join_watchers(&self, watcher: &Watcher, sources: &[ConfiguredSource]) -> Result<Timestamp> {
+    /// Writes down that a watcher is there, in the place of `replaces` of the same name, and which sources it knows. Answers since
+    /// when its configuration is in use, by the database's clock; `None` when the name belongs to somebody else meanwhile.
+    pub async fn join_watchers(
+        &self,
+        watcher: &Watcher,
+        replaces: &str,
+        sources: &[ConfiguredSource],
+    ) -> Result<Option<Timestamp>> {
         let mut tx = self.begin().await?;
         let hashes = &watcher.configuration;
         let sql = format!(
@@ -70,21 +73,20 @@ impl Store {
         );
         let since = sqlx::query(AssertSqlSafe(sql)).bind(&hashes.sources).bind(&hashes.profiles).bind(&hashes.routes);
         let since: i64 = since.fetch_one(&mut *tx).await?.get(0);
-        let before = sqlx::query("SELECT owner FROM watchers WHERE name = $1").bind(&watcher.name);
-        if let Some(before) = before.fetch_optional(&mut *tx).await? {
-            sqlx::query("DELETE FROM watcher_sources WHERE owner = $1")
-                .bind(before.get::<String, _>(0))
-                .execute(&mut *tx)
-                .await?;
-        }
+        sqlx::query("DELETE FROM watcher_sources WHERE owner = $1 OR owner = $2")
+            .bind(replaces)
+            .bind(&watcher.owner)
+            .execute(&mut *tx)
+            .await?;
         let sql = format!(
             "INSERT INTO watchers ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, {DATABASE_NOW}, 0, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, machine = excluded.machine, pid = excluded.pid, \
              version = excluded.version, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, stopped_at = 0, \
              sources_hash = excluded.sources_hash, profiles_hash = excluded.profiles_hash, routes_hash = excluded.routes_hash, \
-             configured_since = excluded.configured_since, clock_offset = excluded.clock_offset, problem = excluded.problem"
+             configured_since = excluded.configured_since, clock_offset = excluded.clock_offset, problem = excluded.problem \
+             WHERE watchers.owner = $13 OR watchers.owner = excluded.owner"
         );
-        sqlx::query(AssertSqlSafe(sql))
+        let done = sqlx::query(AssertSqlSafe(sql))
             .bind(&watcher.name)
             .bind(&watcher.owner)
             .bind(&watcher.machine)
@@ -97,8 +99,12 @@ impl Store {
             .bind(since)
             .bind(watcher.clock_offset)
             .bind(&watcher.problem)
+            .bind(replaces)
             .execute(&mut *tx)
             .await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
         let head = "INSERT INTO watcher_sources (owner, source, url, kind, reader)";
         write_rows(&mut tx, head, "ON CONFLICT DO NOTHING", 5, sources, |query, source| {
             query
@@ -110,7 +116,10 @@ impl Store {
         })
         .await?;
         tx.commit().await?;
-        Ok(some_time(since))
+        if !replaces.is_empty() && replaces != watcher.owner {
+            self.free_claims(replaces).await?;
+        }
+        Ok(Some(some_time(since)))
     }
 
     /// The watcher lives. False when its name belongs to another process now.
