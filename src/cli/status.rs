@@ -9,11 +9,15 @@ use serde_json::json;
 use super::Global;
 use crate::config::section::show_duration;
 use crate::daemon::HEARTBEAT_NOTE;
+use crate::health::changes::Changes;
+use crate::health::watchers::{self, State};
 use crate::health::{self, Condition, Overall};
-use crate::model::Health;
+use crate::model::{Health, Watcher};
 use crate::overseer::RELOAD_NOTE;
 use crate::plain;
+use crate::store::Store;
 use crate::store::health::{Canary, Stage};
+use crate::store::watchers::Held;
 
 /// Arguments of `newswatch status`.
 #[derive(Debug, clap::Args)]
@@ -55,12 +59,109 @@ fn canary_in_words(canary: Option<&Canary>, enabled: bool, now: Timestamp) -> St
     }
 }
 
+/// A watcher as it is shown.
+struct Seen {
+    watcher: Watcher,
+    state: State,
+    /// Since when it was not heard of, by the database's clock.
+    silent_for: SignedDuration,
+    held: Held,
+    /// Sources it knows that are due and held by nobody, and since when the oldest is.
+    overdue: (i64, Option<Timestamp>),
+    is_in_force: bool,
+    problems: Vec<String>,
+    now: Timestamp,
+}
+
+impl Seen {
+    fn as_json(&self) -> serde_json::Value {
+        let Watcher { name, machine, pid, version, started_at, heartbeat_at, stopped_at, .. } = &self.watcher;
+        let hashes = &self.watcher.configuration;
+        json!({
+            "name": name, "machine": machine, "pid": pid, "version": version, "state": self.state.as_str(),
+            "started": started_at, "heartbeat": heartbeat_at, "stopped": stopped_at,
+            "holds": {"sources": self.held.sources, "items": self.held.items, "messages": self.held.messages},
+            "overdue_sources": self.overdue.0, "overdue_since": self.overdue.1,
+            "clock_offset_ms": self.watcher.clock_offset, "problems": self.problems,
+            "configuration": {"sources": hashes.sources, "profiles": hashes.profiles, "routes": hashes.routes,
+                "since": self.watcher.configured_since, "in_force": self.is_in_force},
+        })
+    }
+
+    fn in_words(&self) -> String {
+        let Watcher { name, version, .. } = &self.watcher;
+        let ago = show_duration(std::time::Duration::from_secs(self.silent_for.unsigned_abs().as_secs()));
+        if self.state != State::Lives {
+            return format!("{name} ({version}) {} since {ago}", self.state.as_str());
+        }
+        let (count, since) = self.overdue;
+        let lag = match since {
+            Some(since) if count > 0 => {
+                let lag = std::time::Duration::from_secs(self.now.duration_since(since).unsigned_abs().as_secs());
+                format!("{count} due sources wait, the first for {}", show_duration(lag))
+            }
+            _ => "nothing waits".to_string(),
+        };
+        let configuration = if self.is_in_force { "configuration in force" } else { "another configuration" };
+        format!(
+            "{name} ({version}) heard of {ago} ago; holds {}, {}, {}; {lag}; {configuration}",
+            super::counted(self.held.sources as usize, "source"),
+            super::counted(self.held.items as usize, "item"),
+            super::counted(self.held.messages as usize, "message"),
+        )
+    }
+}
+
+/// The watchers on a shared store, and what is wrong with each.
+async fn see_watchers(store: &Store, now: Timestamp) -> anyhow::Result<Vec<Seen>> {
+    let (all, database_now) = store.watchers().await?;
+    let first = watchers::in_force(&all, database_now);
+    let held = store.held_claims(now).await?;
+    let mut changes = Changes::default();
+    watchers::judge(&all, &[], &mut changes, (database_now, now));
+    let mut seen = Vec::new();
+    for watcher in &all {
+        let state = watchers::state(watcher, database_now);
+        let of_it = changes.opened.iter().filter(|open| open.about == watchers::about(&watcher.name));
+        let last = watcher.stopped_at.unwrap_or(watcher.heartbeat_at);
+        seen.push(Seen {
+            state,
+            silent_for: database_now.duration_since(last),
+            held: held.get(&watcher.owner).copied().unwrap_or_default(),
+            overdue: if state == State::Lives { store.overdue_sources(&watcher.owner, now).await? } else { (0, None) },
+            is_in_force: first.is_some_and(|first| watchers::differs(watcher, first).is_none()),
+            problems: of_it.map(|open| open.detail.clone()).collect(),
+            watcher: watcher.clone(),
+            now,
+        });
+    }
+    Ok(seen)
+}
+
+/// The screen when the database cannot be used.
+fn no_store(error: &anyhow::Error, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut out = anstream::stdout().lock();
+    let reason = plain::line(&format!("{error:#}"), 1_000);
+    if as_json {
+        writeln!(out, "{}", json!({"overall": Overall::Broken, "reasons": [reason]}))?;
+    } else {
+        let style = anstyle::AnsiColor::Red.on_default().bold();
+        writeln!(out, "{style}broken{style:#}\n  {reason}")?;
+    }
+    Ok(ExitCode::from(2))
+}
+
 /// Prints it.
 pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = super::load_config(global)?;
     let now = super::now();
     super::block_on(async move {
-        let store = super::open_store(&config).await?;
+        let store = match super::open_store(&config).await {
+            Ok(store) => store,
+            // A database that is away is a state of newswatch, not a failure to look.
+            Err(error) if config.store_url().starts_with("postgres") => return no_store(&error, arguments.json),
+            Err(error) => return Err(error),
+        };
         let day = now - SignedDuration::from_hours(24);
         let sources = store.sources().await?;
         let (items, items_today) = store.item_counts(day).await?;
@@ -75,6 +176,17 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if let Some(failed) = store.noted(RELOAD_NOTE).await?.filter(|failed| !failed.is_empty()) {
             overall = overall.max(Overall::Degraded);
             reasons.push(format!("the last reload was refused, the old configuration is in force: {failed}"));
+        }
+        let watchers = if store.is_shared() { see_watchers(&store, now).await? } else { Vec::new() };
+        if let Err(error) = if store.is_shared() { store.try_write().await } else { Ok(()) } {
+            overall = Overall::Broken;
+            reasons.push(format!("the store takes no writes: {error}"));
+        }
+        for seen in &watchers {
+            for problem in &seen.problems {
+                overall = overall.max(Overall::Degraded);
+                reasons.push(format!("watcher {}: {problem}", seen.watcher.name));
+            }
         }
         let open = store.conditions().await?;
         for lost in open.iter().filter(|open| open.condition == Condition::CanaryLost) {
@@ -101,6 +213,10 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 "outbox": outbox.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
                 "next_visit": next, "next_digest": digest.map(|(at, _)| at), "store": store.name(),
             });
+            let mut value = value;
+            if store.is_shared() {
+                value["watchers"] = watchers.iter().map(Seen::as_json).collect();
+            }
             writeln!(out, "{value}")?;
             return Ok(code);
         }
@@ -175,6 +291,9 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "daemon    last seen {}",
             seen_at.map_or("never".to_string(), |at| super::show_distance(at, now))
         )?;
+        for (index, seen) in watchers.iter().enumerate() {
+            writeln!(out, "{:<9} {}", if index == 0 { "watchers" } else { "" }, plain::line(&seen.in_words(), 500))?;
+        }
         writeln!(out, "store     {}", store.name())?;
         Ok(code)
     })

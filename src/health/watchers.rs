@@ -196,7 +196,7 @@ pub fn judge(watchers: &[Watcher], open: &[Open], changes: &mut Changes, at: (Ti
 }
 
 /// What the conditions of a watcher are about.
-fn about(name: &str) -> String {
+pub fn about(name: &str) -> String {
     format!("(watcher {name})")
 }
 

@@ -1,6 +1,7 @@
 //! The store's promises, on SQLite always and on PostgreSQL when NEWSWATCH_TEST_POSTGRES names one.
 
 mod digest;
+mod watchers;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
