@@ -1,0 +1,177 @@
+//! Several real watchers on one PostgreSQL, named by NEWSWATCH_TEST_POSTGRES; without it there is nothing to test here.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::IntoResponse;
+use support::{Folder, PROFILE, wait_until};
+
+const HOSTS: usize = 8;
+const SOURCES: usize = 24;
+
+/// A web of several hosts on loopback: each feed shows one item more at each request.
+#[derive(Default)]
+struct Web {
+    shown: BTreeMap<String, usize>,
+    asked_now: BTreeSet<String>,
+    asked_twice: bool,
+}
+
+type Shared = Arc<Mutex<Web>>;
+
+async fn serve(State(web): State<Shared>, uri: Uri, headers: HeaderMap) -> impl IntoResponse {
+    let host = headers[header::HOST].to_str().unwrap().to_string();
+    if !web.lock().unwrap().asked_now.insert(host.clone()) {
+        web.lock().unwrap().asked_twice = true;
+    }
+    tokio::time::sleep(Duration::from_millis(15)).await;
+    let mut web = web.lock().unwrap();
+    web.asked_now.remove(&host);
+    let count = web.shown.entry(uri.path().to_string()).or_insert(0);
+    *count += 1;
+    let items: String = (1..=*count)
+        .map(|n| {
+            let url = format!("http://{host}/a{}/{n}", uri.path());
+            format!(
+                "<item><title>An observer seat: report {n} on {}</title><link>{url}</link><guid>{url}</guid></item>",
+                uri.path()
+            )
+        })
+        .collect();
+    let feed = format!("<rss version=\"2.0\"><channel><title>Wire</title>{items}</channel></rss>");
+    ([(header::CONTENT_TYPE, "application/rss+xml")], feed)
+}
+
+/// A schema of its own, dropped at the end.
+struct Schema {
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    fn new() -> Option<Schema> {
+        let server = std::env::var("NEWSWATCH_TEST_POSTGRES").ok()?;
+        let schema = Schema { server, name: format!("watchers_{}", std::process::id()) };
+        schema.execute(&format!("CREATE SCHEMA {}", schema.name));
+        Some(schema)
+    }
+
+    fn url(&self) -> String {
+        let join = if self.server.contains('?') { '&' } else { '?' };
+        format!("{}{join}options[search_path]={}", self.server, self.name)
+    }
+
+    fn execute(&self, sql: &str) {
+        sqlx::any::install_default_drivers();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = <sqlx::AnyConnection as sqlx::Connection>::connect(&self.server).await.unwrap();
+            sqlx::Executor::execute(&mut connection, sqlx::AssertSqlSafe(sql.to_string())).await.unwrap();
+        });
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        self.execute(&format!("DROP SCHEMA {} CASCADE", self.name));
+    }
+}
+
+/// Killed when the test ends, however it ends.
+struct Running(Child);
+
+impl Running {
+    fn start(folder: &Folder) -> Running {
+        let log = std::fs::File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
+        Running(folder.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").arg(signal).arg(self.0.id().to_string()).status().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+#[test]
+fn watchers_that_die_and_stand_still_lose_and_double_nothing() {
+    let Some(schema) = Schema::new() else { return };
+    let web: Shared = Arc::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("0.0.0.0:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = axum::Router::new().fallback(serve).with_state(web.clone());
+    runtime.spawn(async move { axum::serve(listener, router).await });
+    let folder = Folder::new("");
+    let mut text = format!(
+        "[store]\nurl = \"{}\"\n[fetch]\nallow = [\"127.0.0.0/8\"]\ninterval = \"1s\"\ninterval_min = \"1s\"\nhost_gap = \"0s\"\n\
+         [canary]\nenabled = false\n[[channel]]\nname = \"file\"\nkind = \"log\"\npath = \"{}\"\n[[route]]\nname = \"desk\"\nchannel = \"file\"\n",
+        schema.url(),
+        folder.path().join("hits.log").display()
+    );
+    for n in 0..SOURCES {
+        text += &support::source(&format!("s{n}"), &format!("http://127.0.0.{}:{port}/s{n}", 2 + n % HOSTS), "");
+    }
+    folder.write("newswatch.toml", &text).write("profiles.d/seat.toml", PROFILE);
+    let mut watchers: Vec<Running> = (0..3).map(|_| Running::start(&folder)).collect();
+    let shown = |least: usize| {
+        let web = web.lock().unwrap();
+        web.shown.len() == SOURCES && web.shown.values().all(|count| *count >= least)
+    };
+    let status =
+        || -> serde_json::Value { serde_json::from_str(&folder.run(&["status", "--json"]).out).unwrap_or_default() };
+    let states = |state: &str| {
+        let status = status();
+        let watchers = status["watchers"].as_array().cloned().unwrap_or_default();
+        watchers.iter().filter(|watcher| watcher["state"] == state).count()
+    };
+    wait_until("three watchers live", || states("lives") == 3);
+    wait_until("every source was asked twice", || shown(2));
+    // One is killed and started again, as a service manager does; it gets its name and its claims back at once.
+    watchers[0].signal("-KILL");
+    _ = watchers[0].0.wait();
+    watchers[0] = Running::start(&folder);
+    // One stands still for a while.
+    watchers[1].signal("-STOP");
+    let before = web.lock().unwrap().shown.values().max().copied().unwrap();
+    wait_until("the others go on", || web.lock().unwrap().shown.values().max().is_some_and(|most| *most >= before + 2));
+    watchers[1].signal("-CONT");
+    let least = before + 1;
+    wait_until("all sources are asked on", || shown(least));
+    assert_eq!(states("lives"), 3, "{}", folder.read("log"));
+    folder.run(&["status"]).says("watchers").says("configuration in force");
+    for watcher in &watchers {
+        watcher.signal("-TERM");
+    }
+    for watcher in &mut watchers {
+        assert!(watcher.0.wait().unwrap().success(), "{}", folder.read("log"));
+    }
+    assert_eq!(states("stopped"), 3);
+    assert!(!web.lock().unwrap().asked_twice, "a host was asked twice at once");
+    // What the last visits showed is scored and told.
+    folder.run(&["run", "--once", "--due"]).ok();
+    let expected: usize = web.lock().unwrap().shown.values().sum();
+    let hits = folder.run(&["hits", "--json"]).ok().out;
+    let hits: Vec<serde_json::Value> = hits.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let urls: BTreeSet<&str> = hits.iter().filter_map(|hit| hit["url"].as_str()).collect();
+    assert_eq!((urls.len(), hits.len()), (expected, expected), "lost or doubled");
+    let told = folder.read("hits.log");
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("hit ") || line.contains(" hit ")).collect();
+    let distinct: BTreeSet<&str> =
+        lines.iter().filter_map(|line| line.split(" id=").nth(1)?.split(' ').next()).collect();
+    assert!(distinct.len() > SOURCES, "{told}");
+    assert_eq!(distinct.len(), lines.len(), "told twice: {told}");
+}
