@@ -16,7 +16,7 @@ use newswatch::clock::Clock;
 use newswatch::config::Config;
 use newswatch::fault::Fault;
 use newswatch::matcher::Matcher;
-use newswatch::model::{DeliveryKind, Id};
+use newswatch::model::{DeliveryKind, Id, Share, Watcher};
 use newswatch::notifier::Notifier;
 use newswatch::notifier::channel::{Channel, DeliveryError, Message};
 use newswatch::poller::fetch::{Fetch, FetchError, Request, Response};
@@ -149,6 +149,80 @@ impl Fetch for Web {
     }
 }
 
+/// The web as several watchers ask it: each host in turn.
+struct InTurn {
+    web: Arc<Web>,
+    store: Store,
+}
+
+impl Fetch for InTurn {
+    fn fetch(&self, request: Request) -> BoxFuture<'_, Result<Response, FetchError>> {
+        Box::pin(async move {
+            let host = request.url.host_str().unwrap().to_string();
+            let _turn = self.store.host_turn(&host, std::time::Duration::from_secs(5)).await;
+            self.web.fetch(request).await
+        })
+    }
+}
+
+/// A schema on the server that NEWSWATCH_TEST_POSTGRES names, dropped by [`Schema::drop`].
+struct Schema {
+    server: String,
+    name: String,
+}
+
+impl Schema {
+    async fn new(name: &str) -> Option<Schema> {
+        let server = std::env::var("NEWSWATCH_TEST_POSTGRES").ok()?;
+        let schema = Schema { server, name: format!("{name}_{}", std::process::id()) };
+        schema.execute(&format!("CREATE SCHEMA {}", schema.name)).await;
+        Some(schema)
+    }
+
+    fn url(&self) -> String {
+        let join = if self.server.contains('?') { '&' } else { '?' };
+        format!("{}{join}options[search_path]={}", self.server, self.name)
+    }
+
+    async fn execute(&self, sql: &str) {
+        sqlx::any::install_default_drivers();
+        let mut connection = <sqlx::AnyConnection as sqlx::Connection>::connect(&self.server).await.unwrap();
+        sqlx::Executor::execute(&mut connection, sqlx::AssertSqlSafe(sql.to_string())).await.unwrap();
+    }
+
+    async fn drop(self) {
+        self.execute(&format!("DROP SCHEMA {} CASCADE", self.name)).await;
+    }
+}
+
+/// One watcher's work at a moment; false when it dies of it.
+async fn work(loops: &mut Loops, now: Timestamp, fate: u64) -> bool {
+    loop {
+        loops.poller.step(now).await.unwrap();
+        if loops.poller.is_idle() {
+            break;
+        }
+        loops.poller.visit_finished().await;
+        if fate == 0 {
+            return false;
+        }
+    }
+    while loops.matcher.step(now).await.unwrap().0.items > 0 {}
+    for round in 0..50 {
+        loops.notifier.step(now).await.unwrap();
+        if fate == 1 && !loops.notifier.is_idle() {
+            return false;
+        }
+        if loops.notifier.is_idle() && round > 0 {
+            break;
+        }
+        if !loops.notifier.is_idle() {
+            loops.notifier.delivery_finished().await;
+        }
+    }
+    fate != 2
+}
+
 /// Takes messages, sometimes refuses, and keeps what it took.
 #[derive(Debug)]
 struct Post {
@@ -251,7 +325,56 @@ impl World {
         });
         let url = format!("sqlite:{}", folder.join("newswatch.sqlite").display());
         let store = Store::open(&url, Durability::Process).await.unwrap().lock().unwrap();
+        World::on(store, post, web, clock, config)
+    }
+
+    fn on(store: Store, post: Arc<Post>, web: Arc<Web>, clock: Clock, config: Config) -> World {
         World { web, post, clock, config: Arc::new(config), store, lives: 0 }
+    }
+
+    /// The same world on PostgreSQL, in a schema of its own.
+    async fn on_postgres(self, schema: &Schema) -> World {
+        self.store.close().await;
+        let store = Store::open(&schema.url(), Durability::Full).await.unwrap();
+        World { store, ..self }
+    }
+
+    /// What the daemon does at its start beside others.
+    async fn join(&mut self, name: &str, share: Share) -> Loops {
+        self.lives += 1;
+        let (owner, now) = (format!("{name} life {}", self.lives), self.clock.now());
+        let sources = poller::configured(&self.config.sources, &self.config.fetch, now);
+        let watchers = self.store.watchers().await.unwrap().0;
+        let before =
+            watchers.iter().find(|watcher| watcher.name == name).map_or(String::new(), |own| own.owner.clone());
+        let own = Watcher {
+            name: name.into(),
+            owner: owner.clone(),
+            machine: "m".into(),
+            pid: 1,
+            version: "1".into(),
+            started_at: now,
+            heartbeat_at: now,
+            stopped_at: None,
+            configuration: self.config.hashes(),
+            configured_since: now,
+            clock_offset: 0,
+            problem: String::new(),
+        };
+        // Frees what the life before had claimed.
+        self.store.join_watchers(&own, &before, &sources).await.unwrap().unwrap();
+        self.store.configure_sources(&sources).await.unwrap();
+        let store = self.store.clone().named(&owner);
+        let fetch = Arc::new(InTurn { web: self.web.clone(), store: store.clone() });
+        let settings = Arc::new(self.config.fetch.clone());
+        let visitor = Visitor::new(fetch, store.clone(), settings, false, self.clock.clone());
+        let mut poller = Poller::new(visitor, &self.config.sources, &owner);
+        poller.take_share(share);
+        Loops {
+            poller,
+            matcher: Matcher::new(store.clone(), self.config.clone(), &owner).await.unwrap(),
+            notifier: Notifier::new(store, self.config.clone(), self.clock.clone(), &owner),
+        }
     }
 
     /// What the daemon does at its start.
@@ -347,6 +470,62 @@ async fn a_week_with_failures_and_crashes_keeps_every_promise() {
     world.run(&mut loops, seed, 2 * 24 * 4, false).await;
     assert!(world.lives > 20, "the week had {} lives: too few crashes to prove anything", world.lives);
 
+    keeps_every_promise(&world, seed, 300, 9).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn days_on_postgres_keep_every_promise() {
+    let Some(schema) = Schema::new("days").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let seed = "days";
+    let mut world = World::new(seed, 40, folder.path()).await.on_postgres(&schema).await;
+    let mut loops = world.boot().await;
+    // Without the lock of a file nobody drops the claims of the dead: they run out.
+    world.run(&mut loops, seed, 3 * 24 * 4, true).await;
+    *world.web.healed.lock().unwrap() = true;
+    world.run(&mut loops, seed, 24 * 4, false).await;
+    assert!(world.lives > 3, "{}", world.lives);
+    keeps_every_promise(&world, seed, 10, 4).await;
+    world.store.close().await;
+    schema.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_watchers_that_die_in_turn_keep_every_promise_together() {
+    let Some(schema) = Schema::new("crowd").await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let seed = "crowd";
+    let mut world = World::new(seed, 40, folder.path()).await.on_postgres(&schema).await;
+    let names = ["north", "south", "west"];
+    let mut crowd = Vec::new();
+    for index in 0..3u32 {
+        crowd.push(world.join(names[index as usize], Share { index, of: 3 }).await);
+    }
+    for step in 0..4 * 24 * 4 {
+        let now = world.clock.now();
+        if step == 3 * 24 * 4 {
+            *world.web.healed.lock().unwrap() = true;
+        }
+        let crashes = step < 3 * 24 * 4;
+        let fate = |index: usize| {
+            if crashes { pick(&[seed, "fate", names[index], &now.as_second().to_string()], 40) } else { 40 }
+        };
+        let works = crowd.iter_mut().enumerate().map(|(index, loops)| work(loops, now, fate(index)));
+        let lives = futures_util::future::join_all(works).await;
+        for (index, _) in lives.iter().enumerate().filter(|(_, lives)| !**lives) {
+            crowd[index] = world.join(names[index], Share { index: index as u32, of: 3 }).await;
+        }
+        world.clock.set(now + STEP);
+    }
+    assert!(world.lives > 25, "{}", world.lives);
+    keeps_every_promise(&world, seed, 10, 4).await;
+    drop(crowd);
+    world.store.close().await;
+    schema.drop().await;
+}
+
+/// More than `least` items on topic were shown in so many nights, and each of the promises was kept.
+async fn keeps_every_promise(world: &World, seed: &str, least: usize, nights: usize) {
     let shown = world.web.shown.lock().unwrap().clone();
     let on_topic = |url: &str| {
         let (source, k) = url.rsplit_once('/').map(|(head, k)| (head.rsplit_once("/s").unwrap().1, k)).unwrap();
@@ -357,7 +536,7 @@ async fn a_week_with_failures_and_crashes_keeps_every_promise() {
     let hit_urls: BTreeSet<String> = hits.iter().filter_map(|hit| hit.item.url.clone()).collect();
     let expected: BTreeSet<String> = shown.keys().filter(|url| on_topic(url)).cloned().collect();
     assert_eq!(hit_urls, expected);
-    assert!(expected.len() > 300, "{}", expected.len());
+    assert!(expected.len() > least, "{}", expected.len());
     let (stored, _) = world.store.item_counts(Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!(stored as usize, shown.len());
     assert_eq!(world.store.unscored_count().await.unwrap(), 0);
@@ -392,7 +571,10 @@ async fn a_week_with_failures_and_crashes_keeps_every_promise() {
         }
     }
     let copies = taken.len() - taken.iter().map(|(id, _, _)| id).collect::<BTreeSet<_>>().len();
-    assert!(copies > 0, "no crash fell between acceptance and record: the test proves less than it says");
+    assert!(
+        copies > 0 || least < 300,
+        "no crash fell between acceptance and record: the test proves less than it says"
+    );
 
     // 5. Each window of the digest exactly once, across the change to summer time on 29 March (02:30 does not exist).
     let messages = world.store.outbox("", 1_000_000).await.unwrap();
@@ -402,7 +584,7 @@ async fn a_week_with_failures_and_crashes_keeps_every_promise() {
     let now = world.clock.now();
     let sent = digests.iter().filter(|row| row.state == "sent").count();
     let over = windows.iter().filter(|end| **end <= now - SignedDuration::from_hours(2)).count();
-    assert_eq!(over, 9, "nine nights: {windows:?}");
+    assert_eq!(over, nights, "{nights} nights: {windows:?}");
     assert!(sent >= over, "{sent} of {over} digests sent");
 
     // 6. A good citizen: never two requests to a host at once.
