@@ -370,8 +370,9 @@ const MIGRATIONS: &[&[&str]] = &[
         reader TEXT NOT NULL,
         PRIMARY KEY (owner, source)
     )",
-        // What one watcher does at a time, by the database's clock.
-        "CREATE TABLE turns (
+        // What one watcher does at a time, by the database's clock. Written twice a request, and worth nothing after a crash of the
+        // database: PostgreSQL need not push it to the disk.
+        "CREATE UNLOGGED TABLE turns (
         name TEXT NOT NULL PRIMARY KEY,
         owner TEXT NOT NULL,
         lease_until BIGINT NOT NULL,
@@ -445,6 +446,7 @@ fn translate(engine: Engine, statement: &str) -> String {
         return statement.to_string();
     }
     let own = statement
+        .replace("CREATE UNLOGGED TABLE", "CREATE TABLE")
         .replace("DOUBLE PRECISION", "REAL")
         .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER NOT NULL PRIMARY KEY")
         .replace("BIGINT", "INTEGER")

@@ -141,8 +141,9 @@ impl Store {
 
     async fn ask_for_turn(&self, name: &str, lease: Duration) -> Result<Asked> {
         let lease_max = as_millis(LEASE_MAX);
+        // The first fence is the time: after a crash of the database, which empties the table, none comes a second time.
         let sql = format!(
-            "INSERT INTO turns (name, owner, lease_until, fence, free_at, rest_until) VALUES ($1, $2, {DATABASE_NOW} + $3, 1, 0, 0) \
+            "INSERT INTO turns (name, owner, lease_until, fence, free_at, rest_until) VALUES ($1, $2, {DATABASE_NOW} + $3, {DATABASE_NOW}, 0, 0) \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until, fence = turns.fence + 1 \
              WHERE (turns.lease_until <= {DATABASE_NOW} OR turns.lease_until > {DATABASE_NOW} + {lease_max}) \
              AND (turns.free_at <= {DATABASE_NOW} OR turns.free_at > {DATABASE_NOW} + {lease_max}) \
