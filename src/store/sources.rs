@@ -294,13 +294,18 @@ impl Store {
         per_host_max: usize,
     ) -> Result<Vec<(SourceState, Claim)>> {
         let own = own_sources(share, "s", "$1", "$3");
+        // Each of these can be claimed, so there is always one to claim if any can be; looking at all of them would cost more than
+        // what is claimed.
+        let first = share.map_or(String::new(), |_| format!("ORDER BY next_at, name LIMIT {}", limit.max(1) * 8));
         let sql = format!(
             "UPDATE sources SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE name IN ( \
                 SELECT name FROM sources WHERE configured = 1 AND paused = 0 AND next_at <= $3 AND lease_until <= $3 AND name IN ( \
                     SELECT name FROM ( \
-                        SELECT name, next_at, row_number() OVER (PARTITION BY host ORDER BY next_at, name) AS place FROM sources s \
-                        WHERE configured = 1 AND paused = 0 AND next_at <= $3 {own} AND NOT EXISTS ( \
-                            SELECT 1 FROM sources b WHERE b.host = s.host AND b.lease_until > $3) \
+                        SELECT name, next_at, row_number() OVER (PARTITION BY host ORDER BY next_at, name) AS place FROM ( \
+                            SELECT name, next_at, host FROM sources s \
+                            WHERE configured = 1 AND paused = 0 AND next_at <= $3 {own} AND NOT EXISTS ( \
+                                SELECT 1 FROM sources b WHERE b.host = s.host AND b.lease_until > $3) {first} \
+                        ) free \
                     ) due WHERE place <= $4 ORDER BY next_at, name LIMIT $5) \
                 {}) RETURNING {COLUMNS}",
             self.skip_locked()
