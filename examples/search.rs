@@ -113,6 +113,8 @@ async fn fill(store: &Store, from: usize, to: usize, words: &[&str]) {
             new_items: items,
             edited_items: vec![],
             memory: None,
+            captures: vec![],
+            gap: None,
         };
         store.commit_visits(&[visit], now).await.unwrap();
         spent += began.elapsed();
