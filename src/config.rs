@@ -225,8 +225,11 @@ impl Config {
         let channel =
             |(name, channel): (&String, &Arc<dyn Channel>)| format!("{name} {} {}", channel.kind(), channel.describe());
         let routes = self.routes.iter().chain([&self.operator]).map(route);
+        // How documents are read, what is kept of them, and how long.
+        let limits =
+            format!("{} {} {:?} {:?}", self.fetch.entries_max, self.fetch.text_bytes_max, self.store, self.evidence);
         ConfigurationHashes {
-            sources: hash(self.sources.iter().filter(|source| source.enabled).map(source).collect()),
+            sources: hash(self.sources.iter().filter(|source| source.enabled).map(source).chain([limits]).collect()),
             profiles: hash(self.profiles.iter().map(profile).collect()),
             routes: hash(routes.chain(self.channels.iter().map(channel)).collect()),
         }

@@ -800,6 +800,9 @@ async fn take_over(
     if new.store_url() != old.store_url() {
         tracing::warn!("store.url was changed: that takes a restart, the old store is used until then");
     }
+    if new.store.search != old.store.search {
+        tracing::warn!("store.search was changed: that takes a restart, the index for search is as before until then");
+    }
     if new.metrics != old.metrics {
         tracing::warn!("[metrics] was changed: that takes a restart, metrics are served as before until then");
     }

@@ -201,7 +201,7 @@ impl ItemText {
 
     /// Its words were dropped and only its identity stands.
     pub fn is_emptied(&self) -> bool {
-        [&self.summary, &self.content, &self.article].iter().all(|text| text.is_empty())
+        [&self.title, &self.summary, &self.content, &self.article].iter().all(|text| text.is_empty())
     }
 
     /// The item, as far as scoring needs it.
@@ -289,7 +289,10 @@ impl Fact {
                     .chain(captures.map(|one| one.body.as_str()))
                     .collect()
             }
-            Fact::Edited(edit) => vec![&edit.text],
+            Fact::Edited(edit) => {
+                let captures = [&edit.document, &edit.page].into_iter().flatten().filter(|capture| capture.kept);
+                std::iter::once(edit.text.as_str()).chain(captures.map(|one| one.body.as_str())).collect()
+            }
             Fact::Reread(reread) => {
                 let body = reread.page.iter().filter(|page| page.kept).map(|page| page.body.as_str());
                 std::iter::once(reread.text.as_str()).filter(|text| !text.is_empty()).chain(body).collect()

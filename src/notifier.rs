@@ -153,9 +153,12 @@ impl Notifier {
         let busy: Vec<LaneKey> = self.busy.values().chain(&quiet).cloned().collect();
         let next_row = self.store.next_delivery_due(&busy).await?;
         let next = [next_digest, next_row, quiet_end].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
-        // With no room left there is nothing to do before a lane ends.
-        let earliest =
-            if room == 0 { now + SignedDuration::from_secs(1) } else { now + SignedDuration::from_millis(5) };
+        // With no room left there is nothing to do before a lane ends; nor while another watcher delivers what is due.
+        let earliest = if room == 0 || (self.store.is_shared() && self.lanes.is_empty()) {
+            now + SignedDuration::from_secs(1)
+        } else {
+            now + SignedDuration::from_millis(5)
+        };
         Ok((finished, next.clamp(earliest, now + LOOK_AGAIN)))
     }
 

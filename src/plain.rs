@@ -91,6 +91,20 @@ pub fn text(text: &str, bytes_max: usize) -> String {
     out
 }
 
+/// JSON in which no character steers a terminal: such a one is written as its number, which means the same.
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_steering(c) && !matches!(c, '\n' | '\t') {
+            let mut units = [0; 2];
+            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Characters of a cell.
 const CELL_CHARACTERS_MAX: usize = 2_000;
 
@@ -154,6 +168,14 @@ fn is_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_means_the_same_and_steers_nothing() {
+        let steering = "a\u{9b}2J \u{202e}b \u{e0001}";
+        let shown = super::json(&serde_json::to_string(steering).unwrap());
+        assert!(!shown.chars().any(super::is_steering), "{shown:?}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), steering);
+    }
 
     #[test]
     fn nothing_steers_a_terminal() {

@@ -334,7 +334,7 @@ impl Poller {
             }
             let source = self.sources.get(&waiting.state.name).cloned();
             let is_same = |source: &Arc<SourceConfig>| source.url.as_str() == waiting.state.url;
-            let Some(source) = source.filter(|source| self.share.is_none() || is_same(source)) else {
+            let Some(source) = source.filter(is_same) else {
                 // The store knows a newer configuration than we do, which comes to us in a moment; or another watcher knows it
                 // otherwise.
                 self.released.push(waiting.release());

@@ -86,7 +86,7 @@ pub struct Arguments {
     /// The only way out, where there is one, such as http://proxy.example.org:3128
     #[arg(long, value_name = "URL")]
     proxy: Option<Url>,
-    /// Write over a configuration that is there; its newswatch.toml is kept as newswatch.toml.old
+    /// Write over a configuration that is there; each file that is replaced is kept with .old behind its name
     #[arg(long)]
     force: bool,
 }
@@ -382,10 +382,13 @@ fn try_mail(config: &Config, draft: &Draft, steps: &mut Steps) -> anyhow::Result
 }
 
 fn write_files(files: &[(String, String)], folder: &Path) -> anyhow::Result<()> {
-    let main = folder.join(MAIN_FILE);
-    if main.exists() {
-        let old = folder.join(format!("{MAIN_FILE}.old"));
-        std::fs::rename(&main, &old).with_context(|| format!("cannot keep {} as {}", shown(&main), shown(&old)))?;
+    // The main file goes first: with half of the files there is no configuration.
+    for (name, _) in files {
+        let path = folder.join(name);
+        if path.exists() {
+            let old = folder.join(format!("{name}.old"));
+            std::fs::rename(&path, &old).with_context(|| format!("cannot keep {} as {}", shown(&path), shown(&old)))?;
+        }
     }
     // The main file comes last: without it there is no configuration, so a write that broke off leaves none.
     for (name, text) in files.iter().rev() {

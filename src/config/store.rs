@@ -5,15 +5,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::NAME_BYTES_MAX;
-use super::section::{Section, parse_duration};
+use super::section::{Section, parse_duration, show_duration};
 use crate::store::retention::Cutoffs;
 
 /// How long misses are kept, unless the configuration says otherwise.
 const KEEP_MISSES: Duration = Duration::from_secs(365 * 86_400);
 /// How long hits are kept, unless the configuration says otherwise.
 const KEEP_HITS: Duration = Duration::from_secs(5 * 365 * 86_400);
-/// What is forgotten sooner was hardly there.
-const KEEP_MIN: Duration = Duration::from_secs(86_400);
+/// What is forgotten sooner was hardly there: a matcher that is held up for days still finds it.
+const KEEP_MISSES_MIN: Duration = Duration::from_secs(7 * 86_400);
+/// Stories stay open for two weeks, and messages wait for a week: what was told must be known longer.
+const KEEP_HITS_MIN: Duration = Duration::from_secs(30 * 86_400);
 
 /// What is kept, and how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +63,8 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Option<String>, Option<Stri
     }
     let settings = StoreSettings {
         search: section.boolean("search").unwrap_or(default.search),
-        keep_misses: read_keep(&mut section, "keep_misses", default.keep_misses),
-        keep_hits: read_keep(&mut section, "keep_hits", default.keep_hits),
+        keep_misses: read_keep(&mut section, "keep_misses", KEEP_MISSES_MIN, default.keep_misses),
+        keep_hits: read_keep(&mut section, "keep_hits", KEEP_HITS_MIN, default.keep_hits),
     };
     if let (Some(hits), Some(misses)) = (settings.keep_hits, settings.keep_misses.or(Some(Duration::MAX)))
         && hits < misses
@@ -75,7 +77,7 @@ pub(super) fn read(section: Option<Section<'_>>) -> (Option<String>, Option<Stri
 }
 
 /// "90d", "5y", "forever".
-fn read_keep(section: &mut Section<'_>, key: &str, default: Option<Duration>) -> Option<Duration> {
+fn read_keep(section: &mut Section<'_>, key: &str, min: Duration, default: Option<Duration>) -> Option<Duration> {
     let Some(text) = section.text(key) else { return default };
     let text = text.trim();
     if text == "forever" {
@@ -88,9 +90,9 @@ fn read_keep(section: &mut Section<'_>, key: &str, default: Option<Duration>) ->
         None => parse_duration(text),
     };
     match length {
-        Some(length) if length >= KEEP_MIN => Some(length),
+        Some(length) if length >= min => Some(length),
         Some(_) => {
-            section.problem(key, format!("`{key}` must be at least a day, or \"forever\""));
+            section.problem(key, format!("`{key}` must be at least {}, or \"forever\"", show_duration(min)));
             default
         }
         None => {

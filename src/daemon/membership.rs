@@ -22,6 +22,8 @@ use crate::store::{self, Store};
 
 /// How often a watcher says that it lives.
 const BEAT: Duration = Duration::from_secs(10);
+/// A heartbeat that takes longer is given up, and tried again.
+const BEAT_MAX: Duration = Duration::from_secs(120);
 /// After a longer pause between two heartbeats a watcher was stopped or cut off: who else is gone is not for it to say yet.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Watchers and hosts that are gone for long are forgotten about so often.
@@ -142,7 +144,11 @@ impl Membership {
             (now.hashes, now.sources) = (own.configuration, sources);
             now.configured_beside.clear();
         }
-        self.beat().await
+        // It is in force now; what this heartbeat cannot do the next one does.
+        if let Err(error) = self.beat().await {
+            tracing::warn!("the new configuration is told to the other watchers a little later: {error}");
+        }
+        Ok(())
     }
 
     /// What became of a reload: empty when it went well.
@@ -301,8 +307,11 @@ pub(super) async fn keep(membership: Arc<Membership>, shared: Shared) {
     }
     loop {
         tokio::time::sleep(BEAT).await;
-        if let Err(error) = membership.beat().await {
-            tracing::debug!("no heartbeat: {error}");
+        // A connection that broke unseen answers never.
+        match tokio::time::timeout(BEAT_MAX, membership.beat()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("no heartbeat: {error}"),
+            Err(_) => tracing::debug!("no heartbeat: the database gave no answer"),
         }
         if let Some(why) = membership.expelled() {
             tracing::error!("{why}");

@@ -74,6 +74,7 @@ fn before_upgrade(path: &Path, version: i64) -> PathBuf {
 /// goes on: it is one transaction, and a watcher that does not run loses more.
 pub(super) async fn keep_before_upgrade(path: &Path, version: i64) {
     let copy_path = before_upgrade(path, version);
+    remove_partial(path);
     match copy(path, &copy_path, false).await {
         Ok(_) => {
             tracing::info!(
@@ -87,13 +88,22 @@ pub(super) async fn keep_before_upgrade(path: &Path, version: i64) {
 }
 
 fn remove_older(path: &Path, newest: &Path) {
+    remove(path, |file, version| version.bytes().all(|byte| byte.is_ascii_digit()) && file != newest.file_name());
+}
+
+/// Copies that were broken off: the store may be large, and they would fill the disk one after the other.
+fn remove_partial(path: &Path) {
+    remove(path, |_, version| version.contains(".partial-"));
+}
+
+/// Removes copies from before upgrades, by their name and what follows ".before-" in it.
+fn remove(path: &Path, is_wanted: impl Fn(Option<&std::ffi::OsStr>, &str) -> bool) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
     let head = format!("{}.before-", name.display());
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().display().to_string();
-        let version = name.strip_prefix(&head).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
-        if version && entry.path().file_name() != newest.file_name() {
+        if name.strip_prefix(&head).is_some_and(|version| is_wanted(entry.path().file_name(), version)) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

@@ -243,7 +243,8 @@ pub(super) async fn record_hits(tx: &mut Transaction<'static, Any>, hits: &[Hit]
 pub(super) async fn texts_of_hits(tx: &mut Transaction<'static, Any>, items: &[Id]) -> Result<BTreeMap<Id, ItemText>> {
     let mut texts = BTreeMap::new();
     let sql = format!(
-        "SELECT {} FROM items i WHERE i.id = $1 AND EXISTS (SELECT 1 FROM hits h WHERE h.item_id = i.id)",
+        "SELECT {} FROM items i WHERE i.id = $1 AND (EXISTS (SELECT 1 FROM hits h WHERE h.item_id = i.id) \
+         OR EXISTS (SELECT 1 FROM evidence e WHERE e.item_id = i.id AND e.kind = 'hit'))",
         items::COLUMNS
     );
     for id in items.iter().collect::<BTreeSet<_>>() {
@@ -317,7 +318,7 @@ impl Store {
             // What happened to the item of a hit belongs to the hit, whichever profile found it.
             let sql = format!(
                 "SELECT e.number FROM evidence e WHERE {TIMES} AND ($3 = '' OR e.profile = $3 OR (e.profile = '' AND EXISTS \
-                 (SELECT 1 FROM hits h WHERE h.item_id = e.item_id AND h.profile = $3)))"
+                 (SELECT 1 FROM evidence h WHERE h.item_id = e.item_id AND h.kind = 'hit' AND h.profile = $3)))"
             );
             let rows = sqlx::query(AssertSqlSafe(sql)).bind(times.0).bind(times.1);
             let rows = rows.bind(filter.profile.clone().unwrap_or_default()).fetch_all(&self.reader).await?;

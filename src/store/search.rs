@@ -90,7 +90,7 @@ pub(super) async fn index(tx: &mut Transaction<'static, Any>, items: &[&Item], n
     let engine = engine_of(tx);
     if engine == Engine::Postgres {
         // Two watchers must not give one number twice.
-        sqlx::query("SELECT pg_advisory_xact_lock(5771191)").execute(&mut **tx).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock(5771193)").execute(&mut **tx).await?;
     }
     let known = docs_of(tx, &items.iter().map(|item| item.id).collect::<Vec<Id>>()).await?;
     let (order, step) = if numbered == Numbered::Upwards { ("max", 1) } else { ("min", -1) };

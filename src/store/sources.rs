@@ -151,6 +151,8 @@ impl Store {
         if self.engine == Engine::Postgres {
             // Watchers that start together do this one after the other.
             sqlx::query("SELECT pg_advisory_xact_lock(5771192)").execute(&mut *tx).await?;
+            // Visits that are stored meanwhile lock the same rows in another order.
+            sqlx::query("LOCK TABLE sources IN SHARE ROW EXCLUSIVE MODE").execute(&mut *tx).await?;
         }
         let known: BTreeMap<String, Known> =
             sqlx::query("SELECT name, url, kind, reader, moved_to, configured FROM sources")

@@ -3,12 +3,14 @@
 //! With SQLite there is one process, which keeps order in its memory: every turn is granted at once. With PostgreSQL a turn is a
 //! row with a lease and a fence. Its times are those of the database, so that the clocks of several machines do not matter.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use super::{DATABASE_NOW, Engine, Result, Store};
 
+/// A grant that took longer to reach us is asked for once more: leases are at least this much longer than what they are for.
+const GRANT_MAX: Duration = Duration::from_secs(10);
 /// A lease that ends later was given before the database's clock was set back.
 const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
 /// How long to wait at most before a turn that somebody has is asked for again.
@@ -126,7 +128,13 @@ impl Store {
         }
         let mut trouble = Duration::from_millis(100);
         loop {
+            let asked = Instant::now();
             let wait = match self.ask_for_turn(name, lease).await {
+                // Granted long ago, to a process that was stopped meanwhile: it may be another's turn by now.
+                Ok(Asked::Granted(held)) if asked.elapsed() > GRANT_MAX => {
+                    drop(Turn { held: Some(held) });
+                    Duration::ZERO
+                }
                 Ok(Asked::Granted(held)) => return Turn { held: Some(held) },
                 Ok(Asked::Wait(wait)) => wait,
                 Err(error) => {

@@ -12,6 +12,7 @@ use crate::evidence::case::{self, Head};
 use crate::evidence::warc::Writer;
 use crate::evidence::{Entry, stix, table};
 use crate::model::Id;
+use crate::plain;
 use crate::store::Store;
 use crate::store::evidence::RecordFilter;
 
@@ -166,7 +167,7 @@ impl Export<'_> {
             Format::Jsonl => {
                 for number in self.numbers {
                     if let Some(entry) = self.entry(*number, false).await? {
-                        writeln!(out, "{}", table::json(&entry))?;
+                        writeln!(out, "{}", plain::json(&table::json(&entry).to_string()))?;
                     }
                 }
             }

@@ -48,7 +48,7 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Exit
             let Some(entry) = store.evidence_entry(&stored, false).await? else { continue };
             shown += 1;
             if arguments.json {
-                writeln!(out, "{}", crate::evidence::table::json(&entry))?;
+                writeln!(out, "{}", plain::json(&crate::evidence::table::json(&entry).to_string()))?;
             } else {
                 print(&mut out, &entry)?;
             }
