@@ -27,7 +27,7 @@ pub mod turns;
 pub mod verdicts;
 pub mod watchers;
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -497,8 +497,9 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
         std::fs::create_dir_all(folder).map_err(|error| StoreError::Open { path: path.to_path_buf(), error })?;
     }
     let is_new = std::fs::metadata(path).map_or(0, |file| file.len()) == 0;
-    // SQLite's own "unable to open database file" says less than the system does.
-    let open = std::fs::File::options().create(true).truncate(false).read(true).write(true).open(path);
+    // SQLite's own "unable to open database file" says less than the system does. What analysts look for is nobody else's business:
+    // the files that SQLite puts beside it take its permissions.
+    let open = std::fs::File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
     open.map_err(|error| StoreError::Open { path: path.to_path_buf(), error })?;
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let options = |connections: u32, settings: &'static str| {

@@ -113,7 +113,9 @@ async fn a_copy_is_whole_private_and_the_store_goes_on() {
     filled(&store).await;
     let copy = folder.path().join("copy.sqlite");
     assert!(store.backup(&copy).await.unwrap() > 0);
-    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    for path in [copy, folder.path().join("store.sqlite"), folder.path().join("store.sqlite-wal")] {
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
     visit(&store, "wire", vec![new_item("wire", "4")], at(90)).await;
     let restored = Store::open(&url("copy.sqlite"), Durability::Process).await.unwrap();
     assert_eq!(restored.item_counts(at(0)).await.unwrap().0, 3);
