@@ -3,7 +3,9 @@
 //! The loops run side by side and meet only in the store. When one has done something the next may want, it wakes it; each
 //! also looks by itself every so often, so a lost wake-up costs time and nothing else.
 
+mod chores;
 mod membership;
+mod signals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,29 +13,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::section::Problem;
 use crate::fault::Fault;
 use crate::health::watchers::Standing;
 use crate::inspect::{self, Inspector, Vitals};
-use crate::matcher::{self, Matcher};
+use crate::matcher::Matcher;
 use crate::meters::Meters;
-use crate::notifier::{Notifier, answers};
+use crate::notifier::Notifier;
 use crate::overseer::{Overseer, RELOAD_NOTE};
 use crate::poller::fetch::Fetch;
 use crate::poller::http::{Hosts, Http};
 use crate::poller::visit::Visitor;
 use crate::poller::{self, Poller};
-use crate::store::retention::Forgotten;
-use crate::store::search::IndexState;
 use crate::store::{Durability, Store, StoreError};
 use crate::{plain, systemd};
+use chores::{forget, index, listen_to_readers, read_answers, report_answers};
 use membership::Membership;
+use signals::{Signals, listen};
 
 /// What is in flight at SIGTERM may take so long to finish.
 const STOP_WAIT: Duration = Duration::from_secs(8);
@@ -50,8 +50,6 @@ const PLENTY: usize = 500;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How often the store is told that the daemon lives, for `newswatch status`.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// How often answers to messages are looked for.
-const ANSWERS_EVERY: Duration = Duration::from_secs(60);
 /// A clock that goes back by more was set; less is how clocks are kept right.
 const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// How long after that times of the old clock may still be stored.
@@ -60,16 +58,6 @@ const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
 const LOOK_WHEN_RESTING: SignedDuration = SignedDuration::from_secs(10);
 /// The loops by name, as [`Shared::round`] counts them.
 const LOOPS: [&str; 3] = ["poller", "matcher", "notifier"];
-/// Items that are indexed in one transaction, and the pause until the next.
-const INDEX_PART: usize = 200;
-const INDEX_PAUSE: Duration = Duration::from_millis(200);
-/// Rows of a kind that are forgotten in one transaction, and the pause until the next.
-const RETENTION_STEP: usize = 200;
-const RETENTION_PAUSE: Duration = Duration::from_millis(200);
-/// How often it is seen whether a day is over.
-const RETENTION_LOOK: Duration = Duration::from_secs(600);
-/// How much a single cycle forgets.
-const RETENTION_STEPS_ONCE: usize = 20;
 pub use crate::store::HEARTBEAT_NOTE;
 
 /// How to run.
@@ -119,23 +107,6 @@ struct Shared {
     /// A single cycle could not go on.
     gave_up: Arc<AtomicBool>,
     meters: Arc<Meters>,
-}
-
-/// The signals that the daemon hears.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
 }
 
 /// Runs until SIGTERM or SIGINT, or for one cycle.
@@ -636,88 +607,6 @@ async fn oversee(
     shared.notifier.notify_one();
 }
 
-/// Indexes what was stored before there was an index, little by little; forgets the index where none is wanted.
-async fn index(shared: Shared, store: Store) {
-    let mut trouble = Trouble::new("indexer", "indexing what was stored before", &store);
-    let wanted = shared.config.borrow().store.search;
-    let mut sum = 0;
-    loop {
-        let done = if wanted {
-            store.index_more(INDEX_PART).await
-        } else {
-            store.drop_index().await.map(|()| (0, IndexState::Whole))
-        };
-        match done {
-            Ok((indexed, state)) => {
-                trouble.over();
-                if sum == 0 && indexed > 0 {
-                    tracing::info!("indexing what was stored before, the newest first; search finds it bit by bit");
-                }
-                sum += indexed;
-                if state == IndexState::Whole {
-                    break;
-                }
-            }
-            Err(error) if !shared.once && trouble.wait(&error, &shared).await => continue,
-            // The next run goes on.
-            Err(_) => break,
-        }
-        // The loops come first; a single cycle does one part.
-        tokio::select! {
-            () = tokio::time::sleep(INDEX_PAUSE) => {}
-            () = shared.stop.cancelled() => break,
-        }
-    }
-    if sum > 0 {
-        tracing::info!("{sum} items were indexed; all that is stored can be searched");
-    }
-}
-
-/// Forgets what is older than the configuration says: once a day, in small steps. A single cycle does some of them.
-async fn forget(shared: Shared, store: Store) {
-    let mut trouble = Trouble::new("retention", "forgetting what is old", &store);
-    let mut sum = Forgotten::default();
-    let mut steps = 0;
-    loop {
-        let now = shared.clock.now();
-        let cutoffs = shared.config.borrow().store.cutoffs(now);
-        let wait = match store.retention_due(now).await {
-            Ok(false) => RETENTION_LOOK,
-            Ok(true) => match store.forget_old(&cutoffs, RETENTION_STEP).await {
-                Ok((forgotten, is_all)) => {
-                    trouble.over();
-                    sum = sum.and(forgotten);
-                    if is_all && store.retention_done(now).await.is_ok() {
-                        if !sum.is_nothing() {
-                            tracing::info!(
-                                "forgot what is older than store.keep_misses and store.keep_hits say: {} texts, {} hits, {} scores, {} messages",
-                                sum.texts,
-                                sum.hits,
-                                sum.scores,
-                                sum.messages
-                            );
-                        }
-                        sum = Forgotten::default();
-                    }
-                    RETENTION_PAUSE
-                }
-                Err(error) if !shared.once && trouble.wait(&error, &shared).await => continue,
-                // The next run goes on.
-                Err(_) => break,
-            },
-            Err(_) => RETENTION_LOOK,
-        };
-        steps += 1;
-        if shared.once && (wait == RETENTION_LOOK || steps > RETENTION_STEPS_ONCE) {
-            break;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(if shared.once { Duration::ZERO } else { wait }) => {}
-            () = shared.stop.cancelled() => break,
-        }
-    }
-}
-
 /// The way to the dead man's switch, by the rules that hold for every request.
 fn pinger(config: &Config, shared: &Shared) -> Option<Arc<dyn Fetch>> {
     config.ping.as_ref()?;
@@ -727,128 +616,6 @@ fn pinger(config: &Config, shared: &Shared) -> Option<Arc<dyn Fetch>> {
             tracing::error!("the dead man's switch cannot be told anything: {error}");
             None
         }
-    }
-}
-
-/// Signals: SIGTERM and SIGINT stop, SIGHUP reads the configuration again.
-async fn listen(
-    shared: Shared,
-    signals: Option<Signals>,
-    config: watch::Sender<Arc<Config>>,
-    membership: Arc<Membership>,
-    path: Option<PathBuf>,
-) {
-    let Some(Signals { mut terminate, mut interrupt, mut hangup }) = signals else { return };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&shared, &config, &membership, path.clone()).await,
-        }
-    }
-    systemd::stopping();
-    shared.stop.cancel();
-}
-
-/// Reads the configuration again. It is taken over only when all of it can be used: a bad one changes nothing and says so in the
-/// log, in the store (for `newswatch status` and the operator) and to who asks for metrics.
-async fn reload(shared: &Shared, config: &watch::Sender<Arc<Config>>, membership: &Membership, path: Option<PathBuf>) {
-    systemd::reloading();
-    let refused = match take_over(shared, config, membership, path).await {
-        Ok(()) => String::new(),
-        Err(why) => why,
-    };
-    if !refused.is_empty() {
-        tracing::error!("the old configuration stays in force: {refused}");
-    }
-    let outcome = if refused.is_empty() { "taken" } else { "refused" };
-    Meters::count(&shared.meters.reloads, "outcome", outcome);
-    shared.meters.reload_good.set(if refused.is_empty() { 1.0 } else { 0.0 });
-    membership.note_reload(&refused).await;
-    let status = status_line(&config.borrow());
-    systemd::ready(&status);
-}
-
-/// Checks a new configuration as a whole, then hands it to the loops. The error says why it is not used.
-async fn take_over(
-    shared: &Shared,
-    config: &watch::Sender<Arc<Config>>,
-    membership: &Membership,
-    path: Option<PathBuf>,
-) -> Result<(), String> {
-    let load = move || {
-        let config = Config::load(path.as_deref())?;
-        // What only shows when it is used.
-        let unusable = Http::new(&config.fetch).err().or_else(|| matcher::check(&config.profiles).err());
-        Ok((config, unusable))
-    };
-    let (new, unusable) = match tokio::task::spawn_blocking(load).await {
-        Ok(Ok(loaded)) => loaded,
-        Ok(Err(problems)) => {
-            let problems: Vec<Problem> = problems;
-            for problem in &problems {
-                tracing::error!("{problem}");
-            }
-            return Err(format!("the configuration has {} problems (newswatch check)", problems.len()));
-        }
-        Err(error) => return Err(format!("reading the configuration failed inside newswatch: {error}")),
-    };
-    if let Some(error) = unusable {
-        return Err(format!("it cannot be used: {error:#}"));
-    }
-    let old = config.borrow().clone();
-    if new.store_url() != old.store_url() {
-        tracing::warn!("store.url was changed: that takes a restart, the old store is used until then");
-    }
-    if new.store.search != old.store.search {
-        tracing::warn!("store.search was changed: that takes a restart, the index for search is as before until then");
-    }
-    if new.metrics != old.metrics {
-        tracing::warn!("[metrics] was changed: that takes a restart, metrics are served as before until then");
-    }
-    let taken = membership.configure(&new).await;
-    taken.map_err(|error| format!("the store could not take over the sources: {error}"))?;
-    tracing::info!("configuration read again: {}", status_line(&new));
-    count_from_zero(&shared.meters, &new, shared.clock.now());
-    // The loops take it over one after the other, each between two steps.
-    let _ = config.send(Arc::new(new));
-    Ok(())
-}
-
-/// Reads verdicts that came by mail, every so often. A single cycle has read them before it began.
-async fn listen_to_readers(shared: Shared, store: Store) {
-    if shared.once {
-        return;
-    }
-    let mut known = String::new();
-    loop {
-        let problem = read_answers(&shared, &store).await;
-        // Said once, not every minute.
-        if problem != known {
-            report_answers(&problem);
-            known = problem;
-        }
-        tokio::time::sleep(ANSWERS_EVERY).await;
-    }
-}
-
-/// Reads verdicts that came by mail; answers why they wait, or nothing.
-async fn read_answers(shared: &Shared, store: &Store) -> String {
-    let config = shared.config.borrow().clone();
-    let Some(verdicts) = &config.verdicts else { return String::new() };
-    let Some(maildir) = &verdicts.maildir else { return String::new() };
-    match answers::read(store, verdicts, maildir, shared.clock.now()).await {
-        Ok(Ok(_)) => String::new(),
-        Ok(Err(error)) => error,
-        Err(error) => error.to_string(),
-    }
-}
-
-fn report_answers(problem: &str) {
-    if problem.is_empty() {
-        tracing::info!("verdicts by mail are read again");
-    } else {
-        tracing::warn!("verdicts by mail wait, nothing is lost: {}", plain::line(problem, 500));
     }
 }
 

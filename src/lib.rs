@@ -26,7 +26,7 @@
 //!
 //! | where | what |
 //! | --- | --- |
-//! | [`model`], [`fault`] | the nouns as plain data; the named states of a source that gave nothing |
+//! | [`model`], [`fault`] | the nouns as plain data, a file for each of their kinds; the named states of a source that gave nothing |
 //! | [`clock`], [`plain`] | the time; text from outside made safe to show |
 //! | [`config`] | files to a checked configuration, or every problem at once |
 //! | [`store`] | the only place with SQL |
@@ -38,7 +38,7 @@
 //! | [`overseer`] | watches the watcher: conditions, self-test, dead man's switch |
 //! | [`meters`], [`inspect`] | what newswatch counts of itself, handed to whoever counts; served to Prometheus with health and readiness |
 //! | [`search`] | what is stored, found again: candidates by an index (`matcher::index`), held against the query as the matcher would (`matcher::search`) |
-//! | [`daemon`], [`systemd`] | wiring, signals, reload, graceful stop; what the service manager is told |
+//! | [`daemon`], [`systemd`] | wiring, graceful stop; `signals` with reload, `chores` that can wait, `membership` among the watchers on a shared store; what the service manager is told |
 //! | [`cli`] | one file a command |
 //!
 //! # Rules

@@ -36,11 +36,15 @@ pub(super) const TABLES: &[Table] = &[
             ),
             key("watcher", "(the name of the machine)", "what this process is called among several watchers"),
             key("search", "true", "everything stored can be found with `newswatch search`"),
-            key("keep_misses", "\"1y\"", "how long texts of items are kept that were no hits, or \"forever\""),
+            key(
+                "keep_misses",
+                "\"1y\"",
+                "how long texts of items are kept that were no hits: at least a week, or \"forever\"",
+            ),
             key(
                 "keep_hits",
                 "\"5y\"",
-                "how long hits, their texts and the messages about them are kept, or \"forever\"",
+                "how long hits, their texts and the messages about them are kept: at least 30 days, or \"forever\"",
             ),
         ],
         example: "[store]\nurl = \"sqlite:newswatch.sqlite\"\nkeep_misses = \"90d\"\n",
