@@ -151,6 +151,8 @@ async fn remember_aliases(tx: &mut Transaction<'static, Any>, items: &[&NewItem]
 async fn queue(tx: &mut Transaction<'static, Any>, items: &[Id], now: Timestamp) -> Result<()> {
     let mut items = items.to_vec();
     items.sort_unstable();
+    // PostgreSQL will not change a row twice in one statement.
+    items.dedup();
     write_rows(
         tx,
         "INSERT INTO unscored (item_id, queued_at, lease_owner, lease_until, fence)",
@@ -323,6 +325,7 @@ impl Store {
         count_gates(&mut tx, tried).await?;
         let mut tried: Vec<&Item> = tried.iter().filter(|item| without.contains(&item.id)).collect();
         tried.sort_by_key(|item| item.id);
+        tried.dedup_by_key(|item| item.id);
         let pages: Vec<&NewCapture> =
             pages.iter().filter(|page| page.items.iter().any(|item| without.contains(item))).collect();
         let pages = evidence::keep(&mut tx, &pages).await?;
