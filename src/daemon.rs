@@ -502,6 +502,7 @@ async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matche
     let mut sum = 0;
     let mut trouble = Trouble::new(LOOPS[2], "delivering", &store);
     let mut standing = shared.standing.clone();
+    let mut rested = false;
     loop {
         let now = shared.round(2);
         let was_matched = matched.is_cancelled();
@@ -509,7 +510,12 @@ async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matche
             if shared.once && was_matched || !rests(&mut standing, &shared).await {
                 break;
             }
+            rested = true;
             continue;
+        }
+        if std::mem::take(&mut rested) {
+            // Meanwhile others looked at what waits, by another configuration.
+            notifier.reconfigure(shared.config.borrow().clone());
         }
         match notifier.step(now).await {
             Ok((finished, next)) => {

@@ -46,7 +46,7 @@ use crate::store::items::UnscoredItem;
 use crate::store::scores::TRIM_EVERY;
 use crate::store::stories::NewPlacement;
 use crate::store::turns::Turn;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 
 /// A claim is held so long; scoring a batch takes a fraction of a second.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -189,7 +189,14 @@ impl Matcher {
             result.profiles = self.versions(now);
         }
         result.trim = self.grown(&result.below);
-        let hits = self.store.commit_matches(&result).await?;
+        let hits = match self.store.commit_matches(&result).await {
+            // It took too long. Nothing is stored, also not what was counted here: that is read from the store again.
+            Err(StoreError::TurnIsOver) => {
+                self.engine = None;
+                return Ok((Progress::default(), now));
+            }
+            done => done?,
+        };
         drop(turn);
         self.is_noted = true;
         self.meters.items_scored.inc_by(items as u64);

@@ -380,8 +380,9 @@ impl Lane {
                 tracing::debug!(%item, profile, source, "{} {} tells of item {item}", row.kind.as_str(), row.id);
             }
         }
-        // A watcher that was stopped or cut off for long may have lost the row to another.
-        if self.store.is_shared() && !self.store.holds_delivery(row.id, &claim).await.unwrap_or(false) {
+        // A watcher that was stopped or cut off for long may have lost the row to another; or its routes are not in force any more.
+        let now = self.clock.now();
+        if self.store.is_shared() && !self.store.holds_delivery(row.id, &claim, now).await.unwrap_or(false) {
             end.unrecorded.push(Attempt { row, claim, outcome: Outcome::NotTried });
             return;
         }

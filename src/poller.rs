@@ -38,7 +38,7 @@ use crate::model::{ArticleState, Health, Id, Item, Share, SourceState};
 use crate::store;
 use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
 use articles::ArticleResult;
-use exchange::{Articles, Exchange, Exchanged, Waiting, or_nothing};
+use exchange::{Again, Articles, Exchange, Exchanged, Waiting, or_nothing};
 use report::{Outage, report};
 use visit::Visitor;
 
@@ -54,6 +54,8 @@ const PER_HOST_MAX: usize = 4;
 const UNKNOWN_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// The store is asked again after this long even if it said that nothing is due sooner: another process may have changed it.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// A watcher without network that leaves its sources to others asks one after so long, to see whether the network is there again.
+const PROBE_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
 /// Polls sources.
 pub struct Poller {
@@ -81,9 +83,11 @@ pub struct Poller {
     /// The last exchange failed.
     in_trouble: bool,
     claim_at: Timestamp,
+    /// When to claim one, without a network.
+    probe_at: Timestamp,
     outage: Outage,
     /// The network is there again, which was down since then.
-    network_is_back: Option<Timestamp>,
+    network_is_back: Option<(Timestamp, Again)>,
 }
 
 /// What a visit hands over.
@@ -123,6 +127,7 @@ impl Poller {
             exchanged: None,
             in_trouble: false,
             claim_at: Timestamp::MIN,
+            probe_at: Timestamp::MIN,
             outage: Outage::default(),
             network_is_back: None,
         }
@@ -160,13 +165,19 @@ impl Poller {
             self.exchange_finished().await;
         }
         let progress = self.take_over()?;
+        if self.leaves_to_others() {
+            // What is claimed and not begun is for those who have a network.
+            let others = self.waiting.split_off(self.waiting.len().min(1));
+            self.released.extend(others.into_iter().map(Waiting::release));
+        }
         // A clock that was set back must not put the next look off by as much.
         self.claim_at = self.claim_at.min(now + LOOK_AGAIN);
+        self.probe_at = self.probe_at.min(now + PROBE_EVERY);
         self.start(now);
         self.begin_exchange(now);
         // Claimed sources that wait for their host go on when a visit ends, others come when the store has answered.
         let waits = !self.waiting.is_empty() || !self.exchange.is_empty();
-        let next = if waits { now + LOOK_AGAIN } else { self.claim_at };
+        let next = if waits { now + LOOK_AGAIN } else { self.claims_at() };
         Ok((progress, next.max(now)))
     }
 
@@ -266,9 +277,20 @@ impl Poller {
         }
     }
 
+    /// Its network is down and there are other watchers: its share of the hosts is for them, but for one source from time to time.
+    fn leaves_to_others(&self) -> bool {
+        self.outage.since().is_some() && self.share.is_some_and(|share| share.of > 1)
+    }
+
+    /// When to claim the next.
+    fn claims_at(&self) -> Timestamp {
+        if self.leaves_to_others() { self.claim_at.max(self.probe_at) } else { self.claim_at }
+    }
+
     /// Asks the store to commit and to claim, if there is anything and it is not at work yet.
     fn begin_exchange(&mut self, now: Timestamp) {
-        let claims = self.waiting.len() < self.in_flight_max * AHEAD_MAX / 2 && now >= self.claim_at;
+        let limit = if self.leaves_to_others() { 1 } else { self.in_flight_max * AHEAD_MAX / 2 };
+        let claims = self.waiting.len() < limit && now >= self.claims_at();
         let nothing = self.finished.is_empty() && self.articles.is_empty() && self.released.is_empty();
         if nothing && !claims && self.network_is_back.is_none() || !self.exchange.is_empty() || self.exchanged.is_some()
         {
@@ -279,7 +301,7 @@ impl Poller {
             finished: std::mem::take(&mut self.finished),
             articles: std::mem::take(&mut self.articles),
             released: std::mem::take(&mut self.released),
-            claim: claims.then(|| (self.owner.clone(), self.in_flight_max * AHEAD_MAX / 2)),
+            claim: claims.then(|| (self.owner.clone(), limit)),
             share: self.share,
             network_is_back: self.network_is_back.take(),
             interval: self.visitor.settings.interval,
@@ -287,6 +309,7 @@ impl Poller {
         };
         if claims {
             self.claim_at = now + LOOK_AGAIN;
+            self.probe_at = now + PROBE_EVERY;
         }
         self.exchange.spawn(exchange.run());
     }
@@ -307,6 +330,7 @@ impl Poller {
         self.waiting.extend(exchanged.claimed);
         // Whoever wants a claim sooner meanwhile gets it.
         self.claim_at = self.claim_at.min(exchanged.claim_at);
+        let had_network = self.outage.since().is_none();
         self.in_trouble = exchanged.failed.is_some();
         self.network_is_back = self.network_is_back.or(exchanged.network_is_back);
         let first_contacts = exchanged.committed.iter().filter(|result| result.is_first_contact()).count();
@@ -316,8 +340,15 @@ impl Poller {
             );
         }
         for result in &exchanged.committed {
-            self.network_is_back = self.network_is_back.or(self.outage.ends_with(result));
+            let back = self.outage.ends_with(result).map(|since| (since, Again::Here));
+            self.network_is_back = back.or(self.network_is_back);
             report(result, self.outage.known, &self.sources);
+        }
+        if had_network && self.leaves_to_others() {
+            tracing::warn!(
+                "the other watchers are left to ask; this one asks one source a minute until its network is there again"
+            );
+            self.network_is_back = self.outage.since().map(|since| (since, Again::Elsewhere));
         }
         self.visitor.meters.items_new.inc_by(exchanged.items);
         let progress = Progress { visits: exchanged.committed.len(), items: exchanged.items };

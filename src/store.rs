@@ -5,6 +5,7 @@
 //! row is finished only by the owner and the fence that claimed it, so a watcher that wakes up late overwrites nothing.
 
 mod backup;
+mod connections;
 pub mod coverage;
 pub mod digest;
 pub mod evidence;
@@ -35,8 +36,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row};
 use tokio::sync::watch;
+
+use connections::{Pool, Transaction};
 
 /// What can go wrong with the store. The text is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -104,13 +107,46 @@ pub enum StoreError {
     /// What the database says.
     #[error("the store failed: {0}")]
     Database(String),
+    /// The database is away, does not answer or takes nothing now, whatever it is given.
+    #[error("the store failed: {0}")]
+    Away(String),
+    /// Another watcher has had the turn since.
+    #[error(
+        "another watcher has had the turn to place items into stories since: nothing is stored, they are scored again"
+    )]
+    TurnIsOver,
+    /// Another watcher was in the way: the same again may well succeed.
+    #[error("the store failed: {0}")]
+    InTheWay(String),
+}
+
+impl StoreError {
+    /// It says nothing of what was to be stored: the same may be stored later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, StoreError::Away(_) | StoreError::InTheWay(_))
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
-        StoreError::Database(in_words(&error))
+        let text = in_words(&error);
+        match &error {
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                Some("40001" | "40P01") => StoreError::InTheWay(text),
+                // Connection, transaction, resources, locks, shutdown; a statement that took too long may be too long by itself.
+                Some(code) if code.len() == 5 && code != "57014" && AWAY.contains(&&code[..2]) => {
+                    StoreError::Away(text)
+                }
+                _ => StoreError::Database(text),
+            },
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => StoreError::Away(text),
+            _ => StoreError::Database(text),
+        }
     }
 }
+
+/// Classes of SQLSTATE that say that the database is in trouble, not what it was given.
+const AWAY: [&str; 5] = ["08", "25", "53", "55", "57"];
 
 /// What a database error says, and what the operator can do about it, where that is known.
 fn in_words(error: &sqlx::Error) -> String {
@@ -127,8 +163,10 @@ fn in_words(error: &sqlx::Error) -> String {
             let code = database.code().unwrap_or_default();
             format!("{text}{}", advice_by_code(&code).unwrap_or_else(|| advice(text)))
         }
-        // The connection broke: a restart, a failover, the network.
-        sqlx::Error::Io(_) => format!("{text} (nothing is lost, the work goes on when the database is back)"),
+        // The connection broke: a restart, a failover, the network; or it was given up while it was waited for.
+        sqlx::Error::Io(_) | sqlx::Error::PoolClosed => {
+            format!("{text} (nothing is lost, the work goes on when the database is back)")
+        }
         _ => format!("{text}{}", advice(text)),
     }
 }
@@ -190,8 +228,8 @@ pub struct Store {
     /// Which file that was when it was opened.
     inode: Option<u64>,
     /// One connection on SQLite, so that writers queue here instead of failing there.
-    writer: AnyPool,
-    reader: AnyPool,
+    writer: Pool,
+    reader: Pool,
     /// Names this process in turns; empty for a look.
     owner: Arc<str>,
     /// Held by the daemon; unlocked by the system when the process ends, however it ends.
@@ -218,6 +256,12 @@ const OPEN_MAX: Duration = Duration::from_secs(10);
 pub const CONNECTIONS_MAX: u32 = 8;
 /// How long a connection to PostgreSQL is waited for.
 const ACQUIRE_MAX: Duration = Duration::from_secs(10);
+/// A statement that takes longer is ended by the database (`statement_timeout`). One that is not even ended then gets no answer any more.
+const ANSWER_MAX: Duration = Duration::from_secs(75);
+/// The same for a heartbeat, which is to be heard in time.
+const BRISK_MAX: Duration = Duration::from_secs(15);
+/// So often a transaction that was in another's way is tried again.
+const IN_THE_WAY_MAX: u32 = 5;
 /// A connection that was idle for longer is tried before it is used.
 const IDLE_TRUSTED: Duration = Duration::from_secs(5);
 /// The time of the PostgreSQL server, in milliseconds since 1970.
@@ -296,6 +340,12 @@ impl Store {
     #[must_use]
     pub fn named(self, owner: &str) -> Store {
         Store { owner: Arc::from(owner), ..self }
+    }
+
+    /// The same store, for what is worth nothing when it comes late: who waits for an answer gives up soon.
+    #[must_use]
+    pub fn brisk(&self) -> Store {
+        Store { reader: self.reader.within(BRISK_MAX), writer: self.writer.within(BRISK_MAX), ..self.clone() }
     }
 
     /// Several watchers may work on it.
@@ -430,7 +480,7 @@ impl Store {
     }
 
     /// The writer, for one statement, after deliveries were recorded.
-    async fn writer(&self) -> &AnyPool {
+    async fn writer(&self) -> &Pool {
         if self.engine == Engine::Sqlite {
             let mut deliveries = self.deliveries.subscribe();
             let _ = tokio::time::timeout(GIVE_WAY_MAX, deliveries.wait_for(|count| *count == 0)).await;
@@ -453,6 +503,24 @@ impl Store {
         Ok(self.writer.begin_with(statement).await?)
     }
 
+    /// Does it again when another watcher was in the way: of two transactions that wait for one another PostgreSQL ends one, and nothing
+    /// of that one has happened.
+    async fn again<T, F>(&self, call: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        for attempt in 1..IN_THE_WAY_MAX {
+            match call().await {
+                Err(StoreError::InTheWay(why)) => {
+                    tracing::debug!("two watchers were in each other's way, it is done again: {why}");
+                    tokio::time::sleep(Duration::from_millis(20) * attempt * attempt).await;
+                }
+                done => return done,
+            }
+        }
+        call().await
+    }
+
     /// The clause that lets several watchers claim rows side by side; SQLite has one writer and needs none.
     fn skip_locked(&self) -> &'static str {
         match self.engine {
@@ -464,9 +532,9 @@ impl Store {
 
 /// A pool whose connections let go of what they hold when their watcher is stopped or cut off in the middle of a transaction, so
 /// that the others go on.
-async fn open_postgres(url: &str) -> Result<AnyPool> {
-    const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '120s'; \
-                            SET lock_timeout = '60s'; SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
+async fn open_postgres(url: &str) -> Result<Pool> {
+    const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '60s'; \
+                            SET lock_timeout = '45s'; SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
                             SET tcp_keepalives_count = 3;";
     let options = AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
@@ -488,11 +556,14 @@ async fn open_postgres(url: &str) -> Result<AnyPool> {
             })
         });
     // A pool would try again until its time is over, and say only that.
-    AnyConnection::connect(url).await?.close().await?;
-    Ok(options.connect(url).await?)
+    let first = async { AnyConnection::connect(url).await?.close().await };
+    let first = tokio::time::timeout(OPEN_MAX, first).await;
+    first.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+    let pool = options.clone().connect(url).await?;
+    Ok(Pool::limited(pool, options, url, ANSWER_MAX))
 }
 
-async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, AnyPool)> {
+async fn open_sqlite(path: &Path, durability: Durability) -> Result<(Pool, Pool)> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::Open { path: path.to_path_buf(), error })?;
     }
@@ -532,7 +603,7 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
     // A pool tries again for a minute and then says only that it waited: what is wrong is found out without one.
     let first = try_sqlite(&url, settings).await.map_err(|error| unusable(in_words(&error)))?;
     let pools = async { Ok((options(1, settings).connect(&url).await?, options(2, READER).connect(&url).await?)) };
-    let pools: sqlx::Result<_> = tokio::time::timeout(OPEN_MAX, pools)
+    let pools: sqlx::Result<(AnyPool, AnyPool)> = tokio::time::timeout(OPEN_MAX, pools)
         .await
         .map_err(|_| unusable(format!("it did not become ready within {} s", OPEN_MAX.as_secs())))?;
     let (writer, reader) = pools.map_err(|error| unusable(in_words(&error)))?;
@@ -545,7 +616,7 @@ async fn open_sqlite(path: &Path, durability: Durability) -> Result<(AnyPool, An
             path.display()
         );
     }
-    Ok((writer, reader))
+    Ok((Pool::lasting(writer), Pool::lasting(reader)))
 }
 
 /// Opens the file, reads its head and sees that it can be written.

@@ -6,12 +6,26 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::IntoResponse;
+use futures_util::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use newswatch::clock::Clock;
+use newswatch::config::Config;
+use newswatch::fault::Fault;
+use newswatch::matcher::Matcher;
+use newswatch::model::{ArticleState, Id, Item, Share, Watcher};
+use newswatch::poller::fetch::{Fetch, FetchError, Request, Response};
+use newswatch::poller::visit::Visitor;
+use newswatch::poller::{self, Poller};
+use newswatch::store::items::NewItem;
+use newswatch::store::sources::{ConfiguredSource, VisitResult};
+use newswatch::store::{Durability, Store};
 use support::{Folder, PROFILE, wait_until};
 
 const HOSTS: usize = 8;
@@ -59,7 +73,9 @@ struct Schema {
 impl Schema {
     fn new() -> Option<Schema> {
         let server = std::env::var("NEWSWATCH_TEST_POSTGRES").ok()?;
-        let schema = Schema { server, name: format!("watchers_{}", std::process::id()) };
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let schema = Schema { server, name: format!("watchers_{}_{number}", std::process::id()) };
         schema.execute(&format!("CREATE SCHEMA {}", schema.name));
         Some(schema)
     }
@@ -174,4 +190,150 @@ fn watchers_that_die_and_stand_still_lose_and_double_nothing() {
         lines.iter().filter_map(|line| line.split(" id=").nth(1)?.split(' ').next()).collect();
     assert!(distinct.len() > SOURCES, "{told}");
     assert_eq!(distinct.len(), lines.len(), "told twice: {told}");
+}
+
+/// A configuration with so many sources, each on a host of its own, whose store is the schema.
+fn configured(folder: &Folder, schema: &Schema, sources: usize) -> Config {
+    let mut text = format!("[store]\nurl = \"{}\"\n", schema.url());
+    for n in 0..sources {
+        text += &support::source(&format!("s{n}"), &format!("https://h{n}.example/feed"), "");
+    }
+    folder.write("newswatch.toml", &text).write("profiles.d/seat.toml", PROFILE);
+    Config::load(Some(folder.path())).unwrap()
+}
+
+fn minute(n: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + n * 60).unwrap()
+}
+
+/// The sources, the first `soon` of them due at once and the others ten minutes later.
+fn due(config: &Config, soon: usize) -> Vec<ConfiguredSource> {
+    let mut sources = poller::configured(&config.sources, &config.fetch, minute(0));
+    for (n, source) in sources.iter_mut().enumerate() {
+        source.first_at = minute(if n < soon { 0 } else { 10 });
+    }
+    sources
+}
+
+#[tokio::test]
+async fn a_matcher_that_lost_its_turn_scores_again_and_notes_its_profiles_once() {
+    let Some(schema) = tokio::task::spawn_blocking(Schema::new).await.unwrap() else { return };
+    let folder = Folder::new("");
+    let config = Arc::new(configured(&folder, &schema, 1));
+    let store = Store::open(&schema.url(), Durability::Full).await.unwrap().named("a");
+    store.configure_sources(&due(&config, 1)).await.unwrap();
+    let (state, claim) = store.claim_sources("a", minute(1), minute(20), 1, 1).await.unwrap().remove(0);
+    let item = Item {
+        id: Id(1),
+        source: "s0".into(),
+        key: "1".into(),
+        url: None,
+        title: "An observer seat".into(),
+        summary: String::new(),
+        content: String::new(),
+        article: String::new(),
+        article_state: ArticleState::NotWanted,
+        article_problem: String::new(),
+        publisher: String::new(),
+        language: "en".into(),
+        published_at: None,
+        first_seen_at: minute(1),
+        backlog: false,
+    };
+    let visit = VisitResult {
+        claim,
+        state,
+        before: Default::default(),
+        new_items: vec![NewItem { item, text_hash: 1, story: Id(2), link: Id(3), aliases: vec![] }],
+        edited_items: vec![],
+        captures: vec![],
+        gap: None,
+        memory: None,
+    };
+    store.commit_visits(&[visit], minute(1)).await.unwrap();
+    let mut matcher = Matcher::new(store.clone(), config, "a").await.unwrap();
+    // It waits in the middle of its turn, which another watcher takes over meanwhile.
+    let pool = sqlx::AnyPool::connect(&schema.url()).await.unwrap();
+    let mut wait = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE story_marks IN ACCESS EXCLUSIVE MODE").execute(&mut *wait).await.unwrap();
+    let first = tokio::spawn(async move {
+        let done = matcher.step(minute(2)).await.unwrap().0;
+        (matcher, done)
+    });
+    let taken = "UPDATE turns SET fence = fence + 1, lease_until = 0 WHERE name = 'stories' AND lease_until > 0";
+    while sqlx::query(taken).execute(&pool).await.unwrap().rows_affected() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    wait.commit().await.unwrap();
+    let (mut matcher, done) = first.await.unwrap();
+    assert_eq!((done.items, done.hits), (0, 0));
+    assert!(store.profile_versions("seat").await.unwrap().is_empty());
+    let done = matcher.step(minute(3)).await.unwrap().0;
+    assert_eq!((done.items, done.hits), (1, 1));
+    assert_eq!(store.profile_versions("seat").await.unwrap().len(), 1, "nobody knows what the hit was made by");
+    assert_eq!(store.profile_uses("seat").await.unwrap().len(), 1);
+    store.close().await;
+    tokio::task::spawn_blocking(move || drop(schema)).await.unwrap();
+}
+
+/// No way out; counts how often it is looked for.
+#[derive(Default)]
+struct Down(AtomicU32);
+
+impl Fetch for Down {
+    fn fetch(&self, _: Request) -> BoxFuture<'_, Result<Response, FetchError>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Err(FetchError::new(Fault::NoConnection, "network is unreachable")) })
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_whose_network_is_cut_leaves_its_share_to_the_others() {
+    let Some(schema) = tokio::task::spawn_blocking(Schema::new).await.unwrap() else { return };
+    let folder = Folder::new("");
+    let config = configured(&folder, &schema, 20);
+    let store = Store::open(&schema.url(), Durability::Full).await.unwrap().named("a");
+    let sources = due(&config, 8);
+    let own = Watcher {
+        name: "a".into(),
+        owner: "a".into(),
+        machine: "m".into(),
+        pid: 1,
+        version: "1".into(),
+        started_at: minute(0),
+        heartbeat_at: minute(0),
+        stopped_at: None,
+        configuration: config.hashes(),
+        configured_since: minute(0),
+        clock_offset: 0,
+        problem: String::new(),
+    };
+    store.join_watchers(&own, "", &sources).await.unwrap().unwrap();
+    store.configure_sources(&sources).await.unwrap();
+    let (down, clock) = (Arc::new(Down::default()), Clock::simulated(minute(1)));
+    let visitor = Visitor::new(down.clone(), store.clone(), Arc::new(config.fetch.clone()), false, clock.clone());
+    let mut poller = Poller::new(visitor, &config.sources, "a");
+    poller.take_share(Share { index: 0, of: 2 });
+    let mut asked = async |at: Timestamp| {
+        clock.set(at);
+        loop {
+            poller.step(at).await.unwrap();
+            let is_quiet = tokio::time::timeout(Duration::from_millis(500), poller.visit_finished()).await.is_err();
+            if is_quiet && poller.is_idle() {
+                return down.0.swap(0, Ordering::Relaxed);
+            }
+        }
+    };
+    let at_first = asked(minute(1)).await;
+    assert!(
+        (8..=9).contains(&at_first),
+        "all that is due, and one more when the network is known to be down: {at_first}"
+    );
+    assert_eq!(asked(minute(11)).await, 1, "twelve are due, and others can ask them");
+    assert_eq!(asked(minute(11) + SignedDuration::from_secs(30)).await, 0);
+    assert_eq!(asked(minute(13)).await, 1);
+    let held = store.held_claims(minute(13)).await.unwrap();
+    assert!(held.is_empty(), "it keeps what others could ask: {held:?}");
+    store.close().await;
+    tokio::task::spawn_blocking(move || drop(schema)).await.unwrap();
 }

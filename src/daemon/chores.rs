@@ -22,12 +22,34 @@ const RETENTION_LOOK: Duration = Duration::from_secs(600);
 /// How much a single cycle forgets.
 const RETENTION_STEPS_ONCE: usize = 20;
 
+/// How soon a watcher that leaves this to another sees whether that is still so.
+const LEAD_LOOK: Duration = Duration::from_secs(30);
+
+/// Waits until it is for this watcher to do what one does for all; false when the program stops, or is there for one cycle only.
+async fn leads(shared: &Shared) -> bool {
+    loop {
+        if shared.standing.borrow().leads {
+            return true;
+        }
+        if shared.once {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LEAD_LOOK) => {}
+            () = shared.stop.cancelled() => return false,
+        }
+    }
+}
+
 /// Indexes what was stored before there was an index, little by little; forgets the index where none is wanted.
 pub(super) async fn index(shared: Shared, store: Store) {
     let mut trouble = Trouble::new("indexer", "indexing what was stored before", &store);
     let wanted = shared.config.borrow().store.search;
     let mut sum = 0;
     loop {
+        if !leads(&shared).await {
+            break;
+        }
         let done = if wanted {
             store.index_more(INDEX_PART).await
         } else {
@@ -59,12 +81,16 @@ pub(super) async fn index(shared: Shared, store: Store) {
     }
 }
 
-/// Forgets what is older than the configuration says: once a day, in small steps. A single cycle does some of them.
+/// Forgets what is older than the configuration says: once a day, in small steps. A single cycle does some of them. One watcher does it for all,
+/// by the configuration in force.
 pub(super) async fn forget(shared: Shared, store: Store) {
     let mut trouble = Trouble::new("retention", "forgetting what is old", &store);
     let mut sum = Forgotten::default();
     let mut steps = 0;
     loop {
+        if !leads(&shared).await {
+            break;
+        }
         let now = shared.clock.now();
         let cutoffs = shared.config.borrow().store.cutoffs(now);
         let wait = match store.retention_due(now).await {

@@ -22,8 +22,8 @@ use crate::store::{self, Store};
 
 /// How often a watcher says that it lives.
 const BEAT: Duration = Duration::from_secs(10);
-/// A heartbeat that takes longer is given up, and tried again.
-const BEAT_MAX: Duration = Duration::from_secs(120);
+/// Looking at the other watchers is given up when it takes longer, and tried again.
+const LOOK_MAX: Duration = Duration::from_secs(120);
 /// After a longer pause between two heartbeats a watcher was stopped or cut off: who else is gone is not for it to say yet.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Watchers and hosts that are gone for long are forgotten about so often.
@@ -169,9 +169,16 @@ impl Membership {
         }
     }
 
-    /// One heartbeat: says that this watcher lives, looks who else does, and draws the consequences.
+    /// Says that this watcher lives, looks who else does, and draws the consequences.
     async fn beat(&self) -> store::Result<()> {
-        if self.store.is_newer().await? {
+        self.live().await?;
+        self.look().await
+    }
+
+    /// One heartbeat. It stands behind nothing else: a watcher that is not heard of loses what it has claimed.
+    async fn live(&self) -> store::Result<()> {
+        let store = self.store.brisk();
+        if store.is_newer().await? {
             return self.expel(
                 "a newer newswatch has brought the store to a version that this one does not know; this watcher stops before it \
                  writes anything wrong: install the newer program here, too"
@@ -179,16 +186,24 @@ impl Membership {
             );
         }
         let before = self.clock.now();
-        let database_now = self.store.database_time().await?;
+        let database_now = store.database_time().await?;
         let middle = before + self.clock.now().duration_since(before) / 2;
         let offset = i64::try_from(middle.duration_since(database_now).as_millis()).unwrap_or(i64::MAX);
         let problem = self.lock().problem.clone();
-        if !self.store.heartbeat(&self.own.owner, offset, &problem).await? {
+        if !store.heartbeat(&self.own.owner, offset, &problem).await? {
             return self.expel(format!(
                 "another process has taken the name {} over: this watcher was not heard of for too long, or two have the same \
                  store.watcher; it stops, and nothing is lost",
                 self.own.name
             ));
+        }
+        Ok(())
+    }
+
+    /// Who else lives, and what follows from it.
+    async fn look(&self) -> store::Result<()> {
+        if self.expelled().is_some() {
+            return Ok(());
         }
         let (watchers, database_now) = self.store.watchers().await?;
         let standing = standing(&watchers, &self.own.owner, database_now);
@@ -305,18 +320,35 @@ pub(super) async fn keep(membership: Arc<Membership>, shared: Shared) {
     if !membership.store.is_shared() {
         return;
     }
+    tokio::select! {
+        () = live_on(&membership, &shared) => {}
+        () = look_on(&membership) => {}
+    }
+}
+
+/// Keeps the heartbeat going until this watcher is expelled.
+async fn live_on(membership: &Membership, shared: &Shared) {
     loop {
         tokio::time::sleep(BEAT).await;
-        // A connection that broke unseen answers never.
-        match tokio::time::timeout(BEAT_MAX, membership.beat()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!("no heartbeat: {error}"),
-            Err(_) => tracing::debug!("no heartbeat: the database gave no answer"),
+        if let Err(error) = membership.live().await {
+            tracing::debug!("no heartbeat: {error}");
         }
         if let Some(why) = membership.expelled() {
             tracing::error!("{why}");
             shared.stop.cancel();
             return;
+        }
+    }
+}
+
+/// Looks at the other watchers for ever. What follows from it may have to wait for them, and must not hold up the heartbeat.
+async fn look_on(membership: &Membership) {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        match tokio::time::timeout(LOOK_MAX, membership.look()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("the other watchers could not be looked at: {error}"),
+            Err(_) => tracing::debug!("the other watchers could not be looked at: it takes too long"),
         }
     }
 }

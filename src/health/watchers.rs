@@ -30,6 +30,8 @@ pub struct Standing {
     /// It scores and delivers: its profiles and routes are those in force. Otherwise it leaves both to those that have them, so
     /// that two configurations are never mixed.
     pub tells: bool,
+    /// It does what one is to do for all: it is the one whose configuration is in force.
+    pub leads: bool,
     /// The others that live, as they call themselves in claims.
     pub others: Vec<String>,
     /// What keeps it from doing all of its work; empty when nothing does.
@@ -44,6 +46,7 @@ impl Standing {
             works: true,
             sources_in_force: true,
             tells: true,
+            leads: true,
             others: Vec::new(),
             why: String::new(),
         }
@@ -104,13 +107,26 @@ pub fn standing(watchers: &[Watcher], owner: &str, now: Timestamp) -> Standing {
     else {
         let offset = watchers.iter().find(|watcher| watcher.owner == owner).map_or(0, |own| own.clock_offset);
         let why = format!("{}; it does nothing until it is set right", clock_is_off(offset));
-        return Standing { works: false, tells: false, sources_in_force: false, others, why, ..Standing::alone() };
+        let nothing =
+            Standing { works: false, tells: false, leads: false, sources_in_force: false, ..Standing::alone() };
+        return Standing { others, why, ..nothing };
     };
     let (own, force) = (&living[index].configuration, &first.configuration);
     let tells = own.profiles == force.profiles && own.routes == force.routes;
     let why = differs(living[index], first).unwrap_or_default();
     let share = Share { index: index as u32, of: living.len() as u32 };
-    Standing { share: Some(share), works: true, sources_in_force: own.sources == force.sources, tells, others, why }
+    let (sources_in_force, leads) = (own.sources == force.sources, first.owner == owner);
+    Standing { share: Some(share), works: true, sources_in_force, tells, leads, others, why }
+}
+
+/// A younger configuration is in force, with other profiles or routes than this watcher's: whatever it did not tell yet is for others
+/// to tell. False for who is no watcher.
+pub fn is_overruled(watchers: &[Watcher], owner: &str, now: Timestamp) -> bool {
+    let Some(own) = watchers.iter().find(|watcher| watcher.owner == owner) else { return false };
+    in_force(watchers, now).is_some_and(|first| {
+        let (own, force) = (&own.configuration, &first.configuration);
+        own.profiles != force.profiles || own.routes != force.routes
+    })
 }
 
 fn clock_is_off(offset: i64) -> String {
@@ -236,6 +252,22 @@ mod tests {
         all[1].stopped_at = Some(at(100));
         assert_eq!(share(&all, "c/1"), Some(Share { index: 0, of: 1 }));
         assert_eq!(standing(&all, "c/1", at(110)).others, Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_does_what_one_is_to_do_for_all_and_the_overruled_tell_nothing() {
+        let mut all = vec![watcher("a", "p", 0), watcher("b", "p", 0), watcher("c", "old", -50)];
+        let leads = |all: &[Watcher]| -> Vec<String> {
+            let owners = all.iter().map(|watcher| watcher.owner.clone());
+            owners.filter(|owner| standing(all, owner, at(110)).leads).collect()
+        };
+        let overruled = |all: &[Watcher], owner: &str| is_overruled(all, owner, at(110));
+        assert_eq!(leads(&all), ["b/1"]);
+        assert!(overruled(&all, "c/1") && !overruled(&all, "a/1") && !overruled(&all, "nobody"));
+        all[1].heartbeat_at = at(0);
+        assert_eq!(leads(&all), ["a/1"]);
+        all[0].stopped_at = Some(at(100));
+        assert!(leads(&all) == ["c/1"] && !overruled(&all, "c/1"));
     }
 
     #[test]

@@ -36,10 +36,19 @@ pub(super) struct Exchange {
     pub(super) claim: Option<(String, usize)>,
     /// What of them is for this watcher.
     pub(super) share: Option<Share>,
-    /// Sources that could not be reached since then are asked soon: the network is there again.
-    pub(super) network_is_back: Option<Timestamp>,
+    /// Sources that could not be reached since then are asked soon: the network is there again, or other watchers may have one.
+    pub(super) network_is_back: Option<(Timestamp, Again)>,
     pub(super) interval: std::time::Duration,
     pub(super) now: Timestamp,
+}
+
+/// Why sources that could not be reached are asked soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The network is there again.
+    Here,
+    /// Other watchers are there, and this one's network is not.
+    Elsewhere,
 }
 
 /// What came of fetching article pages.
@@ -78,7 +87,7 @@ pub(super) struct Exchanged {
     /// When to claim again.
     pub(super) claim_at: Timestamp,
     /// The sources that could not be reached are still to be asked soon.
-    pub(super) network_is_back: Option<Timestamp>,
+    pub(super) network_is_back: Option<(Timestamp, Again)>,
     pub(super) failed: Option<store::StoreError>,
 }
 
@@ -118,8 +127,7 @@ impl Exchange {
 
     async fn commit_and_claim(&mut self, exchanged: &mut Exchanged) -> store::Result<()> {
         if !self.finished.is_empty() {
-            exchanged.items = self.commit().await?;
-            exchanged.committed = std::mem::take(&mut self.finished);
+            self.commit(exchanged).await?;
         }
         // After their items.
         if !self.articles.is_empty() {
@@ -133,8 +141,8 @@ impl Exchange {
         if !self.released.is_empty() {
             self.store.release_sources(&self.released).await?;
         }
-        if let Some(since) = self.network_is_back {
-            self.after_outage(since).await?;
+        if let Some((since, by)) = self.network_is_back {
+            self.after_outage(since, by).await?;
         }
         let Some((owner, limit)) = &self.claim else { return Ok(()) };
         let now = self.now;
@@ -150,40 +158,64 @@ impl Exchange {
         Ok(())
     }
 
-    /// Answers how many items are new.
-    async fn commit(&mut self) -> store::Result<u64> {
+    async fn commit(&mut self, exchanged: &mut Exchanged) -> store::Result<()> {
         match self.store.commit_visits(&self.finished, self.now).await {
-            Err(error) if self.finished.len() > 1 => self.commit_singly(error).await,
-            result => result,
+            Ok(items) => {
+                exchanged.items = items;
+                exchanged.committed = std::mem::take(&mut self.finished);
+                Ok(())
+            }
+            Err(error) if self.finished.len() > 1 && !error.is_passing() => self.commit_singly(error, exchanged).await,
+            Err(error) => Err(error),
         }
     }
 
     /// The network is there again: what could not be reached is asked soon, however long it has failed.
-    async fn after_outage(&self, since: Timestamp) -> store::Result<()> {
+    async fn after_outage(&self, since: Timestamp, by: Again) -> store::Result<()> {
         let names =
             self.store.sources_failing_since(since, &[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
-        tracing::info!("the network is there again: {} sources that could not be reached are asked soon", names.len());
+        let why = match by {
+            Again::Here => {
+                let count = names.len();
+                tracing::info!("the network is there again: {count} sources that could not be reached are asked soon");
+                "the network is there again after an outage"
+            }
+            Again::Elsewhere => "a watcher without network could not reach it, others may",
+        };
         let soon = |name: String| {
             let at = schedule::soon(&name, self.interval, self.now);
             (name, at)
         };
         let times: Vec<(String, Timestamp)> = names.into_iter().map(soon).collect();
-        self.store.ask_sooner(&times, "the network is there again after an outage").await
+        self.store.ask_sooner(&times, why).await
     }
 
     /// After a commit of many failed: each by itself, so that one that the database will not take cannot hold up the others.
-    /// Fails when none can be committed: then it is the store that is in trouble.
-    async fn commit_singly(&mut self, error: store::StoreError) -> store::Result<u64> {
-        let mut items = 0;
+    /// Fails when none can be committed, or when the store takes nothing more in between: then it is the store that is in trouble, and
+    /// what is not stored yet stays for the next time.
+    async fn commit_singly(&mut self, error: store::StoreError, exchanged: &mut Exchanged) -> store::Result<()> {
         let mut refused = Vec::new();
-        for result in &self.finished {
-            match self.store.commit_visits(std::slice::from_ref(result), self.now).await {
-                Ok(stored) => items += stored,
+        let mut trouble = None;
+        for result in std::mem::take(&mut self.finished) {
+            if trouble.is_some() {
+                self.finished.push(result);
+                continue;
+            }
+            match self.store.commit_visits(std::slice::from_ref(&result), self.now).await {
+                Ok(stored) => {
+                    exchanged.items += stored;
+                    exchanged.committed.push(result);
+                }
+                Err(error) if error.is_passing() => {
+                    self.finished.push(result);
+                    trouble = Some(error);
+                }
                 Err(error) => refused.push((result, error)),
             }
         }
-        if refused.len() == self.finished.len() {
-            return Err(error);
+        if exchanged.committed.is_empty() {
+            self.finished.extend(refused.into_iter().map(|(result, _)| result));
+            return Err(trouble.unwrap_or(error));
         }
         for (result, error) in &refused {
             let _span = report::span(&result.state, &result.claim).entered();
@@ -191,8 +223,6 @@ impl Exchange {
             // Its claim runs out and it is asked again.
             tracing::error!(source = name, "what {name} showed cannot be stored, it is asked again later: {error}");
         }
-        let refused: Vec<String> = refused.iter().map(|(result, _)| result.state.name.clone()).collect();
-        self.finished.retain(|result| !refused.contains(&result.state.name));
-        Ok(items)
+        trouble.map_or(Ok(()), Err)
     }
 }

@@ -23,6 +23,11 @@ pub(super) struct Outage {
 }
 
 impl Outage {
+    /// Since when the network is down, as far as is known; `None` while it is there.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.since.filter(|_| self.known)
+    }
+
     /// So many hosts lost in a row are no accident.
     const HOSTS: usize = 5;
 

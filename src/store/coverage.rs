@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Row};
 
-use super::{Result, Store, millis, some_time, write_rows};
+use super::{Result, Store, Transaction, millis, some_time, write_rows};
 use crate::health::coverage::Gap;
 
 /// Gaps are remembered so long.

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::items::{self, NewItem};
-use super::{Result, Store, millis, read_by_keys, some_time, write_rows};
+use super::{Result, Store, Transaction, millis, read_by_keys, some_time, write_rows};
 use crate::evidence::{
     Blob, Capture, Cited, Document, EditFact, Entry, Fact, HitFact, ItemText, Record, RereadFact, reasons_text, sha256,
 };
@@ -146,14 +146,20 @@ async fn store_blob(tx: &mut Transaction<'static, Any>, blob: &Blob, held: bool)
     Ok(done.rows_affected() == 1)
 }
 
-/// Adds facts to the chain, in this order. Whoever else adds any waits until this transaction is over.
+/// Whoever else adds to the chain, or forgets documents, waits until this transaction is over. It comes before the bytes and documents that
+/// records name: two watchers may name the same ones in another order. Answers number and hash of the last record.
+async fn lock_chain(tx: &mut Transaction<'static, Any>) -> Result<AnyRow> {
+    // An UPDATE locks the row on both engines and reads what was committed last.
+    let head = sqlx::query("UPDATE chain_head SET number = number WHERE one = 1 RETURNING number, hash");
+    Ok(head.fetch_one(&mut **tx).await?)
+}
+
+/// Adds facts to the chain, in this order.
 async fn append(tx: &mut Transaction<'static, Any>, facts: Vec<Fact>, now: Timestamp) -> Result<()> {
     if facts.is_empty() {
         return Ok(());
     }
-    // An UPDATE locks the row on both engines and reads what was committed last.
-    let head = sqlx::query("UPDATE chain_head SET number = number WHERE one = 1 RETURNING number, hash");
-    let head = head.fetch_one(&mut **tx).await?;
+    let head = lock_chain(tx).await?;
     let (mut number, mut hash): (i64, String) = (head.get(0), head.get(1));
     let mut rows = Vec::new();
     for fact in facts {
@@ -208,6 +214,7 @@ async fn cite_capture(tx: &mut Transaction<'static, Any>, id: i64) -> Result<Opt
 pub(super) async fn record_hits(tx: &mut Transaction<'static, Any>, hits: &[Hit], now: Timestamp) -> Result<()> {
     let mut profiles: BTreeMap<(String, i64), String> = BTreeMap::new();
     let mut facts = Vec::new();
+    lock_chain(tx).await?;
     for hit in hits {
         let key = (hit.profile.clone(), hit.basis.profile_hash);
         if !profiles.contains_key(&key) {
@@ -262,6 +269,10 @@ pub(super) async fn record_edits(
     before: BTreeMap<Id, ItemText>,
     now: Timestamp,
 ) -> Result<()> {
+    if before.is_empty() {
+        return Ok(());
+    }
+    lock_chain(tx).await?;
     let items: Vec<Id> = before.keys().copied().collect();
     let after = texts_of_hits(tx, &items).await?;
     let mut facts = Vec::new();
@@ -393,6 +404,7 @@ impl Store {
         let mut tx = self.begin().await?;
         // Locked before all else, as whoever stores a document does.
         sqlx::query("UPDATE capture_room SET bytes = bytes WHERE one = 1").execute(&mut *tx).await?;
+        lock_chain(&mut tx).await?;
         let rows = sqlx::query(
             "SELECT id, sha256 FROM captures WHERE cited = 0 AND fetched_at < $1 ORDER BY fetched_at, id LIMIT $2",
         );
@@ -441,9 +453,14 @@ impl Store {
     /// Records what came of looking at pages again, and when they are looked at next. Pages that could not be asked for in their
     /// time are let be.
     pub async fn commit_rereads(&self, rereads: &[NewReread], now: Timestamp) -> Result<()> {
+        self.again(|| self.try_commit_rereads(rereads, now)).await
+    }
+
+    async fn try_commit_rereads(&self, rereads: &[NewReread], now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         let pages: Vec<&NewCapture> = rereads.iter().filter_map(|new| new.page.as_ref()).collect();
         let pages = keep(&mut tx, &pages).await?;
+        lock_chain(&mut tx).await?;
         let mut facts = Vec::new();
         for new in rereads {
             let row = sqlx::query(

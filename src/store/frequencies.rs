@@ -1,9 +1,9 @@
 //! The archive's document frequencies: one encoded row a scored batch, written with the batch and folded together from
 //! time to time. The store does not look inside.
 
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Row};
 
-use super::{Result, Store};
+use super::{Result, Store, Transaction};
 
 /// Above so many rows they should be folded into one.
 pub const ROWS_MAX: usize = 32;

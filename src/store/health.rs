@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Row};
 
 use super::items::{self, NewItem};
-use super::{Result, Store, millis, outbox, some_time, time, write_rows};
+use super::{Result, Store, Transaction, millis, outbox, some_time, time, write_rows};
 use crate::health::changes::Changes;
 use crate::health::{Condition, Open};
 use crate::model::{DeliveryKind, Id, OutboxRow, ReportLine};

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::health::{self, CanaryHit};
 use super::items::{self, COLUMN_COUNT};
 use super::sources::Claim;
 use super::stories::{self, NewPlacement};
-use super::{Result, Store, engine_of, frequencies, millis, placeholders, scores, some_time};
+use super::{Result, Store, StoreError, Transaction, engine_of, frequencies, millis, placeholders, scores, some_time};
 use super::{evidence, mutes, outbox, turns};
 use crate::evidence::{HitFact, reasons_text, sha256};
 use crate::model::{Hit, Id, NewDelivery, ProfileVersion, Relation, StoredScore};
@@ -106,13 +106,18 @@ fn hit(row: &AnyRow) -> Hit {
 
 impl Store {
     /// Commits a batch of the matcher: hits, outbox rows and frequencies, and the items leave the queue. An item whose claim was
-    /// taken over, or whose text changed meanwhile, is left to the next batch. Answers the hits that were new.
+    /// taken over, or whose text changed meanwhile, is left to the next batch. Answers the hits that were new. Fails with
+    /// [`StoreError::TurnIsOver`] when another watcher has had the turn to place items since: nothing is stored, the items are scored again.
     pub async fn commit_matches(&self, result: &MatchResult) -> Result<u64> {
+        self.again(|| self.try_commit_matches(result)).await
+    }
+
+    async fn try_commit_matches(&self, result: &MatchResult) -> Result<u64> {
         let mut tx = self.begin().await?;
         if let Some(fence) = result.turn
             && !turns::is_ours(&mut tx, turns::STORIES, fence).await?
         {
-            // Another watcher has placed items since: what was found of stories may be wrong. The items are scored again.
+            // What was found of stories may be wrong.
             for (id, claim) in &result.scored {
                 sqlx::query(
                     "UPDATE unscored SET lease_until = 0 WHERE item_id = $1 AND lease_owner = $2 AND fence = $3",
@@ -124,7 +129,7 @@ impl Store {
                 .await?;
             }
             tx.commit().await?;
-            return Ok(0);
+            return Err(StoreError::TurnIsOver);
         }
         scores::begin_use(&mut tx, &result.profiles).await?;
         let finished = leave_queue(&mut tx, &result.scored).await?;

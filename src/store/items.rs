@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::evidence::{self, NewCapture};
 use super::sources::Claim;
-use super::{Result, Store, millis, or_never, read_by_keys, search, some_time, time, write_rows};
+use super::{
+    Result, Store, Transaction, engine_of, groups, millis, or_never, placeholders, read_by_keys, search, some_time,
+    time, write_rows,
+};
 use crate::model::{ArticleState, Id, Item};
+use crate::poller::read::sitemap::title_of;
 
 /// How often an item's article page is tried before the item stays "matched on summary only".
 pub const ARTICLE_ATTEMPTS_MAX: i64 = 4;
@@ -114,8 +118,9 @@ pub(super) async fn insert(
     .await?;
     remember_aliases(tx, items).await?;
     // Whose article page is about to be fetched waits for it, but not for ever.
-    let (unread, complete): (Vec<&&NewItem>, Vec<&&NewItem>) =
+    let (mut unread, complete): (Vec<&&NewItem>, Vec<&&NewItem>) =
         items.iter().partition(|new| new.item.article_state == ArticleState::Unread);
+    unread.sort_by_key(|new| new.item.id);
     let ids: Vec<Id> = complete.iter().map(|new| new.item.id).collect();
     queue(tx, &ids, now).await?;
     hold(tx, &unread, now).await?;
@@ -146,6 +151,8 @@ async fn remember_aliases(tx: &mut Transaction<'static, Any>, items: &[&NewItem]
 async fn queue(tx: &mut Transaction<'static, Any>, items: &[Id], now: Timestamp) -> Result<()> {
     let mut items = items.to_vec();
     items.sort_unstable();
+    // PostgreSQL will not change a row twice in one statement.
+    items.dedup();
     write_rows(
         tx,
         "INSERT INTO unscored (item_id, queued_at, lease_owner, lease_until, fence)",
@@ -181,8 +188,12 @@ pub(super) async fn edit(
     now: Timestamp,
 ) -> Result<()> {
     let ids: Vec<Id> = items.iter().map(|new| new.item.id).collect();
+    // The matcher's queue is locked before the items, everywhere: neither waits for the other in a circle.
+    queue(tx, &ids, now).await?;
     let before = evidence::texts_of_hits(tx, &ids).await?;
-    for new in items {
+    let mut items = items.to_vec();
+    items.sort_by_key(|new| new.item.id);
+    for new in &items {
         // New words are news, also where the first words were backlog.
         sqlx::query(
             "UPDATE items SET title = $1, summary = $2, content = $3, text_hash = $4, backlog = 0, document_id = $6 WHERE id = $5",
@@ -196,26 +207,40 @@ pub(super) async fn edit(
         .execute(&mut **tx)
         .await?;
     }
-    remember_aliases(tx, items).await?;
-    queue(tx, &ids, now).await?;
+    remember_aliases(tx, &items).await?;
     evidence::record_edits(tx, before, now).await
 }
 
-/// Stores article texts, with what they say of items that lacked it, and queues the items again: an item can come on topic by
-/// its article. An attempt in vain is counted with its reason; after the last one the item is let be.
+/// Which of these items still lack their article. Nobody holds a claim on an article: a watcher that wakes up late must not put
+/// what it read, or could not read, in the place of what another has read since.
+async fn without_article(tx: &mut Transaction<'static, Any>, items: &[Item]) -> Result<BTreeSet<Id>> {
+    let mut without = BTreeSet::new();
+    for group in groups(items) {
+        let list = placeholders(engine_of(tx), 1, 1, group.len());
+        let sql = format!("SELECT id FROM items WHERE article_state <> 'read' AND id IN {list}");
+        let query = group.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, item| query.bind(item.id.0));
+        without.extend(query.fetch_all(&mut **tx).await?.iter().map(|row| Id(row.get(0))));
+    }
+    Ok(without)
+}
+
+/// Stores article texts, with what they say of items that lacked it: also of its title only if that is as it was when the page was asked
+/// for, since an edit may have come between. An attempt in vain is counted with its reason; after the last one the item is let be.
 async fn store_articles(
     tx: &mut Transaction<'static, Any>,
-    items: &[Item],
+    items: &[&Item],
     pages: &BTreeMap<Id, Id>,
     now: Timestamp,
 ) -> Result<()> {
     let ids: Vec<Id> = items.iter().map(|item| item.id).collect();
     let before = evidence::texts_of_hits(tx, &ids).await?;
-    let mut read = Vec::new();
     for item in items {
         sqlx::query(
-            "UPDATE items SET article = $1, article_state = $2, article_problem = $3, title = $4, language = $5, \
-             published_at = $6, page_id = $8, article_attempts = article_attempts + 1 WHERE id = $7",
+            "UPDATE items SET article = $1, article_state = $2, article_problem = $3, \
+             title = CASE WHEN title = '' OR title = $9 THEN $4 ELSE title END, \
+             language = CASE WHEN language = '' THEN $5 ELSE language END, \
+             published_at = CASE WHEN published_at = 0 THEN $6 ELSE published_at END, \
+             page_id = $8, article_attempts = article_attempts + 1 WHERE id = $7 AND article_state <> 'read'",
         )
         .bind(&item.article)
         .bind(item.article_state.as_str())
@@ -225,6 +250,8 @@ async fn store_articles(
         .bind(or_never(item.published_at))
         .bind(item.id.0)
         .bind(pages.get(&item.id).map_or(0, |page| page.0))
+        // A sitemap without titles gives what its addresses say, and the page knows better.
+        .bind(item.url.as_deref().map(title_of).unwrap_or_default())
         .execute(&mut **tx)
         .await?;
         sqlx::query(
@@ -235,11 +262,7 @@ async fn store_articles(
         .bind(ARTICLE_ATTEMPTS_MAX)
         .execute(&mut **tx)
         .await?;
-        if item.article_state == ArticleState::Read {
-            read.push(item.id);
-        }
     }
-    queue(tx, &read, now).await?;
     evidence::record_edits(tx, before, now).await
 }
 
@@ -277,7 +300,8 @@ async fn release(tx: &mut Transaction<'static, Any>, items: &[Id]) -> Result<()>
 
 impl Store {
     /// Commits what came of fetching article pages: the items that were tried, with their article or the reason why there is
-    /// none, those whose turn has not come, and the pages as they came. All of them are scored now.
+    /// none, those whose turn has not come, and the pages as they came. All of them are scored now. What another watcher has read
+    /// meanwhile stays as that one read it.
     pub async fn commit_articles(
         &self,
         tried: &[Item],
@@ -285,16 +309,39 @@ impl Store {
         pages: &[NewCapture],
         now: Timestamp,
     ) -> Result<()> {
+        self.again(|| self.try_commit_articles(tried, left, pages, now)).await
+    }
+
+    async fn try_commit_articles(
+        &self,
+        tried: &[Item],
+        left: &[Id],
+        pages: &[NewCapture],
+        now: Timestamp,
+    ) -> Result<()> {
         let mut tx = self.begin().await?;
-        let pages = evidence::keep(&mut tx, &pages.iter().collect::<Vec<_>>()).await?;
-        store_articles(&mut tx, tried, &pages, now).await?;
+        let without = without_article(&mut tx, tried).await?;
+        // In the order in which visits lock: sources, room for documents, queue, items, chain of evidence.
         count_gates(&mut tx, tried).await?;
-        let in_vain = tried.iter().filter(|item| item.article_state != ArticleState::Read).map(|item| item.id);
-        let waiting: Vec<Id> = in_vain.chain(left.iter().copied()).collect();
+        let mut tried: Vec<&Item> = tried.iter().filter(|item| without.contains(&item.id)).collect();
+        tried.sort_by_key(|item| item.id);
+        tried.dedup_by_key(|item| item.id);
+        let pages: Vec<&NewCapture> =
+            pages.iter().filter(|page| page.items.iter().any(|item| without.contains(item))).collect();
+        let pages = evidence::keep(&mut tx, &pages).await?;
+        let of = |read: bool| {
+            let tried = tried.iter().filter(move |item| (item.article_state == ArticleState::Read) == read);
+            tried.map(|item| item.id).collect::<Vec<Id>>()
+        };
+        let (read, mut waiting) = (of(true), of(false));
+        // An item can come on topic by its article.
+        queue(&mut tx, &read, now).await?;
+        waiting.extend(left);
+        waiting.sort_unstable();
         release(&mut tx, &waiting).await?;
+        store_articles(&mut tx, &tried, &pages, now).await?;
         if self.indexes {
-            let read = tried.iter().filter(|item| item.article_state == ArticleState::Read).map(|item| item.id);
-            search::index_again(&mut tx, &read.collect::<Vec<Id>>()).await?;
+            search::index_again(&mut tx, &read).await?;
         }
         tx.commit().await?;
         Ok(())

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{Result, Store, millis, some_time};
+use super::{Result, Store, Transaction, millis, some_time};
 use crate::model::{Hit, Id, Mute, MuteKind};
 
 const COLUMNS: &str = "m.id, m.kind, m.name, m.muted_from, m.muted_until, m.reason, m.author";

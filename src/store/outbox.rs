@@ -6,10 +6,10 @@ mod revise;
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::sources::Claim;
-use super::{Result, Store, millis, or_never, some_time, time};
+use super::{Result, Store, Transaction, millis, or_never, some_time, time};
 use crate::model::{DeliveryKind, Id, OutboxRow, Outcome};
 pub(super) use fill::{add, lock};
 pub use revise::HandedOver;
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Claims due rows, the longest due first, none of a route and recipient that is `busy`. The attempt is counted and the row
-    /// closed before the attempt is made.
+    /// closed before the attempt is made. Nothing for a watcher whose routes are not those in force.
     pub async fn claim_outbox(
         &self,
         owner: &str,
@@ -120,7 +120,16 @@ impl Store {
         for (route, recipient) in busy {
             query = query.bind(route).bind(recipient);
         }
-        let rows = query.fetch_all(self.writer().await).await?;
+        let mut tx = self.begin().await?;
+        if self.is_shared() {
+            // One after the other: two that looked in the same moment would both find the recipient free.
+            sqlx::query("SELECT pg_advisory_xact_lock(5771194)").execute(&mut *tx).await?;
+        }
+        if self.is_overruled(&mut *tx).await? {
+            return Ok(Vec::new());
+        }
+        let rows = query.fetch_all(&mut *tx).await?;
+        tx.commit().await?;
         let mut claimed: Vec<(OutboxRow, Claim)> = rows
             .iter()
             .map(|found| (row(found), Claim { owner: owner.to_string(), fence: found.get(COLUMN_COUNT) }))
@@ -129,12 +138,14 @@ impl Store {
         Ok(claimed)
     }
 
-    /// The claim still holds at this moment: nobody has taken the row over, and nobody will before its lease is over.
-    pub async fn holds_delivery(&self, id: Id, claim: &Claim) -> Result<bool> {
+    /// The row is this watcher's to deliver at this moment: nobody has taken it over, nobody will before its lease is over, and no
+    /// younger configuration came into force that has other routes.
+    pub async fn holds_delivery(&self, id: Id, claim: &Claim, now: Timestamp) -> Result<bool> {
         let row =
-            sqlx::query("SELECT 1 FROM outbox WHERE id = $1 AND lease_owner = $2 AND fence = $3 AND lease_until > 0");
-        let row = row.bind(id.0).bind(&claim.owner).bind(claim.fence).fetch_optional(&self.reader).await?;
-        Ok(row.is_some())
+            sqlx::query("SELECT 1 FROM outbox WHERE id = $1 AND lease_owner = $2 AND fence = $3 AND lease_until > $4");
+        let row = row.bind(id.0).bind(&claim.owner).bind(claim.fence).bind(millis(now));
+        let is_held = row.fetch_optional(&self.reader).await?.is_some();
+        Ok(is_held && !self.is_overruled(&self.reader).await?)
     }
 
     /// Records what happened to attempts, in one transaction.

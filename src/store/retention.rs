@@ -5,9 +5,9 @@
 //! Documents that nothing refers to are forgotten by `Store::forget_captures`.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{Engine, Result, Store, millis, placeholders, search, some_time};
+use super::{Engine, Result, Store, Transaction, millis, placeholders, search, some_time};
 use crate::model::Id;
 
 /// Name of the note of when everything was last seen through.
@@ -220,7 +220,6 @@ async fn forget_texts(
         number(2) && (pass == 1 || !number(3))
     };
     let ids: Vec<Id> = rows.iter().filter(is_old).map(|row| Id(row.get(0))).collect();
-    search::forget(tx, &ids).await?;
     for group in super::groups(&ids) {
         let list = placeholders(super::engine_of(tx), 1, 1, group.len());
         for statement in [
@@ -237,6 +236,8 @@ async fn forget_texts(
             query.execute(&mut **tx).await?;
         }
     }
+    // After the items, as who edits them does.
+    search::forget(tx, &ids).await?;
     sqlx::query(
         "INSERT INTO notes (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     )

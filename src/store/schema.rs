@@ -1,8 +1,8 @@
 //! The tables, by numbered migrations. Written in PostgreSQL's types; SQLite gets its own words for them and STRICT.
 
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{Engine, Result, Store, StoreError};
+use super::{Engine, Result, Store, StoreError, Transaction};
 
 /// Migrations in order; the version of a store is how many of them it has seen. Never change one that was released.
 pub(super) const MIGRATIONS: &[&[&str]] = &[
@@ -467,6 +467,18 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         rest_until BIGINT NOT NULL
     )",
     ],
+    // What is to survive a crash of the database.
+    &[
+        // Until when a host is to be left alone, as it said itself.
+        "CREATE TABLE rests (
+        name TEXT NOT NULL PRIMARY KEY,
+        rest_until BIGINT NOT NULL
+    )",
+        "INSERT INTO rests (name, rest_until) SELECT name, rest_until FROM turns WHERE rest_until > 0",
+        "ALTER TABLE turns DROP COLUMN rest_until",
+        // As long as it is there nothing of the table was lost.
+        "INSERT INTO turns (name, owner, lease_until, fence, free_at) VALUES ('all turns', '', 0, 0, 0)",
+    ],
 ];
 
 /// The version of a store that this program knows.
@@ -489,6 +501,7 @@ pub(super) async fn migrate(store: &Store) -> Result<()> {
     if store.engine == Engine::Postgres {
         // An index of a large table takes as long as it takes.
         sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
+        tx.lift_limit();
         // Two watchers that start together must not both create the tables.
         sqlx::query("SELECT pg_advisory_xact_lock(5771190)").execute(&mut *tx).await?;
     }

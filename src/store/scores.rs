@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Row};
 
-use super::{Result, Store, millis, some_time, write_rows};
+use super::{Engine, Result, Store, Transaction, engine_of, millis, some_time, write_rows};
 use crate::model::{Id, ProfileUse, ProfileVersion, StoredScore};
 
 /// Rows below the line that are kept of a profile; the oldest go first, those of one batch together.
@@ -38,6 +38,10 @@ pub struct Scored {
 /// away was not scored by it.
 pub(super) async fn begin_use(tx: &mut Transaction<'static, Any>, profiles: &[ProfileVersion]) -> Result<()> {
     let Some(now) = profiles.iter().map(|version| version.first_used_at).max() else { return Ok(()) };
+    if engine_of(tx) == Engine::Postgres {
+        // Watchers that start together note it once.
+        sqlx::query("SELECT pg_advisory_xact_lock(5771195)").execute(&mut **tx).await?;
+    }
     let rows = sqlx::query(
         "SELECT u.profile, u.profile_hash FROM profile_uses u WHERE NOT EXISTS ( \
          SELECT 1 FROM profile_uses n WHERE n.profile = u.profile AND n.used_from > u.used_from)",

@@ -5,10 +5,10 @@
 //! for the same words. Items are numbered as they come, so that the newest are found first without sorting.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::items::{COLUMNS, item};
-use super::{Engine, Result, Store, engine_of, millis, placeholders, write_rows};
+use super::{Engine, Result, Store, Transaction, engine_of, millis, placeholders, write_rows};
 use crate::matcher::index::{Candidates, IndexWord, IndexedText};
 use crate::model::{CANARY, Id, Item};
 
@@ -440,6 +440,11 @@ impl Store {
         }
         let mut tx = self.begin().await?;
         let mut statements = vec!["DELETE FROM search_docs"];
+        if self.engine == Engine::Postgres {
+            // It takes as long as it takes.
+            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
+            tx.lift_limit();
+        }
         if self.engine == Engine::Sqlite {
             statements.push("INSERT INTO search_words (search_words) VALUES ('delete-all')");
         }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::coverage;
 use super::evidence::{self, NewCapture};
 use super::items::{self, NewItem};
-use super::{Engine, Result, Store, engine_of, groups, millis, or_never, placeholders, search, some_time, time};
+use super::{
+    Engine, Result, Store, Transaction, engine_of, groups, millis, or_never, placeholders, search, some_time, time,
+};
 use crate::health::coverage::Gap;
 use crate::model::{Fault, Health, Id, Item, Memory, Move, Share, SourceState};
 
@@ -335,6 +337,10 @@ impl Store {
 
     /// Gives claims back without a visit; those that were taken over meanwhile stay where they are.
     pub async fn release_sources(&self, claims: &[(String, Claim)]) -> Result<()> {
+        self.again(|| self.try_release_sources(claims)).await
+    }
+
+    async fn try_release_sources(&self, claims: &[(String, Claim)]) -> Result<()> {
         let mut tx = self.begin().await?;
         for (name, claim) in claims {
             sqlx::query(
@@ -381,6 +387,10 @@ impl Store {
     /// Commits visits: their items, what the matcher has to do, the state of the sources and their validators, in one
     /// transaction. A visit whose claim was taken over is left out. Answers how many new items were stored.
     pub async fn commit_visits(&self, visits: &[VisitResult], now: Timestamp) -> Result<u64> {
+        self.again(|| self.try_commit_visits(visits, now)).await
+    }
+
+    async fn try_commit_visits(&self, visits: &[VisitResult], now: Timestamp) -> Result<u64> {
         let mut tx = self.begin().await?;
         let mut new_items = Vec::new();
         let mut edited_items = Vec::new();
@@ -399,7 +409,9 @@ impl Store {
         coverage::add(&mut tx, &gaps, now).await?;
         let documents = evidence::keep(&mut tx, &captures).await?;
         let stored = items::insert(&mut tx, &new_items, &documents, now).await?;
-        items::edit(&mut tx, &edited_items, &documents, now).await?;
+        if !edited_items.is_empty() {
+            items::edit(&mut tx, &edited_items, &documents, now).await?;
+        }
         if self.indexes {
             // What was there already may have an article by now: it is read again.
             let all_new = stored == new_items.len() as u64;

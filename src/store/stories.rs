@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::items::{self, COLUMN_COUNT, COLUMNS_BRIEF};
-use super::{Result, Store, StoreError, millis, placeholders, read_by_keys, some_time, write_rows};
+use super::{Result, Store, StoreError, Transaction, millis, placeholders, read_by_keys, some_time, write_rows};
 use crate::model::{Id, Placement, Relation, Story, StoryDecision, StoryFacts, StoryItem};
 
 /// Marks that are forgotten in one commit at most: after a long time off they go bit by bit.

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Engine, Result, Store, StoreError, groups, placeholders};
+use super::{Engine, Result, Store, StoreError, Transaction, groups, placeholders};
 
 /// Rows that are moved in one transaction, and read together.
 const BATCH: usize = 256;
@@ -20,7 +20,7 @@ const MOVING: &str = "filled from the store";
 /// Tables that are made anew in the target: the index for search.
 const DERIVED: &str = "search_";
 /// What only says who is at work now.
-const OF_THE_MOMENT: [&str; 3] = ["turns", "watchers", "watcher_sources"];
+const OF_THE_MOMENT: [&str; 4] = ["turns", "rests", "watchers", "watcher_sources"];
 /// Notes that each store has of its own.
 const OWN_NOTES: [&str; 3] = ["schema", MOVING, super::search::LACKS];
 /// Rows that every new store has: they make room for those of the source.

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{DATABASE_NOW, Engine, Result, Store};
+use super::{DATABASE_NOW, Engine, Result, Store, Transaction};
 
 /// A grant that took longer to reach us is asked for once more: leases are at least this much longer than what they are for.
 const GRANT_MAX: Duration = Duration::from_secs(10);
@@ -17,6 +17,9 @@ const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// How long to wait at most after the store failed.
 const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Name of the row that says since when the table is whole (its `free_at`): a crash of the database, or a failover, empties it. Somebody
+/// may have a turn from before of which nobody knows; it is over when it could have lasted no longer.
+const WHOLE: &str = "all turns";
 /// Name of the turn to place items into stories.
 pub(super) const STORIES: &str = "stories";
 
@@ -96,12 +99,19 @@ impl Drop for Turn {
 
 impl Held {
     async fn give_back(&self) -> Result<()> {
-        let sql = format!(
-            "UPDATE turns SET lease_until = 0, free_at = {DATABASE_NOW} + $3, \
-             rest_until = CASE WHEN $4 > 0 THEN {DATABASE_NOW} + $4 ELSE rest_until END WHERE name = $1 AND fence = $2"
-        );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(&self.name).bind(self.fence);
-        query.bind(as_millis(self.pause)).bind(as_millis(self.rest)).execute(&self.store.writer).await?;
+        if !self.rest.is_zero() {
+            // First, so that nobody has the turn without knowing of it; and where it outlives a crash.
+            let sql = format!(
+                "INSERT INTO rests (name, rest_until) VALUES ($1, {DATABASE_NOW} + $2) \
+                 ON CONFLICT (name) DO UPDATE SET rest_until = excluded.rest_until"
+            );
+            let rest = sqlx::query(AssertSqlSafe(sql)).bind(&self.name).bind(as_millis(self.rest));
+            rest.execute(&self.store.writer).await?;
+        }
+        let sql =
+            format!("UPDATE turns SET lease_until = 0, free_at = {DATABASE_NOW} + $3 WHERE name = $1 AND fence = $2");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(&self.name).bind(self.fence).bind(as_millis(self.pause));
+        query.execute(&self.store.writer).await?;
         Ok(())
     }
 }
@@ -151,11 +161,14 @@ impl Store {
         let lease_max = as_millis(LEASE_MAX);
         // The first fence is the time: after a crash of the database, which empties the table, none comes a second time.
         let sql = format!(
-            "INSERT INTO turns (name, owner, lease_until, fence, free_at, rest_until) VALUES ($1, $2, {DATABASE_NOW} + $3, {DATABASE_NOW}, 0, 0) \
+            "INSERT INTO turns (name, owner, lease_until, fence, free_at) \
+             SELECT $1, $2, {DATABASE_NOW} + $3, {DATABASE_NOW}, 0 WHERE EXISTS ( \
+             SELECT 1 FROM turns w WHERE w.name = '{WHOLE}' \
+             AND (w.free_at + $3 <= {DATABASE_NOW} OR w.free_at > {DATABASE_NOW} + {lease_max})) \
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until, fence = turns.fence + 1 \
              WHERE (turns.lease_until <= {DATABASE_NOW} OR turns.lease_until > {DATABASE_NOW} + {lease_max}) \
              AND (turns.free_at <= {DATABASE_NOW} OR turns.free_at > {DATABASE_NOW} + {lease_max}) \
-             RETURNING fence, rest_until - {DATABASE_NOW}"
+             RETURNING fence, coalesce((SELECT r.rest_until FROM rests r WHERE r.name = turns.name), 0) - {DATABASE_NOW}"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(name).bind(&*self.owner).bind(as_millis(lease));
         if let Some(row) = query.fetch_optional(&self.writer).await? {
@@ -169,22 +182,50 @@ impl Store {
                 rests_for,
             }));
         }
-        let sql = format!("SELECT lease_until - {DATABASE_NOW}, free_at - {DATABASE_NOW} FROM turns WHERE name = $1");
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(name).fetch_optional(&self.reader).await?;
-        let Some(row) = row else { return Ok(Asked::Wait(Duration::ZERO)) };
-        let (leased, free): (i64, i64) = (row.get(0), row.get(1));
-        // Whoever has it will hardly need all of the lease; a pause lasts as long as it lasts.
-        let wait = if leased > 0 { leased.min(as_millis(ASK_AGAIN)) } else { free };
-        Ok(Asked::Wait(Duration::from_millis(wait.clamp(1, lease_max) as u64)))
+        let sql = format!(
+            "SELECT lease_until - {DATABASE_NOW}, free_at - {DATABASE_NOW}, name FROM turns WHERE name = $1 OR name = '{WHOLE}'"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(name).fetch_all(&self.reader).await?;
+        if !rows.iter().any(|row| row.get::<String, _>(2) == WHOLE) {
+            self.begin_turns_anew(lease).await?;
+        }
+        let wait = rows.iter().map(|row| {
+            let (leased, free): (i64, i64) = (row.get(0), row.get(1));
+            match row.get::<String, _>(2).as_str() {
+                WHOLE => free + as_millis(lease),
+                // Whoever has it will hardly need all of the lease; a pause lasts as long as it lasts.
+                _ if leased > 0 => leased.min(as_millis(ASK_AGAIN)),
+                _ => free,
+            }
+        });
+        Ok(Asked::Wait(Duration::from_millis(wait.max().unwrap_or(0).clamp(1, lease_max) as u64)))
+    }
+
+    /// Nobody knows any more who has which turn.
+    async fn begin_turns_anew(&self, lease: Duration) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO turns (name, owner, lease_until, fence, free_at) VALUES ('{WHOLE}', '', 0, 0, {DATABASE_NOW}) \
+             ON CONFLICT (name) DO NOTHING"
+        );
+        if sqlx::query(AssertSqlSafe(sql)).execute(&self.writer).await?.rows_affected() == 1 {
+            tracing::warn!(
+                "the database has lost who asks which host (it crashed, or another one took its place): nothing is asked for {} s, until \
+                 whoever asked then has come to an end",
+                lease.as_secs()
+            );
+        }
+        Ok(())
     }
 
     /// Forgets hosts that were not asked for a day.
     pub(super) async fn forget_turns(&self) -> Result<()> {
         let sql = format!(
             "DELETE FROM turns WHERE free_at < {DATABASE_NOW} - 86400000 AND lease_until < {DATABASE_NOW} - 86400000 \
-             AND rest_until < {DATABASE_NOW} AND name <> $1"
+             AND name <> $1 AND name <> $2"
         );
-        sqlx::query(AssertSqlSafe(sql)).bind(STORIES).execute(&self.writer).await?;
+        sqlx::query(AssertSqlSafe(sql)).bind(STORIES).bind(WHOLE).execute(&self.writer).await?;
+        let sql = format!("DELETE FROM rests WHERE rest_until < {DATABASE_NOW}");
+        sqlx::query(AssertSqlSafe(sql)).execute(&self.writer).await?;
         Ok(())
     }
 }

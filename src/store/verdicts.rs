@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Row};
 
-use super::{Result, Store, millis, read_by_keys, some_time};
+use super::{Result, Store, Transaction, millis, read_by_keys, some_time};
 use crate::model::{Id, Judgement, Verdict};
 
 const COLUMNS: &str = "SELECT item_id, profile, author, judged_at, verdict, note FROM verdicts";

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Executor, Row};
 
 use super::sources::ConfiguredSource;
-use super::{DATABASE_NOW, Result, Store, millis, schema, some_time, time, write_rows};
+use super::{DATABASE_NOW, Result, Store, millis, outbox, schema, some_time, time, write_rows};
+use crate::health::watchers::is_overruled;
 use crate::model::{ConfigurationHashes, Watcher};
 
 /// Who is gone for so long is forgotten.
@@ -16,6 +17,7 @@ const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 const COLUMNS: &str = "name, owner, machine, pid, version, started_at, heartbeat_at, stopped_at, sources_hash, profiles_hash, \
                        routes_hash, configured_since, clock_offset, problem";
+const COLUMN_COUNT: usize = 14;
 
 fn watcher(row: &AnyRow) -> Watcher {
     Watcher {
@@ -66,6 +68,8 @@ impl Store {
         sources: &[ConfiguredSource],
     ) -> Result<Option<Timestamp>> {
         let mut tx = self.begin().await?;
+        // Nobody decides on messages by the configuration before while this one comes into force.
+        outbox::lock(&mut tx).await?;
         let hashes = &watcher.configuration;
         let sql = format!(
             "SELECT coalesce(min(configured_since), {DATABASE_NOW}) FROM watchers WHERE sources_hash = $1 AND profiles_hash = $2 \
@@ -129,6 +133,18 @@ impl Store {
         );
         let done = sqlx::query(AssertSqlSafe(sql)).bind(owner).bind(clock_offset).bind(problem);
         Ok(done.execute(&self.writer).await?.rows_affected() == 1)
+    }
+
+    /// The configuration in force, as it is at this moment, has other profiles or routes than this watcher's.
+    pub(super) async fn is_overruled<'e>(&self, on: impl Executor<'e, Database = Any>) -> Result<bool> {
+        if !self.is_shared() || self.owner.is_empty() {
+            return Ok(false);
+        }
+        let rows = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS}, {DATABASE_NOW} FROM watchers"))).fetch_all(on);
+        let rows = rows.await?;
+        let Some(now) = rows.first().map(|row| some_time(row.get(COLUMN_COUNT))) else { return Ok(false) };
+        let watchers: Vec<Watcher> = rows.iter().map(watcher).collect();
+        Ok(is_overruled(&watchers, &self.owner, now))
     }
 
     /// The watcher stops in good order: what it had claimed is free at once. Its row stays for a while, to show when it stopped;

@@ -1,10 +1,10 @@
 //! Which row tells of a hit: decided in the transaction that commits the hit, where it is certain what was told already.
 
 use jiff::Timestamp;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Row};
 
 use crate::model::{Budget, DeliveryKind, Hit, Id, NewDelivery, Relation, Way, Window};
-use crate::store::{Engine, FILLED_MAX, Result, engine_of, millis, or_never};
+use crate::store::{Engine, FILLED_MAX, Result, Transaction, engine_of, millis, or_never};
 
 /// Many watchers may find copies of one story at the same moment: who makes or moves rows does so alone, until the transaction
 /// ends. (SQLite has one writer anyway.)

@@ -1,12 +1,12 @@
 //! What time and a new configuration make of rows: windows that ended, digests that were missed, rows that nobody wants any more.
 
 use jiff::{SignedDuration, Timestamp};
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::fill::{add, digest, digest_id, insert, is_open, lock, open_row};
 use super::{COLUMNS, none_of, row};
 use crate::model::{EmptyDigest, EndedWindow, Hit, Id, NewDelivery, OutboxRow, Window};
-use crate::store::{Result, Store, millis, some_time};
+use crate::store::{Result, Store, Transaction, millis, some_time};
 
 /// An empty digest that comes weekly comes when the last digest is so old: a week, with room for a change of the clocks.
 const EMPTY_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24 - 2);
@@ -166,13 +166,20 @@ pub struct HandedOver {
 impl Store {
     /// Decides on windows that ended: the digest's row is made if it is wanted without a hit, and what was to be told by digests
     /// whose time was missed goes into it, so that a recipient gets one digest, of all the time since the last. Answers for each
-    /// until when all is decided now.
+    /// until when all is decided now; nothing for a watcher whose routes are not those in force.
     pub async fn settle_digests(&self, ended: &[EndedWindow], now: Timestamp) -> Result<Vec<Timestamp>> {
+        self.again(|| self.try_settle_digests(ended, now)).await
+    }
+
+    async fn try_settle_digests(&self, ended: &[EndedWindow], now: Timestamp) -> Result<Vec<Timestamp>> {
         if ended.is_empty() {
             return Ok(Vec::new());
         }
         let mut tx = self.begin().await?;
         lock(&mut tx).await?;
+        if self.is_overruled(&mut *tx).await? {
+            return Ok(Vec::new());
+        }
         let mut settled = Vec::with_capacity(ended.len());
         for window in ended {
             settled.push(settle(&mut tx, window, now).await?);
@@ -205,16 +212,23 @@ impl Store {
         Ok(query.fetch_all(&self.reader).await?.iter().map(row).collect())
     }
 
-    /// A row that was never tried is due at another time.
+    /// A row that was never tried is due at another time. As all that follows it changes nothing for a watcher whose routes are not those
+    /// in force.
     pub async fn move_delivery(&self, id: Id, due_at: Timestamp) -> Result<()> {
+        let mut tx = self.begin().await?;
+        lock(&mut tx).await?;
+        if self.is_overruled(&mut *tx).await? {
+            return Ok(());
+        }
         sqlx::query(
             "UPDATE outbox SET due_at = $1, window_to = CASE WHEN kind = 'group' THEN $1 ELSE window_to END \
              WHERE id = $2 AND state = 'waiting' AND closed = 0",
         )
         .bind(millis(due_at))
         .bind(id.0)
-        .execute(self.writer().await)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -222,6 +236,9 @@ impl Store {
     pub async fn move_digest(&self, row: &OutboxRow, window: Window, now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         lock(&mut tx).await?;
+        if self.is_overruled(&mut *tx).await? {
+            return Ok(());
+        }
         let until = window.until.as_millisecond().to_string();
         let new = digest(&row.route, &row.recipient, window);
         let into = open_row(&mut tx, &["digest", &row.route, &row.recipient, &until], 0, &new, now).await?;
@@ -234,7 +251,7 @@ impl Store {
 
     /// Ends a waiting row whose route or recipient is gone: its hits go where these deliveries lead, unless they are told there
     /// already. It is discarded when nothing is lost by that (all was taken, or `is_told` to everybody that is left), else it is
-    /// dead, which people are shown and can take back. `None` when an attempt on it is under way.
+    /// dead, which people are shown and can take back. `None` when an attempt on it is under way, or it is not for this watcher to say.
     pub async fn hand_over(
         &self,
         row: &OutboxRow,
@@ -245,6 +262,9 @@ impl Store {
     ) -> Result<Option<HandedOver>> {
         let mut tx = self.begin().await?;
         lock(&mut tx).await?;
+        if self.is_overruled(&mut *tx).await? {
+            return Ok(None);
+        }
         let held =
             sqlx::query("UPDATE outbox SET closed = 1 WHERE id = $1 AND state = 'waiting' AND lease_until <= $2")
                 .bind(row.id.0)

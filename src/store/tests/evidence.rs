@@ -6,7 +6,7 @@ use crate::store::evidence::{NewCapture, NewReread, RecordFilter, Verified};
 
 const ROOM: u64 = 1_000_000;
 
-fn capture(key: &str, body: &str, room: u64) -> NewCapture {
+pub(super) fn capture(key: &str, body: &str, room: u64) -> NewCapture {
     let blob = Blob::of(body.as_bytes());
     let capture = Capture {
         source: "wire".into(),

@@ -141,7 +141,7 @@ async fn a_store_of_the_first_version_is_brought_up_to_date_with_its_rows() {
     std::fs::write(folder.path().join("store.sqlite.before-2"), "older").unwrap();
     sqlx::any::install_default_drivers();
     let old = AnyPool::connect(&format!("sqlite://{}?mode=rwc", path.display())).await.unwrap();
-    let mut tx = old.begin().await.unwrap();
+    let mut tx = Pool::lasting(old.clone()).begin_with("BEGIN").await.unwrap();
     sqlx::query("CREATE TABLE notes (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT")
         .execute(&mut *tx)
         .await

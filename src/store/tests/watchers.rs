@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{ConfigurationHashes, Share, Watcher};
 use crate::store::sources::Beside;
 
-async fn shared(test: impl AsyncFn(Store)) {
+pub(super) async fn shared(test: impl AsyncFn(Store)) {
     on_each_engine(async |store| {
         if store.is_shared() {
             test(store).await;
@@ -13,7 +13,7 @@ async fn shared(test: impl AsyncFn(Store)) {
     .await;
 }
 
-fn watcher(name: &str, hash: &str) -> Watcher {
+pub(super) fn watcher(name: &str, hash: &str) -> Watcher {
     Watcher {
         name: name.into(),
         owner: format!("{name}/1"),
@@ -79,7 +79,7 @@ async fn a_dead_watchers_turn_runs_out_and_a_late_one_cannot_use_it() {
         store.commit_visits(&[visit], at(1)).await.unwrap();
         let scored = store.claim_unscored("late", at(2), at(7), 10).await.unwrap();
         let late = MatchResult { scored, turn: dead.fence(), ..MatchResult::default() };
-        assert_eq!(store.commit_matches(&late).await.unwrap(), 0);
+        assert!(matches!(store.commit_matches(&late).await, Err(StoreError::TurnIsOver)));
         let scored = store.claim_unscored("next", at(2), at(7), 10).await.unwrap();
         assert_eq!(scored.len(), 1);
         let good = MatchResult { scored, turn: next.fence(), ..MatchResult::default() };
