@@ -533,7 +533,7 @@ impl Store {
 /// A pool whose connections let go of what they hold when their watcher is stopped or cut off in the middle of a transaction, so
 /// that the others go on.
 async fn open_postgres(url: &str) -> Result<Pool> {
-    const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '60s'; \
+    const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '15s'; SET statement_timeout = '60s'; \
                             SET lock_timeout = '45s'; SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
                             SET tcp_keepalives_count = 3;";
     let options = AnyPoolOptions::new()
