@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod frequencies;
 pub mod glance;
 pub mod health;
+mod held_up;
 pub mod hits;
 pub mod items;
 pub mod mutes;
@@ -101,6 +102,9 @@ pub enum StoreError {
         /// What the database says, and what to do about it.
         problem: String,
     },
+    /// The database is away, or cannot work just now: the same may go well later.
+    #[error("the store failed: {0}")]
+    Away(String),
     /// What the database says.
     #[error("the store failed: {0}")]
     Database(String),
@@ -108,14 +112,44 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
-        StoreError::Database(in_words(&error))
+        if passes(&error) { StoreError::Away(in_words(&error)) } else { StoreError::Database(in_words(&error)) }
+    }
+}
+
+impl StoreError {
+    /// Nothing has to be mended in newswatch or its configuration: the same may go well later.
+    pub fn passes(&self) -> bool {
+        matches!(self, StoreError::Away(_))
+    }
+}
+
+/// Only time, or the database's operator, helps.
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            // PostgreSQL's have five places: connections, resources, intervention, a standby that is no primary yet. SQLite's are
+            // numbers: busy, locked, disk in trouble, disk full.
+            let classes = ["08", "53", "57P", "25006", "25P03", "40", "55P03", "57014"];
+            match code.parse::<i32>() {
+                Ok(number) if code.len() < 5 => [5, 6, 10, 13].contains(&(number & 0xff)),
+                _ => classes.iter().any(|class| code.starts_with(class)),
+            }
+        }
+        _ => false,
     }
 }
 
 /// What a database error says, and what the operator can do about it, where that is known.
 fn in_words(error: &sqlx::Error) -> String {
-    let text = error.to_string();
-    let text = text.strip_prefix("error returned from database: ").unwrap_or(&text);
+    let text = match error {
+        // Without the line of PostgreSQL's own source.
+        sqlx::Error::Database(database) => database.message().to_string(),
+        sqlx::Error::Io(error) => format!("no connection to the database, or it broke: {error}"),
+        error => error.to_string(),
+    };
+    let text = text.as_str();
     match error {
         // What stands behind it was tried again and again meanwhile, and is not told.
         sqlx::Error::PoolTimedOut => format!(
@@ -329,6 +363,16 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a connection made now could work, whatever becomes of those that there are. Waits at most `limit`.
+    pub async fn is_reachable(&self, limit: Duration) -> bool {
+        let look = async {
+            let mut connection = AnyConnection::connect_with(&self.reader.connect_options()).await?;
+            connection.execute("SELECT 1").await?;
+            connection.close().await
+        };
+        matches!(tokio::time::timeout(limit, look).await, Ok(Ok(())))
+    }
+
     /// Drops the leases that earlier processes left. Only for the holder of the lock: with several watchers leases run out
     /// by themselves.
     pub async fn drop_leases(&self) -> Result<()> {
@@ -487,8 +531,9 @@ async fn open_postgres(url: &str) -> Result<AnyPool> {
                 Ok(())
             })
         });
-    // A pool would try again until its time is over, and say only that.
-    AnyConnection::connect(url).await?.close().await?;
+    // A pool would try again until its time is over, and say only that. A database that hangs takes connections and says nothing.
+    let first = tokio::time::timeout(ACQUIRE_MAX, AnyConnection::connect(url));
+    first.await.map_err(|_| sqlx::Error::PoolTimedOut)??.close().await?;
     Ok(options.connect(url).await?)
 }
 
@@ -562,7 +607,7 @@ fn inode(path: &Path) -> Option<u64> {
 }
 
 /// The address without user name, password and parameters.
-fn without_password(url: &str) -> String {
+pub fn without_password(url: &str) -> String {
     let url = url.split('?').next().unwrap_or_default();
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
