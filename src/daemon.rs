@@ -52,10 +52,8 @@ const PLENTY: usize = 500;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How often the store is told that the daemon lives, for `newswatch status`.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// A store that did not answer for so long is away. Both limits and the sleep between fit into a watchdog's minute.
+/// A store that did not answer for so long is away. This and the sleep between fit into a watchdog's minute.
 const PING_MAX: Duration = Duration::from_secs(10);
-/// So long a new connection to it may take then.
-const REACH_MAX: Duration = Duration::from_secs(5);
 /// A clock that goes back by more was set; less is how clocks are kept right.
 const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// How long after that times of the old clock may still be stored.
@@ -241,7 +239,7 @@ async fn begin(
             joined = join(config, options, clock) => joined,
             () = &mut stopped => return Ok(None),
         };
-        let passes = |error: &anyhow::Error| error.downcast_ref::<StoreError>().is_some_and(StoreError::passes);
+        let passes = |error: &anyhow::Error| error.downcast_ref::<StoreError>().is_some_and(StoreError::is_passing);
         match joined {
             Err(error) if is_shared && !options.once && passes(&error) => {
                 let text = plain::line(&error.to_string(), 500);
@@ -725,11 +723,9 @@ async fn pulse(shared: Shared, store: Store) {
         let answer = tokio::time::timeout(PING_MAX, store.ping()).await;
         let answer = answer.unwrap_or_else(|_| Err(StoreError::Away("the database does not answer".to_string())));
         // A database that is away is not brought back by a restart of its watchers, and a few restarts are all that a service
-        // manager makes. Where it is there for a new connection, and not for ours, one helps.
-        let waits = shared.is_moving()
-            && store.is_shared()
-            && answer.as_ref().is_err_and(StoreError::passes)
-            && !store.is_reachable(REACH_MAX).await;
+        // manager makes.
+        let is_away = answer.as_ref().is_err_and(|error| error.is_passing());
+        let waits = shared.is_moving() && store.is_shared() && is_away;
         let well = waits || shared.is_moving() && answer.is_ok();
         if waits {
             systemd::alive("the store is away, newswatch tries again and again");

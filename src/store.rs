@@ -112,19 +112,19 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
-        if passes(&error) { StoreError::Away(in_words(&error)) } else { StoreError::Database(in_words(&error)) }
+        if is_away(&error) { StoreError::Away(in_words(&error)) } else { StoreError::Database(in_words(&error)) }
     }
 }
 
 impl StoreError {
     /// Nothing has to be mended in newswatch or its configuration: the same may go well later.
-    pub fn passes(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         matches!(self, StoreError::Away(_))
     }
 }
 
 /// Only time, or the database's operator, helps.
-fn passes(error: &sqlx::Error) -> bool {
+fn is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
         sqlx::Error::Database(database) => {
@@ -361,16 +361,6 @@ impl Store {
         }
         sqlx::query("SELECT 1").fetch_one(&self.reader).await?;
         Ok(())
-    }
-
-    /// Whether a connection made now could work, whatever becomes of those that there are. Waits at most `limit`.
-    pub async fn is_reachable(&self, limit: Duration) -> bool {
-        let look = async {
-            let mut connection = AnyConnection::connect_with(&self.reader.connect_options()).await?;
-            connection.execute("SELECT 1").await?;
-            connection.close().await
-        };
-        matches!(tokio::time::timeout(limit, look).await, Ok(Ok(())))
     }
 
     /// Drops the leases that earlier processes left. Only for the holder of the lock: with several watchers leases run out

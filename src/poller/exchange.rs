@@ -172,15 +172,13 @@ impl Exchange {
     }
 
     /// After a commit of many failed: each by itself, so that one that the database will not take cannot hold up the others.
-    /// Fails when none can be committed, or one for a reason that passes: then it is the store that is in trouble, and what is
-    /// stored already is left out the next time. (A claim that were left to run out would hold up its whole host.)
+    /// Fails when none can be committed: then it is the store that is in trouble.
     async fn commit_singly(&mut self, error: store::StoreError) -> store::Result<u64> {
         let mut items = 0;
         let mut refused = Vec::new();
         for result in &self.finished {
             match self.store.commit_visits(std::slice::from_ref(result), self.now).await {
                 Ok(stored) => items += stored,
-                Err(error) if error.passes() => return Err(error),
                 Err(error) => refused.push((result, error)),
             }
         }
