@@ -119,6 +119,8 @@ pub struct ConfiguredSource {
     pub first_at: Timestamp,
 }
 
+/// Among so many sources, the first by their times, the next that is due is looked for.
+const NEXT_AMONG: i64 = 256;
 /// A due source of another watcher's share is everybody's when it was due for so long: that watcher may be dead, or overloaded.
 const SHARE_GRACE: SignedDuration = SignedDuration::from_secs(20);
 
@@ -350,7 +352,7 @@ impl Store {
         Ok(())
     }
 
-    /// When the next source that nobody holds is due; `None` when there is none.
+    /// When the next source that nobody holds is due, or earlier; `None` when there is none.
     pub async fn next_source_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
         self.next_source_due_of("", None, now).await
     }
@@ -370,12 +372,18 @@ impl Store {
                 (is_known("s", "$2"), due_at)
             }
         };
+        // This is asked several times a second: only the first by their times are looked at, in the order of an index.
         let sql = format!(
             "SELECT min(CASE WHEN lease_until > $1 AND lease_until > next_at THEN lease_until ELSE {due_at} END) \
-             FROM sources s WHERE configured = 1 AND paused = 0 AND $2 = $2 {known}"
+                FILTER (WHERE $2 = $2 {known}), max(next_at), count(*) \
+             FROM (SELECT name, url, kind, reader, host, next_at, lease_until FROM sources \
+                WHERE configured = 1 AND paused = 0 ORDER BY next_at LIMIT {NEXT_AMONG}) s"
         );
         let row = sqlx::query(AssertSqlSafe(sql)).bind(millis(now)).bind(owner).fetch_one(&self.reader).await?;
-        Ok(row.get::<Option<i64>, _>(0).map(some_time))
+        let (soonest, last, count): (Option<i64>, Option<i64>, i64) = (row.get(0), row.get(1), row.get(2));
+        // What comes behind these is not due before the last of them.
+        let behind = last.filter(|_| count == NEXT_AMONG);
+        Ok(soonest.into_iter().chain(behind).min().map(some_time))
     }
 
     /// Commits visits: their items, what the matcher has to do, the state of the sources and their validators, in one
