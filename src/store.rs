@@ -497,11 +497,11 @@ impl Store {
 }
 
 /// A pool whose connections let go of what they hold when their watcher is stopped or cut off in the middle of a transaction, so
-/// that the others go on.
+/// that the others go on. (The statements are small: compiling one takes longer than running it.)
 async fn open_postgres(url: &str) -> Result<AnyPool> {
     const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '30s'; SET statement_timeout = '120s'; \
                             SET lock_timeout = '60s'; SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
-                            SET tcp_keepalives_count = 3;";
+                            SET tcp_keepalives_count = 3; SET jit = off;";
     let options = AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_MAX)

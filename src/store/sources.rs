@@ -306,8 +306,9 @@ impl Store {
     ) -> Result<Vec<(SourceState, Claim)>> {
         let own = own_sources(share, "s", "$1", "$3");
         // Each of these can be claimed, so there is always one to claim if any can be; looking at all of them would cost more than
-        // what is claimed.
-        let first = share.map_or(String::new(), |_| format!("ORDER BY next_at, name LIMIT {}", limit.max(1) * 8));
+        // what is claimed. In the order of the index, and each looked at by itself (OFFSET 0 keeps PostgreSQL from joining them all).
+        let first = share.map_or(String::new(), |_| format!("ORDER BY next_at LIMIT {}", limit.max(1) * 8));
+        let by_itself = if share.is_some() { "OFFSET 0" } else { "" };
         let sql = format!(
             "UPDATE sources SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE name IN ( \
                 SELECT name FROM sources WHERE configured = 1 AND paused = 0 AND next_at <= $3 AND lease_until <= $3 AND name IN ( \
@@ -315,7 +316,7 @@ impl Store {
                         SELECT name, next_at, row_number() OVER (PARTITION BY host ORDER BY next_at, name) AS place FROM ( \
                             SELECT name, next_at, host FROM sources s \
                             WHERE configured = 1 AND paused = 0 AND next_at <= $3 {own} AND NOT EXISTS ( \
-                                SELECT 1 FROM sources b WHERE b.host = s.host AND b.lease_until > $3) {first} \
+                                SELECT 1 FROM sources b WHERE b.host = s.host AND b.lease_until > $3 {by_itself}) {first} \
                         ) free \
                     ) due WHERE place <= $4 ORDER BY next_at, name LIMIT $5) \
                 {}) RETURNING {COLUMNS}",
@@ -531,7 +532,7 @@ impl Store {
 fn is_known(source: &str, owner: &str) -> String {
     format!(
         "AND EXISTS (SELECT 1 FROM watcher_sources k WHERE k.owner = {owner} AND k.source = {source}.name \
-         AND k.url = {source}.url AND k.kind = {source}.kind AND k.reader = {source}.reader)"
+         AND k.url = {source}.url AND k.kind = {source}.kind AND k.reader = {source}.reader OFFSET 0)"
     )
 }
 
