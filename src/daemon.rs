@@ -41,6 +41,8 @@ const STOP_WAIT: Duration = Duration::from_secs(8);
 const STANDSTILL: Duration = Duration::from_secs(300);
 /// A single cycle that fails so often in a row ends with an error; the daemon never gives up.
 const ONCE_FAILURES_MAX: u32 = 3;
+/// What failed so often in a row is noted in the store, for `newswatch status`.
+const NOTED_AFTER: u32 = 3;
 /// Scoring costs a transaction however few the items are: after a call the matcher waits so long for more of them, unless it
 /// has plenty.
 const GATHER: Duration = Duration::from_millis(100);
@@ -50,6 +52,8 @@ const PLENTY: usize = 500;
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// How often the store is told that the daemon lives, for `newswatch status`.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A store that did not answer for so long is away. This and the sleep between fit into a watchdog's minute.
+const PING_MAX: Duration = Duration::from_secs(10);
 /// A clock that goes back by more was set; less is how clocks are kept right.
 const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
 /// How long after that times of the old clock may still be stored.
@@ -113,23 +117,18 @@ struct Shared {
 pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     let clock = Clock::system();
     // Heard from the beginning: a reload that is asked for while the store is opened must not end the program.
-    let signals = Signals::new()
+    let mut signals = Signals::new()
         .map_err(|error| {
             tracing::error!("signals cannot be received ({error}); stop newswatch with SIGKILL, nothing is lost by it")
         })
         .ok();
-    let store = Store::open(&config.store_url(), Durability::Full).await?.lock()?.indexing(config.store.search);
-    if let Some(from) = store.filled_from().await? {
-        return Err(StoreError::HalfFilled { store: store.name().to_string(), from }.into());
-    }
-    store.drop_leases().await?;
-    let now = clock.now();
-    store.forget_the_future(now).await?;
-    // What was refused before is not what runs now.
-    store.note(RELOAD_NOTE, "").await?;
-    let (membership, standing) = Membership::join(store, &config, &clock, options.once).await?;
+    let Some((membership, standing)) = begin(&config, &options, &clock, signals.as_mut()).await? else {
+        tracing::info!("newswatch stops; it had not begun, because the store is away");
+        return Ok(Summary::default());
+    };
     let membership = Arc::new(membership);
     let store = membership.store().clone();
+    let now = clock.now();
     if options.once && !options.due {
         store.make_all_due(now).await?;
     }
@@ -217,6 +216,62 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
         );
     }
     Ok(summary)
+}
+
+/// Opens the store and joins the watchers on it. A shared store that is away is waited for: a restart would not bring it back, and
+/// a service manager gives up after a few. `None` when the program is to stop meanwhile.
+async fn begin(
+    config: &Config,
+    options: &Options,
+    clock: &Clock,
+    mut signals: Option<&mut Signals>,
+) -> anyhow::Result<Option<(Membership, watch::Receiver<Standing>)>> {
+    let is_shared = config.store_url().starts_with("postgres");
+    let mut failures = 0;
+    loop {
+        let mut stopped = std::pin::pin!(async {
+            match &mut signals {
+                Some(signals) => signals.stop().await,
+                None => std::future::pending().await,
+            }
+        });
+        let joined = tokio::select! {
+            joined = join(config, options, clock) => joined,
+            () = &mut stopped => return Ok(None),
+        };
+        let passes = |error: &anyhow::Error| error.downcast_ref::<StoreError>().is_some_and(StoreError::is_passing);
+        match joined {
+            Err(error) if is_shared && !options.once && passes(&error) => {
+                let text = plain::line(&error.to_string(), 500);
+                if failures == 0 {
+                    tracing::error!("newswatch waits for the store before it begins: {text}");
+                    systemd::waiting(&format!("waits for the store: {text}"));
+                }
+                failures += 1;
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1 << failures.min(5))) => {}
+                    () = &mut stopped => return Ok(None),
+                }
+            }
+            joined => return joined.map(Some),
+        }
+    }
+}
+
+async fn join(
+    config: &Config,
+    options: &Options,
+    clock: &Clock,
+) -> anyhow::Result<(Membership, watch::Receiver<Standing>)> {
+    let store = Store::open(&config.store_url(), Durability::Full).await?.lock()?.indexing(config.store.search);
+    if let Some(from) = store.filled_from().await? {
+        return Err(StoreError::HalfFilled { store: store.name().to_string(), from }.into());
+    }
+    store.drop_leases().await?;
+    store.forget_the_future(clock.now()).await?;
+    // What was refused before is not what runs now.
+    store.note(RELOAD_NOTE, "").await?;
+    Membership::join(store, config, clock, options.once).await
 }
 
 fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Visitor> {
@@ -313,19 +368,31 @@ struct Trouble {
     /// What it is counted as, and what it is in words.
     name: &'static str,
     what: &'static str,
-    store: String,
+    store: Store,
     failures: u32,
+    since: Timestamp,
 }
 
 impl Trouble {
     fn new(name: &'static str, what: &'static str, store: &Store) -> Trouble {
-        Trouble { name, what, store: store.name().to_string(), failures: 0 }
+        Trouble { name, what, store: store.clone(), failures: 0, since: Timestamp::UNIX_EPOCH }
     }
 
-    fn over(&mut self) {
+    async fn over(&mut self, now: Timestamp) {
         if self.failures > 0 {
             tracing::info!("{} goes on after {} failed attempts", self.what, self.failures);
+            if self.failures >= NOTED_AFTER {
+                self.note("", now).await;
+            }
             self.failures = 0;
+        }
+    }
+
+    /// Where it can be: a database whose disk is full still changes what stands in it, and looks as if nothing were wrong.
+    async fn note(&self, text: &str, now: Timestamp) {
+        let note = self.store.note_held_up(self.what, text, self.since, now);
+        if !matches!(tokio::time::timeout(PING_MAX, note).await, Ok(Ok(()))) {
+            tracing::debug!("that {} is held up could not be noted in the store", self.what);
         }
     }
 
@@ -334,16 +401,22 @@ impl Trouble {
         self.failures += 1;
         Meters::count(&shared.meters.loop_failures, "loop", self.name);
         if shared.once && self.failures >= ONCE_FAILURES_MAX {
-            tracing::error!("{} is given up: {} [{}]", self.what, plain::line(&error.to_string(), 500), self.store);
+            let text = plain::line(&error.to_string(), 500);
+            tracing::error!("{} is given up: {text} [{}]", self.what, self.store.name());
             shared.gave_up.store(true, Ordering::Relaxed);
             shared.stop.cancel();
             return false;
         }
         let text = plain::line(&error.to_string(), 500);
+        let now = shared.clock.now();
         if self.failures == 1 {
-            tracing::error!("{} is held up, nothing is lost: {text} [{}]", self.what, self.store);
+            tracing::error!("{} is held up, nothing is lost: {text} [{}]", self.what, self.store.name());
+            self.since = now;
         } else {
             tracing::debug!("{} is still held up: {text}", self.what);
+        }
+        if self.failures >= NOTED_AFTER && !shared.once {
+            self.note(&text, now).await;
         }
         // Somebody waits for the end of a single cycle.
         let unit = if shared.once { Duration::from_millis(250) } else { Duration::from_secs(1) };
@@ -389,7 +462,7 @@ async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: Cancel
         }
         let next = match poller.step(now).await {
             Ok((progress, next)) => {
-                trouble.over();
+                trouble.over(now).await;
                 sum.visits += progress.visits;
                 sum.items += progress.items;
                 if progress.items > 0 || progress.visits > 0 {
@@ -467,7 +540,7 @@ async fn match_items(
         }
         match matcher.step(now).await {
             Ok((progress, next)) => {
-                trouble.over();
+                trouble.over(now).await;
                 hits += progress.hits;
                 if progress.hits > 0 {
                     shared.notifier.notify_one();
@@ -519,7 +592,7 @@ async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matche
         }
         match notifier.step(now).await {
             Ok((finished, next)) => {
-                trouble.over();
+                trouble.over(now).await;
                 sum += finished;
                 if shared.once && was_matched && notifier.is_idle() && next > now + SignedDuration::from_secs(1) {
                     break;
@@ -574,7 +647,7 @@ async fn oversee(
         if tells && (now >= look_at || look_at.duration_since(now) > SignedDuration::from_hours(1)) {
             match overseer.step(now).await {
                 Ok((progress, next)) => {
-                    trouble.over();
+                    trouble.over(now).await;
                     look_at = next;
                     if progress.planted {
                         shared.matcher.notify_one();
@@ -625,6 +698,12 @@ fn pinger(config: &Config, shared: &Shared) -> Option<Arc<dyn Fetch>> {
     }
 }
 
+async fn note_heartbeat(store: &Store, shared: &Shared) -> Result<(), StoreError> {
+    let now = shared.clock.now().to_string();
+    let noted = tokio::time::timeout(PING_MAX, store.note(HEARTBEAT_NOTE, &now)).await;
+    noted.unwrap_or_else(|_| Err(StoreError::Away("the database does not answer".to_string())))
+}
+
 /// Tells systemd and the store that the daemon lives, only while every loop comes round. A store that answers but cannot be
 /// written (a full disk) is no reason to be killed: the work goes on by itself once there is room.
 async fn pulse(shared: Shared, store: Store) {
@@ -647,11 +726,18 @@ async fn pulse(shared: Shared, store: Store) {
         {
             tracing::error!("what a clock set back left behind could not be mended: {error}");
         }
-        let answer = store.ping().await;
-        let well = shared.is_moving() && answer.is_ok();
-        if well {
+        let answer = tokio::time::timeout(PING_MAX, store.ping()).await;
+        let answer = answer.unwrap_or_else(|_| Err(StoreError::Away("the database does not answer".to_string())));
+        // A database that is away is not brought back by a restart of its watchers, and a few restarts are all that a service
+        // manager makes.
+        let is_away = answer.as_ref().is_err_and(|error| error.is_passing());
+        let waits = shared.is_moving() && store.is_shared() && is_away;
+        let well = waits || shared.is_moving() && answer.is_ok();
+        if waits {
+            systemd::alive("the store is away, newswatch tries again and again");
+        } else if well {
             systemd::alive(&status_line(&shared.config.borrow().clone()));
-            if let Err(error) = store.note(HEARTBEAT_NOTE, &shared.clock.now().to_string()).await {
+            if let Err(error) = note_heartbeat(&store, &shared).await {
                 tracing::debug!("the heartbeat could not be noted: {error}");
             }
         } else if was_well {

@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod frequencies;
 pub mod glance;
 pub mod health;
+mod held_up;
 pub mod hits;
 pub mod items;
 pub mod mutes;
@@ -131,27 +132,44 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
         let text = in_words(&error);
         match &error {
-            sqlx::Error::Database(database) => match database.code().as_deref() {
-                Some("40001" | "40P01") => StoreError::InTheWay(text),
-                // Connection, transaction, resources, locks, shutdown; a statement that took too long may be too long by itself.
-                Some(code) if code.len() == 5 && code != "57014" && AWAY.contains(&&code[..2]) => {
-                    StoreError::Away(text)
-                }
-                _ => StoreError::Database(text),
-            },
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => StoreError::Away(text),
+            sqlx::Error::Database(database) if database.code().is_some_and(|code| IN_THE_WAY.contains(&&*code)) => {
+                StoreError::InTheWay(text)
+            }
+            error if is_away(error) => StoreError::Away(text),
             _ => StoreError::Database(text),
         }
     }
 }
 
-/// Classes of SQLSTATE that say that the database is in trouble, not what it was given.
-const AWAY: [&str; 5] = ["08", "25", "53", "55", "57"];
+/// SQLSTATE of two transactions that got into one another's way.
+const IN_THE_WAY: [&str; 2] = ["40001", "40P01"];
+
+/// Only time, or the database's operator, helps.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            // PostgreSQL's have five places, the first two are classes: connections, transactions, resources, locks, intervention. A
+            // statement that took too long may be too long by itself. SQLite's are numbers: busy, locked, disk in trouble, disk full.
+            match code.parse::<i32>() {
+                Ok(number) if code.len() < 5 => [5, 6, 10, 13].contains(&(number & 0xff)),
+                _ => code != "57014" && ["08", "25", "53", "55", "57"].iter().any(|class| code.starts_with(class)),
+            }
+        }
+        _ => false,
+    }
+}
 
 /// What a database error says, and what the operator can do about it, where that is known.
 fn in_words(error: &sqlx::Error) -> String {
-    let text = error.to_string();
-    let text = text.strip_prefix("error returned from database: ").unwrap_or(&text);
+    let text = match error {
+        // Without the line of PostgreSQL's own source.
+        sqlx::Error::Database(database) => database.message().to_string(),
+        sqlx::Error::Io(error) => format!("no connection to the database, or it broke: {error}"),
+        error => error.to_string(),
+    };
+    let text = text.as_str();
     match error {
         // What stands behind it was tried again and again meanwhile, and is not told.
         sqlx::Error::PoolTimedOut => format!(
@@ -531,11 +549,11 @@ impl Store {
 }
 
 /// A pool whose connections let go of what they hold when their watcher is stopped or cut off in the middle of a transaction, so
-/// that the others go on.
+/// that the others go on. (The statements are small: compiling one takes longer than running it.)
 async fn open_postgres(url: &str) -> Result<Pool> {
     const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '15s'; SET statement_timeout = '60s'; \
                             SET lock_timeout = '45s'; SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; \
-                            SET tcp_keepalives_count = 3;";
+                            SET tcp_keepalives_count = 3; SET jit = off;";
     let options = AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_MAX)
@@ -633,7 +651,7 @@ fn inode(path: &Path) -> Option<u64> {
 }
 
 /// The address without user name, password and parameters.
-fn without_password(url: &str) -> String {
+pub fn without_password(url: &str) -> String {
     let url = url.split('?').next().unwrap_or_default();
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),

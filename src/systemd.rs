@@ -9,7 +9,12 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The loops make progress and the store answers.
+/// It does not begin yet, and why.
+pub fn waiting(status: &str) {
+    tell(&[NotifyState::Status(status)]);
+}
+
+/// The loops make progress, and the store answers or a restart would not help it.
 pub fn alive(status: &str) {
     tell(&[NotifyState::Watchdog, NotifyState::Status(status)]);
 }

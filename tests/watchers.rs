@@ -5,8 +5,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -336,4 +338,92 @@ async fn a_watcher_whose_network_is_cut_leaves_its_share_to_the_others() {
     assert!(held.is_empty(), "it keeps what others could ask: {held:?}");
     store.close().await;
     tokio::task::spawn_blocking(move || drop(schema)).await.unwrap();
+}
+
+/// The way to the database, which can be cut off: connections end, and new ones end at once.
+struct Way {
+    port: u16,
+    is_open: Arc<AtomicBool>,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Way {
+    /// Cut off at first. `server`: host and port.
+    fn to(server: String) -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let way =
+            Way { port: listener.local_addr().unwrap().port(), is_open: Arc::default(), connections: Arc::default() };
+        let (is_open, connections) = (way.is_open.clone(), way.connections.clone());
+        std::thread::spawn(move || {
+            for from in listener.incoming().flatten().filter(|_| is_open.load(Ordering::SeqCst)) {
+                let to = TcpStream::connect(&server).unwrap();
+                let copy = |from: &TcpStream, to: &TcpStream| {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        _ = std::io::copy(&mut from, &mut to);
+                        _ = to.shutdown(Shutdown::Both);
+                    });
+                };
+                copy(&from, &to);
+                copy(&to, &from);
+                connections.lock().unwrap().push(from);
+            }
+        });
+        way
+    }
+
+    fn open(&self) {
+        self.is_open.store(true, Ordering::SeqCst);
+    }
+
+    fn cut(&self) {
+        self.is_open.store(false, Ordering::SeqCst);
+        for connection in self.connections.lock().unwrap().drain(..) {
+            _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+#[test]
+fn a_database_that_is_away_is_waited_for_and_the_service_manager_need_not_do_anything() {
+    let Some(schema) = Schema::new() else { return };
+    let url = schema.url();
+    let (before, after) = url.split_once('@').unwrap();
+    let (server, database) = after.split_once('/').unwrap();
+    let way = Way::to(server.to_string());
+    let folder = Folder::new(&format!("[store]\nurl = \"{before}@127.0.0.1:{}/{database}\"\n", way.port));
+    folder
+        .write("profiles.d/seat.toml", PROFILE)
+        .write("sources.d/a.toml", &support::source("a", "http://127.0.0.1:9/", "enabled = false"));
+    // What a service manager hears of it.
+    let manager = UnixDatagram::bind(folder.path().join("manager")).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let hears = |part: &str| {
+        let mut message = [0; 1_000];
+        std::iter::from_fn(|| manager.recv(&mut message).ok().map(|length| message[..length].to_vec()))
+            .any(|message| String::from_utf8(message).unwrap().contains(part))
+    };
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let mut command = folder.command(&["run"]);
+    command.env("NOTIFY_SOCKET", folder.path().join("manager")).env("WATCHDOG_USEC", "600000");
+    let watcher = Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    wait_until("it waits", || folder.read("log").contains("waits for the store"));
+    let status = folder.run(&["status"]);
+    assert_eq!(status.code, 2, "{status:?}");
+    status.says("broken: ").says("no connection to the database").says(&format!("127.0.0.1:{}", way.port));
+    // One that is told to stop while it waits does.
+    let mut other = Running(folder.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    std::io::Read::read(&mut other.0.stderr.take().unwrap(), &mut [0; 100]).unwrap();
+    other.signal("-TERM");
+    assert!(other.0.wait().unwrap().success());
+    way.open();
+    wait_until("it begins by itself", || hears("READY=1"));
+    assert_eq!(folder.read("log").matches("waits for the store").count(), 1, "{}", folder.read("log"));
+    assert_ne!(folder.run(&["status"]).code, 2);
+    way.cut();
+    wait_until("it is alive without its database", || hears("STATUS=the store is away"));
+    assert_eq!(folder.run(&["status"]).code, 2);
+    way.open();
+    wait_until("it works again", || folder.read("log").contains("goes on after"));
+    watcher.signal("-TERM");
 }

@@ -57,7 +57,7 @@ pub(super) async fn index(shared: Shared, store: Store) {
         };
         match done {
             Ok((indexed, state)) => {
-                trouble.over();
+                trouble.over(shared.clock.now()).await;
                 if sum == 0 && indexed > 0 {
                     tracing::info!("indexing what was stored before, the newest first; search finds it bit by bit");
                 }
@@ -97,7 +97,7 @@ pub(super) async fn forget(shared: Shared, store: Store) {
             Ok(false) => RETENTION_LOOK,
             Ok(true) => match store.forget_old(&cutoffs, RETENTION_STEP).await {
                 Ok((forgotten, is_all)) => {
-                    trouble.over();
+                    trouble.over(shared.clock.now()).await;
                     sum = sum.and(forgotten);
                     if is_all && store.retention_done(now).await.is_ok() {
                         if !sum.is_nothing() {
