@@ -45,7 +45,7 @@ struct Held {
 
 /// What came of asking for a turn.
 enum Asked {
-    Granted(Held),
+    Granted(Box<Held>),
     /// Ask again after so long.
     Wait(Duration),
 }
@@ -142,10 +142,10 @@ impl Store {
             let wait = match self.ask_for_turn(name, lease).await {
                 // Granted long ago, to a process that was stopped meanwhile: it may be another's turn by now.
                 Ok(Asked::Granted(held)) if asked.elapsed() > GRANT_MAX => {
-                    drop(Turn { held: Some(held) });
+                    drop(Turn { held: Some(*held) });
                     Duration::ZERO
                 }
-                Ok(Asked::Granted(held)) => return Turn { held: Some(held) },
+                Ok(Asked::Granted(held)) => return Turn { held: Some(*held) },
                 Ok(Asked::Wait(wait)) => wait,
                 Err(error) => {
                     tracing::debug!("the turn of {name} cannot be had now: {error}");
@@ -173,14 +173,14 @@ impl Store {
         let query = sqlx::query(AssertSqlSafe(sql)).bind(name).bind(&*self.owner).bind(as_millis(lease));
         if let Some(row) = query.fetch_optional(&self.writer).await? {
             let rests_for = Duration::from_millis(row.get::<i64, _>(1).max(0) as u64);
-            return Ok(Asked::Granted(Held {
+            return Ok(Asked::Granted(Box::new(Held {
                 store: self.clone(),
                 name: name.to_string(),
                 fence: row.get(0),
                 pause: Duration::ZERO,
                 rest: Duration::ZERO,
                 rests_for,
-            }));
+            })));
         }
         let sql = format!(
             "SELECT lease_until - {DATABASE_NOW}, free_at - {DATABASE_NOW}, name FROM turns WHERE name = $1 OR name = '{WHOLE}'"

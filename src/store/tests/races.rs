@@ -451,7 +451,7 @@ async fn whatever_careless_watchers_do_nothing_is_lost_or_doubled() {
                 last.deliver().await;
             }
         }
-        let seen = seen.lock().unwrap();
+        let seen = std::mem::take(&mut *seen.lock().unwrap());
         let items = store.item_counts(at(0)).await.unwrap().0 as u64;
         let hits = store.hits(&HitFilter { limit: 10_000, ..HitFilter::default() }).await.unwrap();
         assert!(items > 20, "hardly anything happened: {items}");
