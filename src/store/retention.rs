@@ -97,37 +97,19 @@ impl Store {
             forgotten.texts += texts;
             is_all &= looked_at < limit;
         }
-        let mut rows = [0, 0, 0];
-        let kinds: [(Option<Timestamp>, &str, &str, &[&str]); 3] = [
-            (cutoffs.hits, "hits h", OLD_HITS, &["item_id", "profile"]),
-            (cutoffs.misses, "scores s", OLD_SCORES, &["profile", "scored_at", "item_id"]),
-            (cutoffs.hits, "outbox o", OLD_MESSAGES, &["id"]),
-        ];
-        for ((cutoff, table, old, keys), rows) in kinds.into_iter().zip(&mut rows) {
-            let Some(cutoff) = cutoff else { continue };
-            let (name, short) = table.split_once(' ').unwrap_or((table, table));
-            if name == "scores" {
-                note_cut(&mut tx, cutoff).await?;
-            }
-            let keys_of = keys.iter().map(|key| format!("{short}.{key}")).collect::<Vec<_>>().join(", ");
+        if let Some(cutoff) = cutoffs.hits {
             let sql = format!(
-                "DELETE FROM {name} WHERE ({}) IN (SELECT {keys_of} FROM {table} WHERE {old} LIMIT $2)",
-                keys.join(", ")
+                "DELETE FROM hits WHERE (item_id, profile) IN (SELECT h.item_id, h.profile FROM hits h WHERE {OLD_HITS} LIMIT $2)"
             );
             let done =
                 sqlx::query(AssertSqlSafe(sql)).bind(millis(cutoff)).bind(limit as i64).execute(&mut *tx).await?;
-            *rows = done.rows_affected();
-            is_all &= *rows < limit as u64;
+            forgotten.hits = done.rows_affected();
+            forgotten.messages = forget_messages(&mut tx, cutoff, limit).await?;
         }
-        [forgotten.hits, forgotten.scores, forgotten.messages] = rows;
-        if forgotten.hits + forgotten.messages > 0 {
-            for statement in [
-                "DELETE FROM outbox_hits WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id = outbox_hits.outbox_id)",
-                "DELETE FROM report_lines WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id = report_lines.outbox_id)",
-            ] {
-                sqlx::query(statement).execute(&mut *tx).await?;
-            }
+        if let Some(cutoff) = cutoffs.misses {
+            forgotten.scores = forget_scores(&mut tx, cutoff, limit).await?;
         }
+        is_all &= [forgotten.hits, forgotten.scores, forgotten.messages].iter().all(|rows| *rows < limit as u64);
         if let Some(cutoff) = cutoffs.hits {
             for (table, old, unit) in OLD_RECORDS {
                 let sql = format!("DELETE FROM {table} WHERE {old}");
@@ -247,11 +229,44 @@ async fn forget_texts(
     Ok((ids.len() as u64, rows.len()))
 }
 
-/// Notes of each profile that has scores from before that they are whole since then only.
-async fn note_cut(tx: &mut Transaction<'static, Any>, cutoff: Timestamp) -> Result<()> {
-    let rows = sqlx::query("SELECT DISTINCT profile FROM scores WHERE scored_at < $1").bind(millis(cutoff));
-    for row in rows.fetch_all(&mut **tx).await? {
-        super::scores::note_cut(tx, &row.get::<String, _>(0), some_time(millis(cutoff))).await?;
+/// Messages that are over go, with what they were about.
+async fn forget_messages(tx: &mut Transaction<'static, Any>, cutoff: Timestamp, limit: usize) -> Result<u64> {
+    let sql = format!(
+        "DELETE FROM outbox WHERE id IN (SELECT o.id FROM outbox o WHERE {OLD_MESSAGES} LIMIT $2) RETURNING id"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(millis(cutoff)).bind(limit as i64).fetch_all(&mut **tx).await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    for group in super::groups(&ids) {
+        let list = placeholders(super::engine_of(tx), 1, 1, group.len());
+        for table in ["outbox_hits", "report_lines"] {
+            let sql = format!("DELETE FROM {table} WHERE outbox_id IN {list}");
+            let query = group.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
+            query.execute(&mut **tx).await?;
+        }
     }
-    Ok(())
+    Ok(ids.len() as u64)
+}
+
+/// Scores go profile by profile, in the order of the table's key. Notes of each profile that had older ones that they are whole since
+/// then only.
+async fn forget_scores(tx: &mut Transaction<'static, Any>, cutoff: Timestamp, limit: usize) -> Result<u64> {
+    let mut forgotten = 0;
+    let mut after = String::new();
+    while forgotten < limit as u64 {
+        // The next name in the key: a list of all of them would be read from the whole table.
+        let next = sqlx::query("SELECT min(profile) FROM scores WHERE profile > $1").bind(&after);
+        let Some(profile) = next.fetch_one(&mut **tx).await?.get::<Option<String>, _>(0) else { break };
+        let done = sqlx::query(
+            "DELETE FROM scores WHERE (profile, scored_at, item_id) IN ( \
+             SELECT s.profile, s.scored_at, s.item_id FROM scores s WHERE s.profile = $1 AND s.scored_at < $2 LIMIT $3)",
+        );
+        let done = done.bind(&profile).bind(millis(cutoff)).bind(limit as i64 - forgotten as i64);
+        let rows = done.execute(&mut **tx).await?.rows_affected();
+        if rows > 0 {
+            super::scores::note_cut(tx, &profile, some_time(millis(cutoff))).await?;
+        }
+        forgotten += rows;
+        after = profile;
+    }
+    Ok(forgotten)
 }

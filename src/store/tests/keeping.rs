@@ -210,6 +210,8 @@ async fn a_store_moves_to_another_engine_and_back() {
         let other = Store::open(&url("other.sqlite"), Durability::Process).await.unwrap();
         let refused = transfer(&other, &target, at(500), |_, _| {}).await.unwrap_err().to_string();
         assert!(refused.contains("is half filled from"), "{refused}");
+        let refused = transfer(&target, &other, at(500), |_, _| {}).await.unwrap_err().to_string();
+        assert!(refused.contains("is being filled from"), "a part is not handed on as the whole: {refused}");
 
         let mut begun_at = None;
         let moved = transfer(&from, &target, at(500), |table, rows| {
