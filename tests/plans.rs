@@ -39,21 +39,29 @@ const BOUNDED: &[&str] = &[
     "told",
 ];
 
-/// How statements begin that read a growing table from end to end all the same, and why they may.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("SELECT count(*) FROM", "said to people (status, gc --dry-run, store info): counted, by the narrowest index"),
-    ("SELECT state, count(*) FROM outbox", "said to people (status): counted in the order of an index"),
-    ("SELECT count(*), min(queued_at) FROM unscored", "the queue, empty as a rule"),
-    ("SELECT lease_owner, count(*) FROM unscored", "the queue, empty as a rule; asked for by people"),
-    ("UPDATE unscored SET lease_until = 0 WHERE", "the queue, empty as a rule; once a start"),
+/// How statements begin that read a growing table without a condition on an index all the same, what must stand in the plan then,
+/// and why they may.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "UPDATE unscored SET lease_owner",
+        "unscored_queued",
+        "in order until there are enough; what others hold is passed over",
+    ),
+    ("SELECT id, route, recipient, kind", "outbox_created", "the newest, in order until there are enough"),
+    ("SELECT first_seen_at FROM items ORDER BY first_seen_at", "items_seen", "the first row ends it"),
+    ("SELECT recorded_at FROM evidence ORDER BY number LIMIT 1", "", "the first row of the key ends it"),
     (
         "SELECT 1 FROM items i WHERE NOT EXISTS (SELECT 1 FROM unscored u",
-        "the first row ends it, but for the queue; once a start",
+        "",
+        "the first item that was scored ends it; once a start",
     ),
-    ("SELECT first_seen_at FROM items ORDER BY first_seen_at", "the first row of the index ends it"),
-    ("SELECT recorded_at FROM evidence ORDER BY number LIMIT 1", "the first row of the index ends it"),
-    ("INSERT INTO notes (name, value) SELECT 'search index lacks", "a migration"),
-    ("SELECT o.id, (SELECT count(*) FROM outbox_hits l", "the list of digests, asked for by people"),
+    ("SELECT count(*) FROM", "", "said to people (status, gc --dry-run, store info): counted"),
+    ("SELECT state, count(*) FROM outbox", "outbox_due", "said to people (status): counted in the order of an index"),
+    ("SELECT o.id, (SELECT count(*) FROM outbox_hits l", "", "the list of digests, asked for by people"),
+    ("SELECT count(*), min(queued_at) FROM unscored", "", "the queue, short as a rule"),
+    ("SELECT lease_owner, count(*) FROM unscored", "", "the queue, short as a rule; asked for by people"),
+    ("UPDATE unscored SET lease_until = 0 WHERE", "", "the queue, short as a rule; once a start"),
+    ("INSERT INTO notes (name, value) SELECT 'search index lacks", "", "a migration"),
 ];
 
 /// Statements of PostgreSQL that cannot be prepared without the types of their values; only bounded tables stand in them.
@@ -165,8 +173,8 @@ fn is_planned(sql: &str) -> bool {
         && !of_the_engine.iter().any(|name| sql.contains(name))
 }
 
-fn may_scan(sql: &str) -> bool {
-    EXCEPTIONS.iter().any(|(start, _)| sql.starts_with(start))
+fn may_scan(sql: &str, line: &str) -> bool {
+    EXCEPTIONS.iter().any(|(start, index, _)| sql.starts_with(start) && line.contains(index))
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -230,7 +238,10 @@ fn sqlite_finds_rows_by_an_index() {
                 // "SCAN hits USING INDEX hits_found" is all of it, too; what no table is called is a part of the statement itself.
                 let scanned = detail.strip_prefix("SCAN ").and_then(|rest| names.get(rest.split(' ').next().unwrap()));
                 let is_virtual = detail.contains("VIRTUAL TABLE INDEX");
-                if scanned.is_some_and(|table| !BOUNDED.contains(&table.as_str())) && !is_virtual && !may_scan(sql) {
+                if scanned.is_some_and(|table| !BOUNDED.contains(&table.as_str()))
+                    && !is_virtual
+                    && !may_scan(sql, &detail)
+                {
                     writeln!(bad, "{detail}: {sql}").unwrap();
                 }
             }
@@ -262,7 +273,7 @@ fn postgres_finds_rows_by_an_index() {
             match plan(&mut connection, sql).await {
                 Some(lines) => {
                     for line in whole_reads(&lines) {
-                        if !may_scan(sql) {
+                        if !may_scan(sql, &line) {
                             writeln!(bad, "{line}: {sql}").unwrap();
                         }
                     }

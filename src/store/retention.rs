@@ -203,21 +203,11 @@ async fn forget_texts(
     };
     let ids: Vec<Id> = rows.iter().filter(is_old).map(|row| Id(row.get(0))).collect();
     search::forget(tx, &ids).await?;
+    empty_items(tx, &ids).await?;
     for group in super::groups(&ids) {
         let list = placeholders(super::engine_of(tx), 1, 1, group.len());
-        for statement in [
-            format!(
-                "UPDATE items SET title = '', summary = '', content = '', article = '', article_problem = '', publisher = '' \
-                 WHERE id IN {list}"
-            ),
-            format!("DELETE FROM unread_articles WHERE item_id IN {list}"),
-        ] {
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for id in group {
-                query = query.bind(id.0);
-            }
-            query.execute(&mut **tx).await?;
-        }
+        let query = sqlx::query(AssertSqlSafe(format!("DELETE FROM unread_articles WHERE item_id IN {list}")));
+        group.iter().fold(query, |query, id| query.bind(id.0)).execute(&mut **tx).await?;
     }
     sqlx::query(
         "INSERT INTO notes (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -227,6 +217,27 @@ async fn forget_texts(
     .execute(&mut **tx)
     .await?;
     Ok((ids.len() as u64, rows.len()))
+}
+
+/// Takes the texts of items away.
+async fn empty_items(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Result<()> {
+    const EMPTY: &str =
+        "UPDATE items SET title = '', summary = '', content = '', article = '', article_problem = '', publisher = ''";
+    if super::engine_of(tx) == Engine::Sqlite {
+        // Where a row has shrunk, SQLite keeps the room for that row's own neighbours, and new rows come to the end: nothing would be
+        // used again. So the row goes to the end, too, and its old page becomes free.
+        let sql = format!("{EMPTY}, rowid = (SELECT max(rowid) + 1 FROM items) WHERE id = $1");
+        for id in ids {
+            sqlx::query(AssertSqlSafe(sql.clone())).bind(id.0).execute(&mut **tx).await?;
+        }
+        return Ok(());
+    }
+    for group in super::groups(ids) {
+        let list = placeholders(Engine::Postgres, 1, 1, group.len());
+        let query = sqlx::query(AssertSqlSafe(format!("{EMPTY} WHERE id IN {list}")));
+        group.iter().fold(query, |query, id| query.bind(id.0)).execute(&mut **tx).await?;
+    }
+    Ok(())
 }
 
 /// Messages that are over go, with what they were about.
