@@ -64,8 +64,10 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("INSERT INTO notes (name, value) SELECT 'search index lacks", "", "a migration"),
 ];
 
-/// Statements of PostgreSQL that cannot be prepared without the types of their values; only bounded tables stand in them.
-const UNTYPED: &[&str] = &["UPDATE sources SET health = v.column4"];
+/// Statements of PostgreSQL that cannot be prepared without the types of their values: the first is about a bounded table, the other names
+/// the keys of its rows.
+const UNTYPED: &[&str] =
+    &["UPDATE sources SET health = v.column4", "DELETE FROM unscored WHERE (item_id, lease_owner, fence) IN (VALUES"];
 
 /// What the program does on a store; answers the statements that it ran.
 fn statements(url: &str) -> BTreeSet<String> {
@@ -318,10 +320,15 @@ async fn plan(connection: &mut AnyConnection, sql: &str) -> Option<Vec<String>> 
     for value in (1..=count).rev() {
         limited = limited.replace(&format!("LIMIT ${value}"), "LIMIT 100");
     }
-    let cycle = |types: &[&str]| -> String {
-        (0..count).map(|value| types[value % types.len()]).collect::<Vec<_>>().join(", ")
+    // What is not in it any more has a type all the same.
+    let is_left = |value: usize| {
+        let rest = limited.split(&format!("${value}")).skip(1);
+        rest.into_iter().any(|after| !after.starts_with(|c: char| c.is_ascii_digit()))
     };
-    let typed = [cycle(&["unknown"]), cycle(&["bigint"]), cycle(&["bigint", "text", "bigint"])];
+    let all_of = |kind: &'static str| -> String {
+        (1..=count).map(|value| if is_left(value) { kind } else { "bigint" }).collect::<Vec<_>>().join(", ")
+    };
+    let typed = [all_of("unknown"), all_of("bigint")];
     for types in typed {
         let head = if count > 0 { format!("PREPARE planned ({types})") } else { "PREPARE planned".to_string() };
         if Executor::execute(&mut *connection, AssertSqlSafe(format!("{head} AS {limited}"))).await.is_err() {
@@ -343,7 +350,10 @@ fn whole_reads(lines: &[String]) -> Vec<String> {
     for (place, line) in lines.iter().enumerate() {
         let Some((node, rest)) = line.split_once(" on ") else { continue };
         let table = rest.split(' ').next().unwrap();
-        if BOUNDED.contains(&table) || node.contains("Bitmap") && !node.contains("Bitmap Index") {
+        // A bitmap names the index, whose name begins with that of its table.
+        let is_bounded =
+            |name: &&str| table == *name || node.contains("Bitmap") && table.starts_with(&format!("{name}_"));
+        if BOUNDED.iter().any(is_bounded) || node.contains("Bitmap") && !node.contains("Bitmap Index") {
             continue;
         }
         let details = lines[place + 1..].iter().take_while(|line| !line.contains("->"));

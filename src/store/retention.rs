@@ -59,10 +59,11 @@ impl Forgotten {
     }
 }
 
-/// An item that somebody may still ask about as long as about a hit.
-const MATTERS: &str = "(EXISTS (SELECT 1 FROM hits h WHERE h.item_id = i.id) \
-                       OR EXISTS (SELECT 1 FROM verdicts v WHERE v.item_id = i.id) \
-                       OR EXISTS (SELECT 1 FROM story_decisions d WHERE d.item_id = i.id))";
+/// An item that somebody may still ask about as long as about a hit. For EXISTS PostgreSQL would read all hits at each step, to have
+/// them at hand.
+const MATTERS: &str = "((SELECT 1 FROM hits h WHERE h.item_id = i.id LIMIT 1) IS NOT NULL \
+                       OR (SELECT 1 FROM verdicts v WHERE v.item_id = i.id LIMIT 1) IS NOT NULL \
+                       OR (SELECT 1 FROM story_decisions d WHERE d.item_id = i.id LIMIT 1) IS NOT NULL)";
 const HAS_TEXT: &str = "(i.title <> '' OR i.summary <> '' OR i.content <> '' OR i.article <> '')";
 /// Hits of the past that no message still waits for.
 const OLD_HITS: &str = "h.found_at < $1 AND NOT EXISTS (SELECT 1 FROM outbox_hits l JOIN outbox o ON o.id = l.outbox_id \
