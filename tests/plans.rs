@@ -33,6 +33,8 @@ const BOUNDED: &[&str] = &[
     "notes",
     "capture_room",
     "chain_head",
+    // What is to be read again within a week.
+    "rereads",
     // A row a day, a row a mail that was answered, a row an event that was told: forgotten by age.
     "health_days",
     "answers",
@@ -322,8 +324,8 @@ async fn plan(connection: &mut AnyConnection, sql: &str) -> Option<Vec<String>> 
     }
     // What is not in it any more has a type all the same.
     let is_left = |value: usize| {
-        let rest = limited.split(&format!("${value}")).skip(1);
-        rest.into_iter().any(|after| !after.starts_with(|c: char| c.is_ascii_digit()))
+        let name = format!("${value}");
+        limited.split(&name).skip(1).any(|after| !after.starts_with(|c: char| c.is_ascii_digit()))
     };
     let all_of = |kind: &'static str| -> String {
         (1..=count).map(|value| if is_left(value) { kind } else { "bigint" }).collect::<Vec<_>>().join(", ")
