@@ -407,7 +407,7 @@ impl Store {
         for statement in [
             "UPDATE sources SET lease_until = 0 WHERE lease_until > 0",
             "UPDATE unscored SET lease_until = 0 WHERE lease_until > 0",
-            "UPDATE outbox SET lease_until = 0 WHERE lease_until > 0",
+            "UPDATE outbox SET lease_until = 0 WHERE state = 'waiting' AND lease_until > 0",
         ] {
             sqlx::query(statement).execute(&mut *tx).await?;
         }
@@ -429,7 +429,7 @@ impl Store {
         for (statement, limit) in [
             ("UPDATE sources SET lease_until = 0 WHERE lease_until > $1", millis(now + lease_max)),
             ("UPDATE unscored SET lease_until = 0 WHERE lease_until > $1", millis(now + lease_max)),
-            ("UPDATE outbox SET lease_until = 0 WHERE lease_until > $1", millis(now + lease_max)),
+            ("UPDATE outbox SET lease_until = 0 WHERE state = 'waiting' AND lease_until > $1", millis(now + lease_max)),
         ] {
             rows += sqlx::query(statement).bind(limit).execute(&mut *tx).await?.rows_affected();
         }

@@ -273,16 +273,15 @@ impl Store {
         let before = self.canary().await?;
         let mut tx = self.begin().await?;
         if let Some(before) = before {
-            for statement in ["DELETE FROM unscored WHERE item_id = $1", "DELETE FROM items WHERE id = $1"] {
-                sqlx::query(statement).bind(before.item.0).execute(&mut *tx).await?;
+            // What became of the one before is history; one that is still waiting is the same test, later.
+            for (statement, id) in [
+                ("DELETE FROM unscored WHERE item_id = $1", before.item),
+                ("DELETE FROM items WHERE id = $1", before.item),
+                ("DELETE FROM report_lines WHERE outbox_id = $1", before.row),
+                ("DELETE FROM outbox WHERE id = $1", before.row),
+            ] {
+                sqlx::query(statement).bind(id.0).execute(&mut *tx).await?;
             }
-        }
-        // What became of the one before is history; one that is still waiting is the same test, later.
-        for statement in [
-            "DELETE FROM report_lines WHERE outbox_id IN (SELECT id FROM outbox WHERE kind = 'canary')",
-            "DELETE FROM outbox WHERE kind = 'canary'",
-        ] {
-            sqlx::query(statement).execute(&mut *tx).await?;
         }
         items::insert(&mut tx, &[item], &BTreeMap::new(), now).await?;
         sqlx::query(

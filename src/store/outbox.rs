@@ -185,9 +185,9 @@ impl Store {
 
     /// Rows in the given state ("" = all), the newest `limit`.
     pub async fn outbox(&self, state: &str, limit: usize) -> Result<Vec<OutboxRow>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM outbox WHERE ($1 = '' OR state = $1) ORDER BY created_at DESC, id DESC LIMIT $2"
-        );
+        // Two statements, so that each finds its index.
+        let in_state = if state.is_empty() { "$1 = ''" } else { "state = $1" };
+        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE {in_state} ORDER BY created_at DESC, id DESC LIMIT $2");
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(state).bind(limit as i64).fetch_all(&self.reader).await?;
         Ok(rows.iter().rev().map(row).collect())
     }

@@ -59,10 +59,11 @@ impl Forgotten {
     }
 }
 
-/// An item that somebody may still ask about as long as about a hit.
-const MATTERS: &str = "(EXISTS (SELECT 1 FROM hits h WHERE h.item_id = i.id) \
-                       OR EXISTS (SELECT 1 FROM verdicts v WHERE v.item_id = i.id) \
-                       OR EXISTS (SELECT 1 FROM story_decisions d WHERE d.item_id = i.id))";
+/// An item that somebody may still ask about as long as about a hit. For EXISTS PostgreSQL would read all hits at each step, to have
+/// them at hand.
+const MATTERS: &str = "((SELECT 1 FROM hits h WHERE h.item_id = i.id LIMIT 1) IS NOT NULL \
+                       OR (SELECT 1 FROM verdicts v WHERE v.item_id = i.id LIMIT 1) IS NOT NULL \
+                       OR (SELECT 1 FROM story_decisions d WHERE d.item_id = i.id LIMIT 1) IS NOT NULL)";
 const HAS_TEXT: &str = "(i.title <> '' OR i.summary <> '' OR i.content <> '' OR i.article <> '')";
 /// Hits of the past that no message still waits for.
 const OLD_HITS: &str = "h.found_at < $1 AND NOT EXISTS (SELECT 1 FROM outbox_hits l JOIN outbox o ON o.id = l.outbox_id \
@@ -97,37 +98,19 @@ impl Store {
             forgotten.texts += texts;
             is_all &= looked_at < limit;
         }
-        let mut rows = [0, 0, 0];
-        let kinds: [(Option<Timestamp>, &str, &str, &[&str]); 3] = [
-            (cutoffs.hits, "hits h", OLD_HITS, &["item_id", "profile"]),
-            (cutoffs.misses, "scores s", OLD_SCORES, &["profile", "scored_at", "item_id"]),
-            (cutoffs.hits, "outbox o", OLD_MESSAGES, &["id"]),
-        ];
-        for ((cutoff, table, old, keys), rows) in kinds.into_iter().zip(&mut rows) {
-            let Some(cutoff) = cutoff else { continue };
-            let (name, short) = table.split_once(' ').unwrap_or((table, table));
-            if name == "scores" {
-                note_cut(&mut tx, cutoff).await?;
-            }
-            let keys_of = keys.iter().map(|key| format!("{short}.{key}")).collect::<Vec<_>>().join(", ");
+        if let Some(cutoff) = cutoffs.hits {
             let sql = format!(
-                "DELETE FROM {name} WHERE ({}) IN (SELECT {keys_of} FROM {table} WHERE {old} LIMIT $2)",
-                keys.join(", ")
+                "DELETE FROM hits WHERE (item_id, profile) IN (SELECT h.item_id, h.profile FROM hits h WHERE {OLD_HITS} LIMIT $2)"
             );
             let done =
                 sqlx::query(AssertSqlSafe(sql)).bind(millis(cutoff)).bind(limit as i64).execute(&mut *tx).await?;
-            *rows = done.rows_affected();
-            is_all &= *rows < limit as u64;
+            forgotten.hits = done.rows_affected();
+            forgotten.messages = forget_messages(&mut tx, cutoff, limit).await?;
         }
-        [forgotten.hits, forgotten.scores, forgotten.messages] = rows;
-        if forgotten.hits + forgotten.messages > 0 {
-            for statement in [
-                "DELETE FROM outbox_hits WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id = outbox_hits.outbox_id)",
-                "DELETE FROM report_lines WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.id = report_lines.outbox_id)",
-            ] {
-                sqlx::query(statement).execute(&mut *tx).await?;
-            }
+        if let Some(cutoff) = cutoffs.misses {
+            forgotten.scores = forget_scores(&mut tx, cutoff, limit).await?;
         }
+        is_all &= [forgotten.hits, forgotten.scores, forgotten.messages].iter().all(|rows| *rows < limit as u64);
         if let Some(cutoff) = cutoffs.hits {
             for (table, old, unit) in OLD_RECORDS {
                 let sql = format!("DELETE FROM {table} WHERE {old}");
@@ -220,21 +203,11 @@ async fn forget_texts(
         number(2) && (pass == 1 || !number(3))
     };
     let ids: Vec<Id> = rows.iter().filter(is_old).map(|row| Id(row.get(0))).collect();
+    empty_items(tx, &ids).await?;
     for group in super::groups(&ids) {
         let list = placeholders(super::engine_of(tx), 1, 1, group.len());
-        for statement in [
-            format!(
-                "UPDATE items SET title = '', summary = '', content = '', article = '', article_problem = '', publisher = '' \
-                 WHERE id IN {list}"
-            ),
-            format!("DELETE FROM unread_articles WHERE item_id IN {list}"),
-        ] {
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for id in group {
-                query = query.bind(id.0);
-            }
-            query.execute(&mut **tx).await?;
-        }
+        let query = sqlx::query(AssertSqlSafe(format!("DELETE FROM unread_articles WHERE item_id IN {list}")));
+        group.iter().fold(query, |query, id| query.bind(id.0)).execute(&mut **tx).await?;
     }
     // After the items, as who edits them does.
     search::forget(tx, &ids).await?;
@@ -248,11 +221,65 @@ async fn forget_texts(
     Ok((ids.len() as u64, rows.len()))
 }
 
-/// Notes of each profile that has scores from before that they are whole since then only.
-async fn note_cut(tx: &mut Transaction<'static, Any>, cutoff: Timestamp) -> Result<()> {
-    let rows = sqlx::query("SELECT DISTINCT profile FROM scores WHERE scored_at < $1").bind(millis(cutoff));
-    for row in rows.fetch_all(&mut **tx).await? {
-        super::scores::note_cut(tx, &row.get::<String, _>(0), some_time(millis(cutoff))).await?;
+/// Takes the texts of items away.
+async fn empty_items(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Result<()> {
+    const EMPTY: &str =
+        "UPDATE items SET title = '', summary = '', content = '', article = '', article_problem = '', publisher = ''";
+    if super::engine_of(tx) == Engine::Sqlite {
+        // Where a row has shrunk, SQLite keeps the room for that row's own neighbours, and new rows come to the end: nothing would be
+        // used again. So the row goes to the end, too, and its old page becomes free.
+        let sql = format!("{EMPTY}, rowid = (SELECT max(rowid) + 1 FROM items) WHERE id = $1");
+        for id in ids {
+            sqlx::query(AssertSqlSafe(sql.clone())).bind(id.0).execute(&mut **tx).await?;
+        }
+        return Ok(());
+    }
+    for group in super::groups(ids) {
+        let list = placeholders(Engine::Postgres, 1, 1, group.len());
+        let query = sqlx::query(AssertSqlSafe(format!("{EMPTY} WHERE id IN {list}")));
+        group.iter().fold(query, |query, id| query.bind(id.0)).execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// Messages that are over go, with what they were about.
+async fn forget_messages(tx: &mut Transaction<'static, Any>, cutoff: Timestamp, limit: usize) -> Result<u64> {
+    let sql = format!(
+        "DELETE FROM outbox WHERE id IN (SELECT o.id FROM outbox o WHERE {OLD_MESSAGES} LIMIT $2) RETURNING id"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(millis(cutoff)).bind(limit as i64).fetch_all(&mut **tx).await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    for group in super::groups(&ids) {
+        let list = placeholders(super::engine_of(tx), 1, 1, group.len());
+        for table in ["outbox_hits", "report_lines"] {
+            let sql = format!("DELETE FROM {table} WHERE outbox_id IN {list}");
+            let query = group.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
+            query.execute(&mut **tx).await?;
+        }
+    }
+    Ok(ids.len() as u64)
+}
+
+/// Scores go profile by profile, in the order of the table's key. Notes of each profile that had older ones that they are whole since
+/// then only.
+async fn forget_scores(tx: &mut Transaction<'static, Any>, cutoff: Timestamp, limit: usize) -> Result<u64> {
+    let mut forgotten = 0;
+    let mut after = String::new();
+    while forgotten < limit as u64 {
+        // The next name in the key: a list of all of them would be read from the whole table.
+        let next = sqlx::query("SELECT min(profile) FROM scores WHERE profile > $1").bind(&after);
+        let Some(profile) = next.fetch_one(&mut **tx).await?.get::<Option<String>, _>(0) else { break };
+        let done = sqlx::query(
+            "DELETE FROM scores WHERE (profile, scored_at, item_id) IN ( \
+             SELECT s.profile, s.scored_at, s.item_id FROM scores s WHERE s.profile = $1 AND s.scored_at < $2 LIMIT $3)",
+        );
+        let done = done.bind(&profile).bind(millis(cutoff)).bind(limit as i64 - forgotten as i64);
+        let rows = done.execute(&mut **tx).await?.rows_affected();
+        if rows > 0 {
+            super::scores::note_cut(tx, &profile, some_time(millis(cutoff))).await?;
+        }
+        forgotten += rows;
+        after = profile;
+    }
+    Ok(forgotten)
 }

@@ -479,6 +479,14 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         // As long as it is there nothing of the table was lost.
         "INSERT INTO turns (name, owner, lease_until, fence, free_at) VALUES ('all turns', '', 0, 0, 0)",
     ],
+    // What is asked for often is found without reading the whole table.
+    &[
+        // The matcher's queue in its order: after a move or a first contact it is long, and claimed a piece at a time.
+        "CREATE INDEX unscored_queued ON unscored (queued_at, item_id)",
+        // Messages by age: the newest are listed, the oldest forgotten.
+        "CREATE INDEX outbox_created ON outbox (created_at, id)",
+        "CREATE INDEX muted_hits_mute ON muted_hits (mute_id)",
+    ],
 ];
 
 /// The version of a store that this program knows.

@@ -88,6 +88,10 @@ pub async fn transfer(
             return Err(refused(format!("a newswatch runs on {name}: stop it, and try again two minutes later")));
         }
     }
+    // What is there of a part would be taken for the whole.
+    if let Some(other) = from.filled_from().await? {
+        return Err(StoreError::HalfFilled { store: from.name.clone(), from: other });
+    }
     let tables = tables(from).await?;
     begin(from, to, &tables).await?;
     for table in &tables {

@@ -186,9 +186,15 @@ impl Store {
     /// What is claimed, by owner.
     pub async fn held_claims(&self, now: Timestamp) -> Result<BTreeMap<String, Held>> {
         let mut held: BTreeMap<String, Held> = BTreeMap::new();
-        for (index, table) in ["sources", "unscored", "outbox"].into_iter().enumerate() {
-            let sql = format!("SELECT lease_owner, count(*) FROM {table} WHERE lease_until > $1 GROUP BY lease_owner");
-            for row in sqlx::query(AssertSqlSafe(sql)).bind(millis(now)).fetch_all(&self.reader).await? {
+        for (index, sql) in [
+            "SELECT lease_owner, count(*) FROM sources WHERE lease_until > $1 GROUP BY lease_owner",
+            "SELECT lease_owner, count(*) FROM unscored WHERE lease_until > $1 GROUP BY lease_owner",
+            "SELECT lease_owner, count(*) FROM outbox WHERE state = 'waiting' AND lease_until > $1 GROUP BY lease_owner",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for row in sqlx::query(sql).bind(millis(now)).fetch_all(&self.reader).await? {
                 let held = held.entry(row.get(0)).or_default();
                 *[&mut held.sources, &mut held.items, &mut held.messages][index] = row.get(1);
             }

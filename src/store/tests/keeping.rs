@@ -105,6 +105,32 @@ async fn texts_go_and_identities_stay() {
 }
 
 #[tokio::test]
+async fn the_room_of_forgotten_texts_is_used_again() {
+    on_each_engine(async |store| {
+        // PostgreSQL does so by itself, in its own time.
+        if store.engine() == Engine::Postgres {
+            return;
+        }
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let long = |n: usize| {
+            let mut new = new_item("wire", &n.to_string());
+            new.item.summary = "The plenary met in the harbour. ".repeat(40);
+            new
+        };
+        visit(&store, "wire", (0..400).map(long).collect(), at(1)).await;
+        let (_, free_before) = store.size().await.unwrap();
+        let cutoffs = Cutoffs { misses: Some(at(100)), hits: None };
+        while !store.forget_old(&cutoffs, 100).await.unwrap().1 {}
+        let (_, free) = store.size().await.unwrap();
+        let texts = 400 * 40 * 32;
+        assert!(free - free_before > texts * 3 / 4, "{free} of {texts} bytes");
+        let known: Vec<Id> = (0..400).map(|n: usize| Id::of(&["wire", &n.to_string()])).collect();
+        assert_eq!(store.known_items(&known).await.unwrap().len(), 400);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_copy_is_whole_private_and_the_store_goes_on() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
@@ -210,6 +236,8 @@ async fn a_store_moves_to_another_engine_and_back() {
         let other = Store::open(&url("other.sqlite"), Durability::Process).await.unwrap();
         let refused = transfer(&other, &target, at(500), |_, _| {}).await.unwrap_err().to_string();
         assert!(refused.contains("is half filled from"), "{refused}");
+        let refused = transfer(&target, &other, at(500), |_, _| {}).await.unwrap_err().to_string();
+        assert!(refused.contains("is being filled from"), "a part is not handed on as the whole: {refused}");
 
         let mut begun_at = None;
         let moved = transfer(&from, &target, at(500), |table, rows| {
