@@ -154,6 +154,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     shared.meters.begin(Fault::names(), LOOPS.into_iter().chain(["overseer"]));
     shared.meters.started_at.set(now.as_millisecond() as f64 / 1000.0);
     count_from_zero(&shared.meters, &config, now);
+    Meters::set(&shared.meters.watcher_info, "watcher", membership.name(), 1.0);
     let poller = Poller::new(visitor(&config, &store, &shared)?, &config.sources, &owner);
     let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?.with_meters(shared.meters.clone());
     let notifier =
@@ -239,7 +240,7 @@ fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Vi
 /// What the configuration names is counted from 0.
 fn count_from_zero(meters: &Meters, config: &Config, now: Timestamp) {
     meters.configured(
-        &config.hash,
+        &config.hashes(),
         config.profiles.iter().map(|profile| profile.name.as_str()),
         config.channels.keys().map(String::as_str),
     );
@@ -262,7 +263,8 @@ async fn be_inspected(shared: Shared, store: Store) {
 
 fn status_line(config: &Config) -> String {
     let enabled = config.sources.iter().filter(|source| source.enabled).count();
-    format!("{enabled} sources, {} profiles, {} routes", config.profiles.len(), config.routes.len())
+    let parts = [(enabled, "source"), (config.profiles.len(), "profile"), (config.routes.len(), "route")];
+    parts.map(|(count, noun)| plain::counted(count, noun)).join(", ")
 }
 
 impl Shared {
@@ -324,7 +326,7 @@ impl Trouble {
 
     fn over(&mut self) {
         if self.failures > 0 {
-            tracing::info!("{} goes on after {} failed attempts", self.what, self.failures);
+            tracing::info!("{} goes on after {}", self.what, plain::counted(self.failures as usize, "failed attempt"));
             self.failures = 0;
         }
     }

@@ -6,6 +6,7 @@ use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
 use super::{report, schedule};
 use crate::fault::Fault;
 use crate::model::{Id, Item, Share, SourceState};
+use crate::plain;
 use crate::store;
 use crate::store::evidence::{NewCapture, NewReread};
 use crate::store::sources::{Claim, VisitResult};
@@ -162,7 +163,8 @@ impl Exchange {
     async fn after_outage(&self, since: Timestamp) -> store::Result<()> {
         let names =
             self.store.sources_failing_since(since, &[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
-        tracing::info!("the network is there again: {} sources that could not be reached are asked soon", names.len());
+        let lost = plain::counted(names.len(), "source");
+        tracing::info!("the network is there again; asked soon, as not reached before: {lost}");
         let soon = |name: String| {
             let at = schedule::soon(&name, self.interval, self.now);
             (name, at)

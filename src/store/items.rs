@@ -286,7 +286,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        let pages = evidence::keep(&mut tx, &pages.iter().collect::<Vec<_>>()).await?;
+        let pages = evidence::keep(&mut tx, &pages.iter().collect::<Vec<_>>(), now).await?;
         store_articles(&mut tx, tried, &pages, now).await?;
         count_gates(&mut tx, tried).await?;
         let in_vain = tried.iter().filter(|item| item.article_state != ArticleState::Read).map(|item| item.id);

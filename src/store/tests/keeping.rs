@@ -53,7 +53,7 @@ async fn filled(store: &Store) {
 async fn forget_all(store: &Store, cutoffs: &Cutoffs) -> Forgotten {
     let mut sum = Forgotten::default();
     loop {
-        let (forgotten, is_all) = store.forget_old(cutoffs, 1).await.unwrap();
+        let (forgotten, is_all) = store.forget_old(cutoffs, 1, at(0)).await.unwrap();
         sum = sum.and(forgotten);
         if is_all {
             return sum;
