@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Document, Entry};
+use super::Entry;
 use crate::plain;
 
 /// A shorter value is no key, and would be found in every text.
@@ -19,7 +19,7 @@ impl Entry {
     /// As it is handed on.
     #[must_use]
     pub fn masked(mut self) -> Entry {
-        let secrets = secrets(&self.documents);
+        let secrets = self.secrets();
         let mut record: Value = serde_json::from_str(&self.text).unwrap_or_default();
         if mask_value(&mut record, &secrets) {
             self.text = record.to_string();
@@ -42,24 +42,27 @@ impl Entry {
         }
         self
     }
-}
 
-/// The secrets of the addresses that were asked and that answered, as they are written there and as they are meant.
-fn secrets(documents: &[Document]) -> Vec<String> {
-    let captures = documents.iter().filter_map(|document| document.capture.as_ref());
-    let mut found = Vec::new();
-    for secret in captures.flat_map(|capture| [&capture.requested, &capture.url]).flat_map(|url| plain::secrets(url)) {
-        // Of "user:password" the user's name alone lets nobody in.
-        let secret = secret.split_once(':').map_or(secret, |(_, password)| password);
-        let meant =
-            form_urlencoded::parse(format!("a={secret}").as_bytes()).next().map(|(_, value)| value.into_owned());
-        found.extend(std::iter::once(secret.to_string()).chain(meant));
+    /// The secrets of its addresses, the item's and those that were asked and that answered: as they are written there and as they
+    /// are meant.
+    fn secrets(&self) -> Vec<String> {
+        let captures = self.documents.iter().filter_map(|document| document.capture.as_ref());
+        let asked = captures.flat_map(|capture| [&capture.requested, &capture.url]);
+        let items = self.item.iter().chain(&self.before).filter_map(|text| text.url.as_ref());
+        let mut found = Vec::new();
+        for secret in asked.chain(items).flat_map(|url| plain::secrets(url)) {
+            // Of "user:password" the user's name alone lets nobody in.
+            let secret = secret.split_once(':').map_or(secret, |(_, password)| password);
+            let meant =
+                form_urlencoded::parse(format!("a={secret}").as_bytes()).next().map(|(_, meant)| meant.into_owned());
+            found.extend(std::iter::once(secret.to_string()).chain(meant));
+        }
+        found.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
+        // The longest first: what holds another one is masked whole.
+        found.sort_by_key(|secret| (std::cmp::Reverse(secret.len()), secret.clone()));
+        found.dedup();
+        found
     }
-    found.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
-    // The longest first: what holds another one is masked whole.
-    found.sort_by_key(|secret| (std::cmp::Reverse(secret.len()), secret.clone()));
-    found.dedup();
-    found
 }
 
 /// Masks every text in it; answers whether there was anything to mask.
