@@ -161,8 +161,10 @@ pub fn masked(text: &str) -> String {
 /// The text with the known secrets masked, wherever they stand.
 pub fn without(text: &str, secrets: &[String]) -> String {
     let mut out = text.to_string();
-    for secret in secrets.iter().filter(|secret| out.contains(secret.as_str())).collect::<Vec<_>>() {
-        out = out.replace(secret.as_str(), MASK);
+    for secret in secrets {
+        if out.contains(secret.as_str()) {
+            out = out.replace(secret.as_str(), MASK);
+        }
     }
     out
 }
