@@ -311,10 +311,7 @@ pub(crate) fn load_config(global: &Global) -> anyhow::Result<Config> {
     Ok(Config::load(global.config.as_deref()).map_err(InvalidConfiguration)?)
 }
 
-/// "1 problem", "2 problems".
-pub(crate) fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
+pub(crate) use crate::plain::counted;
 
 /// Runs asynchronous work to its end.
 pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -91,8 +91,6 @@ pub struct Config {
     pub verdicts: Option<Verdicts>,
     /// Where others may look inside.
     pub metrics: Option<MetricsConfig>,
-    /// Hash of the files, to tell one configuration from another.
-    pub hash: String,
 }
 
 impl Config {
@@ -179,7 +177,6 @@ impl Config {
             templates: raw.templates,
             verdicts: raw.verdicts,
             metrics: raw.metrics,
-            hash: hash([std::slice::from_ref(main), sources, profiles, aliases]),
         })
     }
 
@@ -280,18 +277,6 @@ struct Raw {
     templates: Option<Arc<Templates>>,
     verdicts: Option<Verdicts>,
     metrics: Option<MetricsConfig>,
-}
-
-/// Tells files from others: names and texts, in order.
-fn hash(files: [&[File]; 4]) -> String {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    for file in files.into_iter().flatten() {
-        hash.update(file.name().as_bytes());
-        hash.update(&[0]);
-        hash.update(file.text.as_bytes());
-        hash.update(&[0]);
-    }
-    format!("{:016x}", hash.digest())
 }
 
 impl Raw {

@@ -153,6 +153,7 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<Summary> {
     shared.meters.begin(Fault::names(), LOOPS.into_iter().chain(["overseer"]));
     shared.meters.started_at.set(now.as_millisecond() as f64 / 1000.0);
     count_from_zero(&shared.meters, &config, now);
+    Meters::set(&shared.meters.watcher_info, "watcher", membership.name(), 1.0);
     let poller = Poller::new(visitor(&config, &store, &shared)?, &config.sources, &owner);
     let matcher = Matcher::new(store.clone(), config.clone(), &owner).await?.with_meters(shared.meters.clone());
     let notifier =
@@ -294,7 +295,7 @@ fn visitor(config: &Config, store: &Store, shared: &Shared) -> anyhow::Result<Vi
 /// What the configuration names is counted from 0.
 fn count_from_zero(meters: &Meters, config: &Config, now: Timestamp) {
     meters.configured(
-        &config.hash,
+        &config.hashes(),
         config.profiles.iter().map(|profile| profile.name.as_str()),
         config.channels.keys().map(String::as_str),
     );
@@ -317,7 +318,8 @@ async fn be_inspected(shared: Shared, store: Store) {
 
 fn status_line(config: &Config) -> String {
     let enabled = config.sources.iter().filter(|source| source.enabled).count();
-    format!("{enabled} sources, {} profiles, {} routes", config.profiles.len(), config.routes.len())
+    let parts = [(enabled, "source"), (config.profiles.len(), "profile"), (config.routes.len(), "route")];
+    parts.map(|(count, noun)| plain::counted(count, noun)).join(", ")
 }
 
 impl Shared {
@@ -380,7 +382,7 @@ impl Trouble {
 
     async fn over(&mut self, now: Timestamp) {
         if self.failures > 0 {
-            tracing::info!("{} goes on after {} failed attempts", self.what, self.failures);
+            tracing::info!("{} goes on after {}", self.what, plain::counted(self.failures as usize, "failed attempt"));
             if self.failures >= NOTED_AFTER {
                 self.note("", now).await;
             }

@@ -10,6 +10,7 @@
 
 pub mod case;
 pub mod difference;
+pub mod mask;
 pub mod stix;
 pub mod table;
 pub mod warc;
@@ -250,6 +251,8 @@ pub enum Fact {
     Edited(EditFact),
     /// The page of an item that was a hit was read again, some time later.
     Reread(RereadFact),
+    /// The bytes of documents that records name were let go.
+    Dropped(DroppedFact),
 }
 
 impl Fact {
@@ -259,15 +262,17 @@ impl Fact {
             Fact::Hit(_) => "hit",
             Fact::Edited(_) => "edited",
             Fact::Reread(_) => "reread",
+            Fact::Dropped(_) => "dropped",
         }
     }
 
-    /// The item it is about.
-    pub fn item(&self) -> Id {
+    /// The item it is about; `None` for what is about no single one.
+    pub fn item(&self) -> Option<Id> {
         match self {
-            Fact::Hit(hit) => hit.item,
-            Fact::Edited(edit) => edit.item,
-            Fact::Reread(reread) => reread.item,
+            Fact::Hit(hit) => Some(hit.item),
+            Fact::Edited(edit) => Some(edit.item),
+            Fact::Reread(reread) => Some(reread.item),
+            Fact::Dropped(_) => None,
         }
     }
 
@@ -275,7 +280,7 @@ impl Fact {
     pub fn profile(&self) -> &str {
         match self {
             Fact::Hit(hit) => &hit.profile,
-            Fact::Edited(_) | Fact::Reread(_) => "",
+            Fact::Edited(_) | Fact::Reread(_) | Fact::Dropped(_) => "",
         }
     }
 
@@ -297,6 +302,17 @@ impl Fact {
                 let body = reread.page.iter().filter(|page| page.kept).map(|page| page.body.as_str());
                 std::iter::once(reread.text.as_str()).filter(|text| !text.is_empty()).chain(body).collect()
             }
+            Fact::Dropped(_) => Vec::new(),
+        }
+    }
+
+    /// SHA-256 of the texts that it names, before and from then on; empty where there is none.
+    pub fn texts(&self) -> [&str; 2] {
+        match self {
+            Fact::Hit(hit) => ["", &hit.text],
+            Fact::Edited(edit) => [&edit.before, &edit.text],
+            Fact::Reread(reread) => [&reread.before, &reread.text],
+            Fact::Dropped(_) => ["", ""],
         }
     }
 
@@ -306,6 +322,7 @@ impl Fact {
             Fact::Hit(hit) => [&hit.document, &hit.page].into_iter().flatten().collect(),
             Fact::Edited(edit) => [&edit.document, &edit.page].into_iter().flatten().collect(),
             Fact::Reread(reread) => reread.page.iter().collect(),
+            Fact::Dropped(_) => Vec::new(),
         }
     }
 }
@@ -319,8 +336,55 @@ pub struct Cited {
     pub facts: String,
     /// SHA-256 of the document's bytes.
     pub body: String,
-    /// The bytes are kept; else they were too many, or capturing was full, and only their hash is known.
+    /// The bytes were kept when this was recorded; else only their hash is known.
     pub kept: bool,
+    /// Why they were not kept; `None` where they were, and in records of a newswatch that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+}
+
+impl Cited {
+    /// Why there are no bytes, in words. `is_there`: they are kept still.
+    pub fn missing(&self, is_there: bool) -> Option<&'static str> {
+        match (self.kept, self.left_out) {
+            (true, _) if is_there => None,
+            (true, _) => Some("its bytes were let go, as old as store.keep_hits says; the hash stands"),
+            (false, Some(LeftOut::TooLarge)) => {
+                Some("its bytes were not kept: more than evidence.capture_bytes_max; the hash stands")
+            }
+            (false, Some(LeftOut::NoRoom)) => {
+                Some("its bytes were not kept: evidence.captures_bytes_max was reached; the hash stands")
+            }
+            (false, None) => {
+                Some("its bytes were not kept: too many, or evidence.captures_bytes_max was reached; the hash stands")
+            }
+        }
+    }
+}
+
+/// Why the bytes of a document were not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftOut {
+    /// They were more than is kept of one document.
+    TooLarge,
+    /// All documents together had reached their limit.
+    NoRoom,
+}
+
+impl LeftOut {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LeftOut::TooLarge => "too-large",
+            LeftOut::NoRoom => "no-room",
+        }
+    }
+
+    /// From the stored form; `None` for anything else.
+    pub fn from_stored(text: &str) -> Option<LeftOut> {
+        [LeftOut::TooLarge, LeftOut::NoRoom].into_iter().find(|reason| reason.as_str() == text)
+    }
 }
 
 /// That an item became a hit.
@@ -457,6 +521,16 @@ pub struct RereadFact {
     pub page: Option<Cited>,
 }
 
+/// That the bytes of documents were let go which records before this one name: their hits are older than is kept. So it is on
+/// record what is not there any more, and nobody can take anything else away unseen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedFact {
+    /// No record named them since then.
+    pub before: Timestamp,
+    /// SHA-256 of each.
+    pub bodies: Vec<String>,
+}
+
 /// A record with all that it names, as far as it is kept.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -475,6 +549,8 @@ pub struct Entry {
     pub reasons: Vec<Reason>,
     /// The documents it cites.
     pub documents: Vec<Document>,
+    /// Secrets are masked in it, so that it does not give the recorded hashes.
+    pub is_masked: bool,
 }
 
 /// A document that a record cites, as far as it is kept.
@@ -486,6 +562,8 @@ pub struct Document {
     pub cited: Cited,
     /// What is known of it.
     pub capture: Option<Capture>,
+    /// Its bytes are kept still.
+    pub is_there: bool,
     /// Its bytes, where they were asked for.
     pub body: Option<Vec<u8>>,
 }
@@ -494,7 +572,10 @@ impl Entry {
     /// The item's address; of an item without one a name of its own.
     pub fn address(&self) -> String {
         let url = self.item.as_ref().or(self.before.as_ref()).and_then(|item| item.url.clone());
-        url.unwrap_or_else(|| format!("urn:newswatch:item:{}", self.record.fact.item()))
+        url.unwrap_or_else(|| match self.record.fact.item() {
+            Some(item) => format!("urn:newswatch:item:{item}"),
+            None => format!("urn:newswatch:record:{}", self.record.number),
+        })
     }
 
     /// What a change changed; `None` for what is none.

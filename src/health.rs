@@ -27,6 +27,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::section::show_duration;
 use crate::model::{Health, SourceState};
+use crate::plain;
 
 /// What can be wrong: with a source, or with newswatch itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +60,10 @@ pub enum Condition {
     WatchersDiffer,
     /// The clock of a watcher's machine is wrong.
     ClockOff,
+    /// There is no room for further documents of evidence.
+    EvidenceFull,
+    /// Documents of evidence are let go before their time, to make room.
+    EvidenceHurried,
 }
 
 /// What belongs together: of one group a source has one condition at a time, the first in [`CHECKS`].
@@ -111,6 +116,8 @@ const CONDITIONS: &[(Condition, &str, &str, &str)] = &[
     (Condition::WatcherGone, "watcher-gone", "", "it is there again, or was stopped"),
     (Condition::WatchersDiffer, "watchers-differ", "", "its configuration is that of the others again"),
     (Condition::ClockOff, "clock-off", "", "its clock is right again"),
+    (Condition::EvidenceFull, "evidence-full", "", "there is room for documents again"),
+    (Condition::EvidenceHurried, "evidence-hurried", "", "documents that no hit names stay for their time again"),
 ];
 
 impl Condition {
@@ -236,6 +243,7 @@ impl Coverage {
                 Condition::Failing | Condition::Challenge | Condition::SelectorBroken => {}
                 Condition::NoNetwork | Condition::CanaryLost | Condition::ReloadRefused => {}
                 Condition::WatcherGone | Condition::WatchersDiffer | Condition::ClockOff => {}
+                Condition::EvidenceFull | Condition::EvidenceHurried => {}
             }
         }
         self
@@ -314,17 +322,20 @@ pub fn overall(
     match loops_seen_at {
         None => note(Overall::Broken, "the daemon never ran with this store (newswatch run)".to_string()),
         Some(at) if now.duration_since(at).as_mins() >= 10 => {
-            note(
-                Overall::Broken,
-                format!("the daemon has not been seen for {} minutes", now.duration_since(at).as_mins()),
-            );
+            note(Overall::Broken, format!("the daemon has not been seen for {}", ago(at, now)));
         }
         Some(_) => {}
     }
     let asked = sources.iter().filter(|source| !source.paused).count();
     let failing = sources.iter().filter(|source| source.is_in_trouble() && !source.paused).count();
     if failing > 0 && failing == asked {
-        note(Overall::Broken, format!("none of the {failing} sources can be read"));
+        note(
+            Overall::Broken,
+            match failing {
+                1 => "the only source cannot be read".to_string(),
+                _ => format!("none of the {failing} sources can be read"),
+            },
+        );
     } else if failing > 0 {
         note(
             Overall::Degraded,
@@ -342,20 +353,27 @@ pub fn overall(
         note(
             Overall::Degraded,
             format!(
-                "{late} sources are not asked when they should be: overdue by hours, or not due for weeks (newswatch source list)"
+                "not asked when it should be, overdue by hours or not due for weeks: {} (newswatch source list)",
+                plain::counted(late, "source")
             ),
         );
     }
     if dead_deliveries > 0 {
         note(
             Overall::Degraded,
-            format!("{dead_deliveries} messages were given up (newswatch outbox list --state dead)"),
+            format!(
+                "given up: {} (newswatch outbox list --state dead)",
+                plain::counted(dead_deliveries as usize, "message")
+            ),
         );
     }
     if overdue_deliveries > 0 {
         note(
             Overall::Degraded,
-            format!("{overdue_deliveries} messages wait for another attempt (newswatch outbox list)"),
+            format!(
+                "waiting for another attempt: {} (newswatch outbox list)",
+                plain::counted(overdue_deliveries as usize, "message")
+            ),
         );
     }
     (worst, reasons)

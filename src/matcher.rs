@@ -209,7 +209,8 @@ impl Matcher {
         }
         let backlog = result.hits.iter().filter(|new| new.hit.item.backlog && !new.hit.shadow).count();
         if backlog > 0 {
-            tracing::info!("{backlog} hits among what first contacts showed; nobody is told of them (newswatch hits)");
+            let hits = plain::counted(backlog, "hit");
+            tracing::info!("{hits} among what first contacts showed, nobody is told (newswatch hits)");
         }
         self.counted_rows.extend(result.frequencies.iter().map(|(id, _)| *id));
         self.fold_frequencies(now).await?;
@@ -482,7 +483,7 @@ pub async fn load_frequencies(store: &Store) -> store::Result<(Frequencies, Vec<
         rows.push(id);
     }
     if let Some(first) = unread.first() {
-        tracing::warn!("{} of {} counts of the archive are left out: {first}", unread.len(), rows.len());
+        tracing::warn!("left out of the counts of the archive: {} of {}: {first}", unread.len(), rows.len());
     }
     sum.prune(TERMS_MAX);
     Ok((sum, rows))

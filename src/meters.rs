@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::model::ConfigurationHashes;
+
 /// What every name begins with.
 const PREFIX: &str = "newswatch";
 /// Requests take from a hundredth of a second to a minute.
@@ -25,6 +27,8 @@ const DELAY_SECONDS: [f64; 9] = [1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21
 pub type Label = [(&'static str, String); 1];
 /// Two labels and their values.
 pub type Labels = [(&'static str, String); 2];
+/// The three parts of a configuration.
+pub type ConfigLabels = [(&'static str, String); 3];
 /// A number that goes up and down.
 pub type Number = Gauge<f64, AtomicU64>;
 
@@ -63,10 +67,12 @@ pub struct Meters {
     pub reload_good: Number,
     /// When the configuration that is in force was read.
     pub configured_at: Number,
-    /// What is in force, by `hash` of its files.
-    pub config_info: Family<Label, Number>,
+    /// What is in force, by the hashes of its `sources`, `profiles` and `routes`.
+    pub config_info: Family<ConfigLabels, Number>,
     /// The program, by `version`.
     pub build_info: Family<Label, Number>,
+    /// This process among others, by `watcher`: its name.
+    pub watcher_info: Family<Label, Number>,
     /// When the program began.
     pub started_at: Number,
     /// Time since a `loop` last came round.
@@ -177,6 +183,7 @@ impl Default for Meters {
             ),
             config_info: own.add("config_info", "The configuration that is in force", Family::default()),
             build_info: own.add("build_info", "The program", Family::default()),
+            watcher_info: own.add("watcher_info", "What this watcher is called", Family::default()),
             started_at: own.add("start_timestamp_seconds", "When the program began", Number::default()),
             loop_age: own.add("loop_age_seconds", "Time since a loop last came round", Family::default()),
             store_up: own.add("store_up", "1 when the store answered this question", Number::default()),
@@ -263,12 +270,14 @@ impl Meters {
     /// A configuration is in force: what it names is counted from 0, so that the first of a kind is seen as an increase.
     pub fn configured<'a>(
         &self,
-        hash: &str,
+        hashes: &ConfigurationHashes,
         profiles: impl Iterator<Item = &'a str>,
         channels: impl Iterator<Item = &'a str>,
     ) {
         self.config_info.clear();
-        Meters::set(&self.config_info, "hash", hash, 1.0);
+        let ConfigurationHashes { sources, profiles: scored_with, routes } = hashes.clone();
+        let labels = [("sources", sources), ("profiles", scored_with), ("routes", routes)];
+        self.config_info.get_or_create(&labels).set(1.0);
         for profile in profiles {
             drop(self.hits.get_or_create(&label("profile", profile)));
         }

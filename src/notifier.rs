@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::config::route::{Revised, RouteConfig};
 use crate::meters::{self, Meters};
 use crate::model::{DeliveryKind, EndedWindow, Id, NewDelivery, OutboxRow, Outcome};
+use crate::plain;
 use crate::store::sources::Claim;
 use crate::store::{self, Store};
 use channel::{Channel, DeliveryError, Message};
@@ -332,7 +333,7 @@ impl Notifier {
             None => format!("the configuration has no route {name} any more"),
         };
         let Some(handed) = self.store.hand_over(row, &hits, is_told, &why, now).await? else { return Ok(()) };
-        let counts = format!("of its {} hits {} go to those who are told now", handed.hits, handed.taken);
+        let counts = format!("to those who are told now go {} of {}", handed.taken, plain::counted(handed.hits, "hit"));
         if handed.is_lossless {
             tracing::info!(route = name, id = %row.id, "{kind} {} is not sent, because {why}; {counts}", row.id);
         } else {

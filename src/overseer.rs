@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
 use crate::evidence::{Entry, Fact};
-use crate::health::changes::{self, CONFIGURATION, Changes, SELF_TEST};
+use crate::health::changes::{self, CONFIGURATION, Changes, EVIDENCE, SELF_TEST};
 use crate::health::{self, Condition, Open, record, watchers};
 use crate::matcher::canary;
 use crate::model::{Id, OutboxRow, ReportLine, SourceState};
@@ -33,6 +33,8 @@ const PING_NOTE: &str = "pinged at";
 const HEAD_NOTE: &str = "head logged on day";
 /// Documents that no record names are forgotten after this where there is little room; a hit is found within minutes.
 const KEEP_TIGHT: SignedDuration = SignedDuration::from_hours(6);
+/// Want of room is over when it had no effect for so long, or when half of the room is free and any document fits.
+const ROOM_CALM: SignedDuration = SignedDuration::from_hours(24);
 /// Documents forgotten at one look.
 const FORGET_MAX: usize = 2_000;
 /// Changed articles told at one look.
@@ -94,6 +96,7 @@ impl Overseer {
         let mut changes = changes::of_sources(&sources, &open, network_back, now);
         self.judge_canary(&open, &mut changes, now).await?;
         self.judge_reload(&open, &mut changes, now).await?;
+        self.judge_room(&open, &mut changes, now).await?;
         if self.store.is_shared() {
             let (watchers, database_now) = self.store.watchers().await?;
             watchers::judge(&watchers, &open, &mut changes, (database_now, now));
@@ -216,6 +219,50 @@ impl Overseer {
         Ok(())
     }
 
+    /// Whether the documents of evidence have room.
+    async fn judge_room(&self, open: &[Open], changes: &mut Changes, now: Timestamp) -> store::Result<()> {
+        let room = self.store.capture_room().await?;
+        let max = self.config.evidence.captures_bytes_max;
+        let used = room.bytes.max(0) as u64;
+        let is_roomy = used.saturating_mul(2).saturating_add(self.config.evidence.capture_bytes_max) <= max;
+        let full = format!(
+            "documents of hits are not kept any more, only their hashes: all documents together have reached \
+             evidence.captures_bytes_max, {max} bytes"
+        );
+        let hurried = format!(
+            "documents that no hit names are let go after hours and not after evidence.keep_unused: nine tenths of \
+             evidence.captures_bytes_max, {max} bytes, are used"
+        );
+        let of = [
+            (
+                Condition::EvidenceFull,
+                room.left_out_at,
+                full,
+                "raise evidence.captures_bytes_max, or lower store.keep_hits",
+            ),
+            (
+                Condition::EvidenceHurried,
+                room.hurried_at,
+                hurried,
+                "raise evidence.captures_bytes_max, or lower evidence.keep_unused",
+            ),
+        ];
+        for (condition, at, detail, advice) in of {
+            // A time from the future was noted before the clock was set back.
+            let recent = at.filter(|at| !is_roomy && now.duration_since(*at).abs() < ROOM_CALM);
+            let wrong = recent.map(|since| Open {
+                about: EVIDENCE.to_string(),
+                condition,
+                since,
+                noticed_at: now,
+                detail,
+                advice: advice.to_string(),
+            });
+            changes.note(open, EVIDENCE, condition, wrong, now);
+        }
+        Ok(())
+    }
+
     /// Messages that were given up.
     async fn given_up(&self, now: Timestamp) -> store::Result<Vec<Event>> {
         let rows = self.store.given_up_since(now - LOOK_BACK).await?;
@@ -250,7 +297,9 @@ impl Overseer {
                 at: now,
                 about,
                 headline: format!(
-                    "first contact: what it showed, {items} items with {hits} hits among them, is backlog, and nobody was told"
+                    "first contact: what it showed, {} with {} among them, is backlog, and nobody was told",
+                    plain::counted(items as usize, "item"),
+                    plain::counted(hits as usize, "hit")
                 ),
                 advice: if hits > 0 { "newswatch hits lists them".to_string() } else { String::new() },
                 is_recovery: true,
@@ -269,14 +318,14 @@ impl Overseer {
 
     /// Articles that people were told of and that are not as they were.
     async fn changed_pages(&self, now: Timestamp) -> store::Result<Vec<Event>> {
-        let entries = self.store.changed_pages(now - LOOK_BACK, CHANGED_PAGES_MAX).await?;
+        let entries = self.store.changed_pages(now - LOOK_BACK, None, CHANGED_PAGES_MAX).await?;
         let event = |entry: &Entry| {
-            let item = entry.record.fact.item();
+            let item = entry.record.fact.item()?;
             let what = match (&entry.record.fact, entry.difference()) {
                 (_, Some(difference)) if difference.is_empty() => return None,
                 (_, Some(difference)) => format!(
-                    "was changed since it was a hit: {} sentences present then, absent now; {} absent then, present now",
-                    difference.then_only.len(),
+                    "was changed since it was a hit: {} present then, absent now; {} absent then, present now",
+                    plain::counted(difference.then_only.len(), "sentence"),
                     difference.now_only.len()
                 ),
                 (Fact::Reread(reread), None) => {
@@ -305,16 +354,24 @@ impl Overseer {
     /// hash in a log that lies elsewhere is what nobody can change any more.
     async fn keep_evidence(&self, now: Timestamp) -> store::Result<()> {
         let settings = &self.config.evidence;
-        let is_tight = self.store.captures_bytes().await? as u64 > settings.captures_bytes_max / 10 * 9;
+        let is_tight = self.store.capture_room().await?.bytes as u64 > settings.captures_bytes_max / 10 * 9;
         let keep = SignedDuration::try_from(settings.keep_unused).unwrap_or(SignedDuration::MAX);
-        let keep = if is_tight { keep.min(KEEP_TIGHT) } else { keep };
         if let Ok(before) = now.checked_sub(keep) {
             self.store.forget_captures(before, FORGET_MAX).await?;
+        }
+        if is_tight && keep > KEEP_TIGHT && self.store.forget_captures(now - KEEP_TIGHT, FORGET_MAX).await?.captures > 0
+        {
+            self.store.note_hurried(now).await?;
         }
         let (number, hash) = self.store.chain_head().await?;
         let today = record::day_of(now).to_string();
         if number > 0 && self.store.noted(HEAD_NOTE).await?.as_ref() != Some(&today) {
-            tracing::info!(records = number, hash, "evidence: {number} records, the hash of the last one is {hash}");
+            tracing::info!(
+                records = number,
+                hash,
+                "evidence: {}, the hash of the last one is {hash}",
+                plain::counted(number as usize, "record")
+            );
             self.store.note(HEAD_NOTE, &today).await?;
         }
         Ok(())

@@ -105,6 +105,16 @@ pub fn json(text: &str) -> String {
     out
 }
 
+/// "1 hit", "2 hits", "1 story", "2 stories", "1 day", "2 days".
+pub fn counted(count: usize, noun: &str) -> String {
+    let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
+    match (count, stem) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
+    }
+}
+
 /// Characters of a cell.
 const CELL_CHARACTERS_MAX: usize = 2_000;
 
@@ -118,56 +128,133 @@ pub fn csv_cell(text: &str) -> String {
     if text.contains([',', '"', ';']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
-/// Words in the name of a query's parameter whose value lets somebody in.
-const SECRET_WORDS: &[&str] = &["key", "token", "secret", "pass", "pwd", "auth", "sig", "session", "sid", "credential"];
+/// What the name of a parameter holds whose value lets somebody in.
+const SECRET_PARTS: &[&str] = &[
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "passcode",
+    "signature",
+    "credential",
+    "session",
+    "authoriz",
+    "oauth",
+    "jwt",
+];
+/// What a word of such a name ends with. ("author" and "keyword" are none, "apiKey" and "PHPSESSID" are.)
+const SECRET_ENDS: &[&str] = &["key", "pass", "pwd", "auth", "sig", "sid"];
+/// What stands in the place of a secret where what is handed on must stay an address.
+const MASK: &str = "MASKED";
 
 /// A text whose addresses show no user names, no passwords, and no values of parameters that sound like a key: for logs and
 /// errors. What is left out is shown by "…".
 pub fn without_secrets(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>')).unwrap_or(after.len());
-        let (address, following) = after.split_at(end);
-        push_without_secrets(&mut out, address);
-        rest = following;
+    replaced(text, "…")
+}
+
+/// The same for what is handed on: addresses stay such, with "MASKED" in the place of each secret.
+pub fn masked(text: &str) -> String {
+    replaced(text, MASK)
+}
+
+/// The text with the known secrets masked, wherever they stand.
+pub fn without(text: &str, secrets: &[String]) -> String {
+    let mut out = text.to_string();
+    for secret in secrets {
+        if out.contains(secret.as_str()) {
+            out = out.replace(secret.as_str(), MASK);
+        }
     }
-    out.push_str(rest);
     out
 }
 
+/// The secrets themselves, as they stand in the addresses of a text.
+pub fn secrets(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    each_part(text, |part, is_secret| {
+        if is_secret {
+            found.push(part);
+        }
+    });
+    found
+}
+
+fn replaced(text: &str, mask: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    each_part(text, |part, is_secret| out.push_str(if is_secret { mask } else { part }));
+    out
+}
+
+/// A text in its parts: secrets of the addresses in it, and the rest.
+fn each_part<'a>(text: &'a str, mut each: impl FnMut(&'a str, bool)) {
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        each(before, false);
+        let end = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>')).unwrap_or(after.len());
+        let (address, following) = after.split_at(end);
+        each_part_of_address(address, &mut each);
+        rest = following;
+    }
+    each(rest, false);
+}
+
 /// An address behind its "://".
-fn push_without_secrets(out: &mut String, address: &str) {
+fn each_part_of_address<'a>(address: &'a str, each: &mut impl FnMut(&'a str, bool)) {
     let authority_end = address.find(['/', '?', '#']).unwrap_or(address.len());
     let (authority, tail) = address.split_at(authority_end);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => *out += &format!("…@{host}"),
-        None => out.push_str(authority),
+    let (user, host) = authority.split_at(authority.rfind('@').unwrap_or(0));
+    if !user.is_empty() {
+        each(user, true);
     }
-    let Some(query_at) = tail.find('?') else { return out.push_str(tail) };
-    let (path, query) = tail.split_at(query_at + 1);
-    out.push_str(path);
-    for (index, pair) in query.split('&').enumerate() {
-        if index > 0 {
-            out.push('&');
+    each(host, false);
+    let (path, mut rest) = tail.split_at(tail.find(['?', '#']).unwrap_or(tail.len()));
+    each(path, false);
+    // Of query and fragment each "?", "&" or "#" with what follows it.
+    while !rest.is_empty() {
+        let (pair, following) = rest.split_at(rest[1..].find(['&', '#']).map_or(rest.len(), |end| end + 1));
+        match pair.find('=') {
+            Some(at) if is_secret(&pair[1..at]) => {
+                each(&pair[..=at], false);
+                each(&pair[at + 1..], true);
+            }
+            _ => each(pair, false),
         }
-        match pair.split_once('=') {
-            Some((name, _)) if is_secret(name) => *out += &format!("{name}=…"),
-            _ => out.push_str(pair),
-        }
+        rest = following;
     }
 }
 
 fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
+    let lower = name.to_ascii_lowercase();
+    let is_word = |word: &str| {
+        SECRET_ENDS.iter().any(|end| word.ends_with(end)) || (word.starts_with("auth") && !word.starts_with("author"))
+    };
+    SECRET_PARTS.iter().any(|part| lower.contains(part)) || words(name).any(|word| is_word(&word.to_ascii_lowercase()))
+}
+
+/// "apiKey_v2" in its words: "api", "Key", "v".
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphabetic()).flat_map(|run| {
+        let bytes = run.as_bytes();
+        let mut starts: Vec<usize> = (1..bytes.len())
+            .filter(|at| bytes[*at].is_ascii_uppercase() && bytes[at - 1].is_ascii_lowercase())
+            .collect();
+        starts.insert(0, 0);
+        starts.push(bytes.len());
+        starts.windows(2).map(|pair| &run[pair[0]..pair[1]]).collect::<Vec<_>>()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        let said = [(1, "story"), (2, "story"), (0, "day"), (1, "hit"), (3, "hit")].map(|(n, noun)| counted(n, noun));
+        assert_eq!(said, ["1 story", "2 stories", "0 days", "1 hit", "3 hits"]);
+    }
 
     #[test]
     fn json_means_the_same_and_steers_nothing() {
@@ -204,10 +291,22 @@ mod tests {
             ("https://a.example/?api_key=hush&page=2", "https://a.example/?api_key=…&page=2"),
             ("moved to https://a.example/?x=1&Token=hu://sh now", "moved to https://a.example/?x=1&Token=… now"),
             ("status 503", "status 503"),
-            ("https://a.example?auth=a&sid=b#c", "https://a.example?auth=…&sid=…"),
+            ("https://a.example?auth=a&sid=b#c", "https://a.example?auth=…&sid=…#c"),
+            ("https://a.example/#access_token=hush&x=1", "https://a.example/#access_token=…&x=1"),
+            (
+                "https://a.example/?apiKey=h&PHPSESSID=h&X-Amz-Signature=h",
+                "https://a.example/?apiKey=…&PHPSESSID=…&X-Amz-Signature=…",
+            ),
+            // What only looks like one.
+            (
+                "https://a.example/?author=ann&keyword=sign&design=2&president=x",
+                "https://a.example/?author=ann&keyword=sign&design=2&president=x",
+            ),
+            ("https://a.example/?a=ü&token=ü&", "https://a.example/?a=ü&token=…&"),
         ];
         for (input, expected) in cases {
             assert_eq!(without_secrets(input), expected, "{input:?}");
+            assert_eq!(masked(input), expected.replace('…', "MASKED"), "{input:?}");
         }
     }
 

@@ -35,6 +35,7 @@ use tracing::Instrument;
 
 use crate::config::SourceConfig;
 use crate::model::{ArticleState, Health, Id, Item, Share, SourceState};
+use crate::plain;
 use crate::store;
 use crate::store::sources::{Claim, ConfiguredSource, VisitResult};
 use articles::ArticleResult;
@@ -336,7 +337,8 @@ impl Poller {
         let first_contacts = exchanged.committed.iter().filter(|result| result.is_first_contact()).count();
         if first_contacts > 0 {
             tracing::info!(
-                "first contact with {first_contacts} sources: what they show is kept as backlog, nobody is told of it"
+                "first contact with {}: what is shown is kept as backlog, nobody is told of it",
+                plain::counted(first_contacts, "source")
             );
         }
         for result in &exchanged.committed {

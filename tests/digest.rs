@@ -46,6 +46,43 @@ fn hit_id(folder: &Folder) -> String {
 }
 
 #[test]
+fn a_digest_names_articles_that_were_changed_since() {
+    let web = Web::start();
+    let words = "The ferries stayed in port all the time, as everybody in the harbour knows by now. ".repeat(6);
+    let article = |said: &str| {
+        let text =
+            format!("<article><h1>Harbour</h1><p>They took the observer seat away. {said}</p><p>{words}</p></article>");
+        page("text/html", format!("<html lang=\"en\"><title>Harbour</title><body>{text}</body></html>"))
+    };
+    web.put("/feed", rss(&web.base, &[OLD])).put("/a/0", article("")).put("/a/1", article("Samoa <b>wants</b> it."));
+    let folder = Folder::new("");
+    let wire = source("wire", &format!("{}/feed", web.base), "article = true");
+    folder.write("newswatch.toml", &(config("") + &wire)).write("profiles.d/seat.toml", PROFILE);
+    folder.run(&["run", "--once"]).ok();
+    web.put("/feed", rss(&web.base, &[NEW, OLD]));
+    folder.run(&["run", "--once"]).ok();
+    folder.run(&["digest", "preview"]).ok().says("1 new story").never_says("Changed since");
+    // A day later, for the store.
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        sqlx::any::install_default_drivers();
+        let path = folder.path().join("newswatch.sqlite");
+        let pool = sqlx::AnyPool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let due = sqlx::query("UPDATE rereads SET due_at = found_at").execute(&pool).await.unwrap();
+        assert_eq!(due.rows_affected(), 1);
+        pool.close().await;
+    });
+    web.put("/a/1", article("Nobody wants it."));
+    folder.run(&["run", "--once"]).ok();
+    let html = folder.path().join("digest.html");
+    let preview = folder.run(&["digest", "preview", "--html", html.to_str().unwrap()]).ok().out;
+    for text in [flat(&preview), flat(&std::fs::read_to_string(&html).unwrap())] {
+        assert!(text.contains("Changed since they were found"), "{text}");
+        assert!(text.contains("present then, absent now: Samoa wants it."), "{text}");
+        assert!(text.contains("absent then, present now: Nobody wants it."), "{text}");
+    }
+}
+
+#[test]
 fn a_preview_says_what_the_next_digest_would_and_its_figures_are_the_stores() {
     let web = Web::start();
     let folder = with_news(&web, "");

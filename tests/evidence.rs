@@ -75,7 +75,7 @@ fn what_was_known_can_be_shown_and_compared() {
 
     let case = folder.run(&["evidence", "export", "--format", "markdown", "--profile", "seat"]).ok();
     case.says("# Case file: profile seat").says("## Chronology").says("Samoa wants it").says(&noted);
-    case.says(r"=HYPERLINK(1) \| \*Harbour\*").says("All 3 records of the chain");
+    case.says(r"=HYPERLINK(1) \| \*Harbour\*").says("is as it was recorded: 3 records");
     let table = folder.run(&["evidence", "export", "--format", "csv"]).ok();
     assert!(table.out.lines().count() == 4 && table.out.contains(",'=HYPERLINK(1) | *Harbour*,"), "{table:?}");
     let one = folder.run(&["evidence", "export", "--format", "jsonl", "--item", &format!("{}/a/3", web.base)]).ok();
@@ -90,6 +90,66 @@ fn what_was_known_can_be_shown_and_compared() {
         .says("before its first contact");
     exports_are_read_by_others(&folder);
     a_byte_that_is_changed_in_the_file_is_found(&folder);
+}
+
+#[test]
+fn what_is_handed_on_lets_nobody_in() {
+    let web = Web::start();
+    let base = &web.base;
+    let link = format!("{base}/a/1?author=ann&amp;apiKey=hush-reader");
+    let feed = format!(
+        "<rss version=\"2.0\"><channel><title>Wire</title><link>{base}/wire?token=hush-token</link><item><guid>1</guid>\
+         <link>{link}</link><title>Seat</title><description>The observer seat is empty.</description></item></channel></rss>"
+    );
+    web.put("/wire", page("application/rss+xml", feed));
+    let folder = Folder::new("");
+    let sources = source("wire", &format!("{base}/wire?token=hush-token"), "");
+    folder.write("newswatch.toml", &(loopback(folder.path()) + &sources)).write("profiles.d/seat.toml", PROFILE);
+    folder.run(&["run", "--once", "--backlog"]).ok().says("1 hit");
+
+    for format in ["jsonl", "csv", "stix", "markdown"] {
+        let ran = folder.run(&["evidence", "export", "--format", format]).ok();
+        ran.says("author=ann").says("apiKey=MASKED").never_says("hush");
+    }
+    let entry = lines(&folder.run(&["evidence", "export", "--format", "jsonl"]).ok()).remove(0);
+    assert_eq!(entry["masked"], true, "{entry}");
+    let archive = folder.path().join("evidence.warc.gz");
+    folder.run(&["evidence", "export", "--format", "warc", "-o", archive.to_str().unwrap()]).ok();
+    let mut text = String::new();
+    let packed = std::fs::read(&archive).unwrap();
+    flate2::read::MultiGzDecoder::new(packed.as_slice()).read_to_string(&mut text).unwrap();
+    assert!(
+        text.contains("token=MASKED") && text.contains("Newswatch-Stored-Payload-Digest") && !text.contains("hush")
+    );
+    if let Some(python) = std::env::var_os("NEWSWATCH_TEST_PYTHON") {
+        let mut check = Command::new(python);
+        check.args(["-m", "warcio.cli", "check"]).arg(&archive);
+        Ran::of(check.output().unwrap()).ok();
+    }
+
+    // It is masked where it is handed on; what is stored is whole, and as it was recorded.
+    folder.run(&["evidence", "show", "1"]).ok().says("apiKey=hush-reader");
+    folder.run(&["evidence", "verify", "--replay"]).ok().says("everything is as it was recorded");
+}
+
+#[test]
+fn a_want_of_room_for_documents_is_told_and_so_is_its_end() {
+    let web = Web::start();
+    web.put("/wire", rss(&web.base, &[("1", "Seat", "The observer seat is empty.")]));
+    let folder = Folder::new("");
+    let own = loopback(folder.path()) + &source("wire", &format!("{}/wire", web.base), "");
+    let with = |max: &str| own.clone() + &format!("\n[evidence]\ncaptures_bytes_max = {max}\n");
+    folder.write("newswatch.toml", &with("10")).write("profiles.d/seat.toml", PROFILE);
+    folder.run(&["run", "--once", "--backlog"]).ok().says("1 hit");
+    folder.run(&["evidence", "show", "1"]).ok().says("evidence.captures_bytes_max was reached");
+    folder.run(&["run", "--once", "--due"]).ok();
+    let status = folder.run(&["status"]);
+    assert_eq!(status.code, 1, "{status:?}");
+    status.says("documents of hits are not kept any more").says("raise evidence.captures_bytes_max");
+    folder.run(&["run", "--once", "--due"]).ok().never_says("are not kept any more");
+    folder.write("newswatch.toml", &with("1_000_000_000"));
+    folder.run(&["run", "--once", "--due"]).ok().says("there is room for documents again");
+    folder.run(&["status"]).ok();
 }
 
 /// The forms by their own rules, and by the programs that people use where these are at hand.

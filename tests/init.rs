@@ -103,6 +103,25 @@ fn what_does_not_work_is_said_and_left_out() {
 }
 
 #[test]
+fn what_is_written_goes_with_what_is_there_or_nothing_is_written() {
+    let web = Web::start();
+    web.put("/feed", rss(&web.base, ITEMS));
+    let (folder, feed) = (empty(), format!("{}/feed", web.base));
+    let arguments = ["--to", "me@example.org", "--allow", "127.0.0.1", "--seed", "harbour.txt", "--source", &feed];
+    folder.write(
+        "profiles.d/mine.toml",
+        "name = \"watch\"\nthreshold = 1.0\n[[phrase]]\ntext = \"port\"\nweight = 1.0\n",
+    );
+    let ran = init(&folder, &arguments);
+    assert_eq!(ran.code, 78, "{ran:?}");
+    ran.says("profiles.d/mine.toml").says("watch").never_says("written ");
+    assert!(!folder.path().join("newswatch.toml").exists() && !folder.path().join("sources.d").exists());
+    folder.write("profiles.d/mine.toml", &folder.read("profiles.d/mine.toml").replace("watch", "mine"));
+    init(&folder, &arguments).ok().says("written   ok      3 files in ").says("beside 1 file that stood there already");
+    folder.run(&["check"]).ok().says("Profiles: 2");
+}
+
+#[test]
 fn a_script_is_told_what_is_missing_and_never_asked() {
     let folder = empty();
     let ran = init(&folder, &[]);

@@ -356,7 +356,7 @@ fn systemd_hears_that_it_is_ready_alive_and_stopping() {
             }
         }
     };
-    assert!(heard("READY=1").contains("STATUS=1 sources, 1 profiles, 1 routes"));
+    assert!(heard("READY=1").contains("STATUS=1 source, 1 profile, 1 route"));
     heard("WATCHDOG=1");
     heard("WATCHDOG=1");
     daemon.signal("-HUP");

@@ -180,9 +180,7 @@ fn a_default_that_is_shown_is_the_default() {
     let folder = examples();
     let load = |text: &str, file: &str| {
         folder.write(file, text);
-        let mut config = Config::load(Some(folder.path())).map_err(|problems| format!("{problems:?}"))?;
-        // The files differ, which is not the question.
-        config.hash.clear();
+        let config = Config::load(Some(folder.path())).map_err(|problems| format!("{problems:?}"))?;
         let shown = format!("{config:?}");
         // Where a thing stands is no difference.
         Ok::<String, String>(regex::Regex::new("Place \\{[^}]*\\}").unwrap().replace_all(&shown, "").into_owned())

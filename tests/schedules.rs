@@ -740,11 +740,11 @@ async fn a_new_configuration_loses_nothing_that_waits() {
     let moved = |why: &'static str| ("discarded", why);
     assert_eq!(
         ended[&("desk", "anna@example.org")],
-        moved("anna@example.org is not a recipient of the route desk any more; of 3 hits 3 were handed on")
+        moved("anna@example.org is not a recipient of the route desk any more; handed on: 3 of 3 hits")
     );
     assert_eq!(
         ended[&("team", "team@example.org")],
-        moved("the configuration has no route team any more; of 3 hits 3 were handed on")
+        moved("the configuration has no route team any more; handed on: 3 of 3 hits")
     );
     assert!(ended.iter().filter(|(_, (state, _))| *state == "sent").count() == 4, "{ended:?}");
     // A digest says since when it is of, also when it took over another's hits.

@@ -36,7 +36,7 @@ pub fn run(config: Option<&Path>, _arguments: &Arguments, now: Timestamp) -> any
             for problem in &problems {
                 writeln!(out, "{}", plain::line(&problem.to_string(), 2_000))?;
             }
-            writeln!(out, "{}", counted(problems.len(), "problem"))?;
+            writeln!(out, "{}", plain::counted(problems.len(), "problem"))?;
             Ok(ExitCode::from(super::EXIT_CONFIG))
         }
     }
@@ -54,7 +54,7 @@ pub fn plan(config: &Config, reads_pdf: bool, now: Timestamp) -> String {
 fn write_plan(out: &mut String, config: &Config, reads_pdf: bool, now: Timestamp) -> fmt::Result {
     let folder = config.folder.display().to_string();
     let folder = if folder.is_empty() { "." } else { &folder };
-    writeln!(out, "The configuration in {folder} is right ({}).", counted(config.files, "file"))?;
+    writeln!(out, "The configuration in {folder} is right ({}).", plain::counted(config.files, "file"))?;
     write_sources(out, config)?;
     write_profiles(out, config)?;
     write_routes(out, config, now)?;
@@ -114,7 +114,7 @@ fn write_profiles(out: &mut String, config: &Config) -> fmt::Result {
             (profile.conditions.len(), "condition"),
             (profile.look_alikes.len(), "look-alike"),
         ];
-        let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(count, noun));
+        let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, noun)| plain::counted(count, noun));
         let parts = parts.collect::<Vec<_>>().join(", ");
         let (score, level) = (profile.hit_score(), profile.level.as_str());
         let shadow = profile.shadow_of.as_ref().map_or(String::new(), |live| {
@@ -148,7 +148,7 @@ fn write_routes(out: &mut String, config: &Config, now: Timestamp) -> fmt::Resul
             writeln!(
                 out,
                 "    at most {} a day ({day}) to each; the others come in one list, the next on {end}",
-                if stories == 1 { "1 story".to_string() } else { format!("{stories} stories") }
+                plain::counted(stories as usize, "story")
             )?;
         }
     }
@@ -267,7 +267,7 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(
         out,
         "  {} at once, {} a second; one per host, {gap} between two",
-        counted(fetch.in_flight_max, "request"),
+        plain::counted(fetch.in_flight_max, "request"),
         fetch.requests_per_second_max
     )?;
     writeln!(
@@ -276,15 +276,15 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
         show(fetch.timeout),
         show(fetch.connect_timeout),
         show(fetch.read_timeout),
-        counted(fetch.redirects_max, "redirect"),
+        plain::counted(fetch.redirects_max, "redirect"),
         show_bytes(fetch.body_bytes_max)
     )?;
     writeln!(
         out,
         "  a document gives at most {}, each text {}, and each visit {}",
-        counted(fetch.entries_max, "item"),
+        plain::counted(fetch.entries_max, "item"),
         show_bytes(fetch.text_bytes_max as u64),
-        counted(fetch.articles_per_visit_max, "article page")
+        plain::counted(fetch.articles_per_visit_max, "article page")
     )?;
     if fetch.allow.is_empty() {
         writeln!(out, "  private networks are never asked")?;
@@ -309,7 +309,19 @@ fn write_limits(out: &mut String, config: &Config) -> fmt::Result {
     };
     let (misses, hits) = (kept(config.store.keep_misses), kept(config.store.keep_hits));
     let search = if config.store.search { "" } else { "; nothing of it can be searched" };
-    writeln!(out, "  texts of items that are no hits are kept {misses}, hits and their texts {hits}{search}")
+    writeln!(
+        out,
+        "  texts of items that are no hits are kept {misses}, hits with their texts and documents {hits}{search}"
+    )?;
+    if !config.evidence.capture {
+        return writeln!(out, "  documents are not kept as evidence, only their words (evidence.capture)");
+    }
+    let (one, all) = (show_bytes(config.evidence.capture_bytes_max), show_bytes(config.evidence.captures_bytes_max));
+    let unused = show_duration(config.evidence.keep_unused);
+    writeln!(
+        out,
+        "  documents are kept as evidence up to {one} each and {all} in all, those without a hit for {unused}"
+    )
 }
 
 /// What is allowed but may not be meant.
@@ -361,11 +373,6 @@ fn without_password(address: &str) -> String {
         },
         _ => address.to_string(),
     }
-}
-
-/// "1 term", "2 terms".
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn show_bytes(bytes: u64) -> String {
@@ -511,7 +518,8 @@ Limits
   a document gives at most 5000 items, each text 256 KiB, and each visit 50 article pages
   private networks are never asked, except 10.0.0.0/8
   state is kept in postgres://watch:***@db.example/news
-  texts of items that are no hits are kept for 365 days, hits and their texts for 1825 days
+  texts of items that are no hits are kept for 365 days, hits with their texts and documents for 1825 days
+  documents are kept as evidence up to 2 MiB each and 4096 MiB in all, those without a hit for 7 days
 
 To consider
   nobody is told about the profile lonely: no route names it

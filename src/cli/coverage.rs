@@ -139,7 +139,7 @@ fn print(out: &mut impl Write, sources: &[Coverage]) -> std::io::Result<()> {
             writeln!(out, "  {}", show(gap))?;
         }
         if source.gaps.len() > GAPS_SHOWN {
-            writeln!(out, "  and {} more gaps (--json)", source.gaps.len() - GAPS_SHOWN)?;
+            writeln!(out, "  and {} (--json)", super::counted(source.gaps.len() - GAPS_SHOWN, "more gap"))?;
         }
     }
     Ok(())

@@ -93,9 +93,10 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
 
     let first = daemon::run(config.clone(), options.clone()).await?;
     say(&format!(
-        "First contact: {} items read and kept as a baseline. {} of them would have been hits; nobody is told, the first\n\
+        "First contact: {} read and kept as a baseline, {} among them; nobody is told, the first\n\
          report says so (newswatch run --backlog tells all).\n",
-        first.items, first.hits
+        super::counted(first.items as usize, "item"),
+        super::counted(first.hits as usize, "hit")
     ))?;
 
     site.later.store(true, Ordering::Relaxed);
@@ -103,7 +104,11 @@ async fn show(work: &Path, out: &Path) -> anyhow::Result<ExitCode> {
     let store = super::open_store(&config).await?;
     let filter = HitFilter { without_backlog: true, limit: 1_000, ..HitFilter::default() };
     let hits = store.hits(&filter).await?;
-    say(&format!("An hour on: {} new items, {} hits among them.\n", later.items, later.hits))?;
+    say(&format!(
+        "An hour on: {}, {} among them.\n",
+        super::counted(later.items as usize, "new item"),
+        super::counted(later.hits as usize, "hit")
+    ))?;
     {
         let mut stdout = anstream::stdout().lock();
         for hit in &hits {

@@ -163,7 +163,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                         super::show_time(row.window_to),
                         row.route,
                         counted(digest.hits as usize, "hit"),
-                        if digest.stories == 1 { "1 story".to_string() } else { format!("{} stories", digest.stories) },
+                        counted(digest.stories as usize, "story"),
                     )?;
                 }
             }

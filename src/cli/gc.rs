@@ -36,14 +36,14 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         };
         let (misses, hits) = (kept(config.store.keep_misses), kept(config.store.keep_hits));
         writeln!(out, "texts of items that were no hits, and scores below the line: {misses} (store.keep_misses)")?;
-        writeln!(out, "hits, their texts and the messages about them: {hits} (store.keep_hits)")?;
+        writeln!(out, "hits, their texts and documents, and the messages about them: {hits} (store.keep_hits)")?;
         if arguments.dry_run {
-            writeln!(out, "would forget {}", in_words(&store.count_old(&cutoffs).await?))?;
+            writeln!(out, "would forget {}", store.count_old(&cutoffs).await?.in_words())?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut sum = Forgotten::default();
         loop {
-            let (forgotten, is_all) = store.forget_old(&cutoffs, STEP).await?;
+            let (forgotten, is_all) = store.forget_old(&cutoffs, STEP, now).await?;
             sum = sum.and(forgotten);
             if is_all {
                 break;
@@ -52,7 +52,7 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
             tokio::task::yield_now().await;
         }
         store.retention_done(now).await?;
-        writeln!(out, "forgot {}", in_words(&sum))?;
+        writeln!(out, "forgot {}", sum.in_words())?;
         let unused = SignedDuration::try_from(config.evidence.keep_unused)?;
         let documents = store.forget_captures(now - unused, DOCUMENTS_MAX).await?;
         writeln!(out, "forgot {} that no hit came from", counted(documents.captures as usize, "document"))?;
@@ -67,22 +67,6 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Ok(ExitCode::SUCCESS)
     })
-}
-
-/// "the texts of 3 items, 1 hit".
-pub(crate) fn in_words(forgotten: &Forgotten) -> String {
-    let parts: Vec<String> = [
-        (forgotten.texts, "text"),
-        (forgotten.hits, "hit"),
-        (forgotten.scores, "score"),
-        (forgotten.messages, "message"),
-        (forgotten.records, "record"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, noun)| counted(count as usize, noun))
-    .collect();
-    if parts.is_empty() { "nothing".to_string() } else { parts.join(", ") }
 }
 
 /// "1.5 MB".

@@ -20,9 +20,9 @@ use self::write::{Draft, Mail, MailState};
 use super::probe::{self, Offer};
 use super::{Global, InvalidConfiguration, check, counted, mail_test, profile, shipped};
 use crate::config::fetch::network;
-use crate::config::section::{File, nearest};
+use crate::config::section::{File, Problems, nearest};
 use crate::config::written::Names;
-use crate::config::{Config, FetchSettings, MAIN_FILE};
+use crate::config::{self, Config, FetchSettings, MAIN_FILE};
 use crate::matcher::frequency::Frequencies;
 use crate::matcher::profile::{learn, to_toml};
 use crate::matcher::seed::Seed;
@@ -125,15 +125,22 @@ pub fn run(global: &Global, given: &Arguments) -> anyhow::Result<ExitCode> {
     let config = checked(&draft, MailState::Works)?;
     trial::report(&config.profiles, &draft.offers, &mut steps)?;
     let mail = try_mail(&config, &draft, &mut steps)?;
-    let config = checked(&draft, mail.clone())?;
-    write_files(&draft.files(&mail), &folder)?;
-    steps.ok("written", &format!("{} in {}", counted(config.files, "file"), shown(&folder)))?;
+    checked(&draft, mail.clone())?;
+    let files = draft.files(&mail);
+    write_files(&files, &folder)?;
+    // As every other command will find it.
+    let config = Config::load(Some(&folder)).map_err(InvalidConfiguration)?;
+    let others = match config.files.saturating_sub(files.len()) {
+        0 => String::new(),
+        count => format!(", beside {} that stood there already", counted(count, "file")),
+    };
+    steps.ok("written", &format!("{} in {}{others}", counted(files.len(), "file"), shown(&folder)))?;
     let now = super::now();
     for route in &config.routes {
         let to = if route.to.is_empty() { String::new() } else { format!(" to {}", route.to.join(", ")) };
         steps.ok("told", &format!("{}{to}: {}", route.name, check::describe_when(route, now)))?;
     }
-    finish(&steps, &folder, global)
+    finish(&config, &steps, &folder, global)
 }
 
 /// What came of each step.
@@ -341,17 +348,32 @@ fn learn_profile(
     Ok(Some((built.name.clone(), to_toml(&built))))
 }
 
-/// The files as a configuration; a problem in them is told as `newswatch check` tells it.
+/// The configuration that the folder will hold: these files, and those that are there and stay. A problem in them is told as
+/// `newswatch check` tells it.
 fn checked(draft: &Draft, mail: MailState) -> anyhow::Result<Config> {
     let files = draft.files(&mail);
+    let problems = Problems::default();
     let below = |folder: &str| -> Vec<File> {
-        let files = files.iter().filter(|(name, _)| name.starts_with(folder));
-        files.map(|(name, text)| File::new(&draft.folder.join(name).display().to_string(), text.clone())).collect()
+        let own = files.iter().filter(|(name, _)| name.starts_with(folder));
+        let mut all: Vec<File> =
+            own.map(|(name, text)| File::new(&draft.folder.join(name).display().to_string(), text.clone())).collect();
+        let there = config::read_folder(&draft.folder.join(folder), &problems);
+        all.extend(there.into_iter().filter(|there| files.iter().all(|(name, _)| !is_file(draft, name, there))));
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
     };
-    let main = below(MAIN_FILE);
-    let main = main.first().context("there is no main file")?;
-    let config = Config::from_files(main, &below("sources.d/"), &below("profiles.d/"), &below("aliases.d/"));
-    Ok(config.map_err(InvalidConfiguration)?)
+    let (sources, profiles, aliases) = (below("sources.d"), below("profiles.d"), below("aliases.d"));
+    let (name, text) = files.first().context("there is no main file")?;
+    let main = File::new(&draft.folder.join(name).display().to_string(), text.clone());
+    if !problems.is_empty() {
+        return Err(InvalidConfiguration(problems.into_sorted()).into());
+    }
+    Ok(Config::from_files(&main, &sources, &profiles, &aliases).map_err(InvalidConfiguration)?)
+}
+
+/// The file of this name below the folder.
+fn is_file(draft: &Draft, name: &str, file: &File) -> bool {
+    Path::new(file.name()) == draft.folder.join(name)
 }
 
 /// Sends one mail; what becomes of the mail settings by that.
@@ -403,9 +425,7 @@ fn write_files(files: &[(String, String)], folder: &Path) -> anyhow::Result<()> 
 }
 
 /// What to do next, and whether all went well.
-fn finish(steps: &Steps, folder: &Path, global: &Global) -> anyhow::Result<ExitCode> {
-    // What the files are with others that were there before.
-    let config = Config::load(Some(folder)).map_err(InvalidConfiguration)?;
+fn finish(config: &Config, steps: &Steps, folder: &Path, global: &Global) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let option = match (&global.config, folder == Path::new(USUAL_FOLDER)) {
         (Some(path), false) => format!(" -c {}", shown(path)),

@@ -66,12 +66,12 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     let filled = if filled { ", being filled" } else { "" };
                     write!(
                         out,
-                        "{}  {}  {} of route {}{to}, {when}, {} attempts{filled}",
+                        "{}  {}  {} of route {}{to}, {when}, {}{filled}",
                         row.id,
                         row.state,
                         row.kind.as_str(),
                         row.route,
-                        row.attempts
+                        super::counted(row.attempts as usize, "attempt")
                     )?;
                     writeln!(
                         out,

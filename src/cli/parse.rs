@@ -169,7 +169,8 @@ fn id(entry: &Entry) -> String {
 
 /// For people: a head and a line for each entry.
 fn listing(reading: &Reading) -> String {
-    let mut out = format!("{} ({} entries)\n", plain::line(&reading.title, 100), reading.entries.len());
+    let mut out =
+        format!("{} ({})\n", plain::line(&reading.title, 100), super::counted(reading.entries.len(), "entry"));
     for entry in &reading.entries {
         let date = entry
             .published

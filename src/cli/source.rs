@@ -146,8 +146,8 @@ async fn list(config: &Config, failing: bool, json: bool) -> anyhow::Result<Exit
     if sources.is_empty() {
         writeln!(
             out,
-            "The store knows no source yet: newswatch run reads the configuration's {} sources.",
-            config.sources.len()
+            "The store knows no source yet: newswatch run reads the configuration's {}.",
+            super::counted(config.sources.len(), "source")
         )?;
     }
     Ok(ExitCode::SUCCESS)
@@ -170,7 +170,11 @@ async fn show(config: &Config, name: &str) -> anyhow::Result<ExitCode> {
         "state       {}{}",
         state(&source),
         if source.failures > 0 {
-            format!(", {} failed visits in a row since {}", source.failures, super::show_time(source.failing_since))
+            format!(
+                ", {} in a row since {}",
+                super::counted(source.failures as usize, "failed visit"),
+                super::show_time(source.failing_since)
+            )
         } else {
             String::new()
         }

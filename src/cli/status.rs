@@ -69,7 +69,7 @@ fn canary_in_words(canary: Option<&Canary>, enabled: bool, now: Timestamp) -> St
 
 /// It stands among the reasons already.
 fn is_reason(condition: Condition) -> bool {
-    matches!(condition, Condition::CanaryLost | Condition::ReloadRefused)
+    matches!(condition, Condition::CanaryLost | Condition::ReloadRefused | Condition::EvidenceFull)
 }
 
 /// A watcher as it is shown.
@@ -111,7 +111,8 @@ impl Seen {
         let lag = match since {
             Some(since) if count > 0 => {
                 let lag = Duration::from_secs(self.now.duration_since(since).unsigned_abs().as_secs());
-                format!("{count} due sources wait, the first for {}", show_duration(lag))
+                let waiting = super::counted(count as usize, "source");
+                format!("due and waiting: {waiting}, the first for {}", show_duration(lag))
             }
             _ => "nothing waits".to_string(),
         };
@@ -235,6 +236,10 @@ async fn look(config: &Config, arguments: &Arguments, now: Timestamp) -> anyhow:
         let reason = format!("the self-test is lost: {}; {}", lost.detail, lost.advice);
         // The worst stands first.
         reasons.insert(if is_inside { 0 } else { reasons.len() }, reason);
+    }
+    for full in open.iter().filter(|open| open.condition == Condition::EvidenceFull) {
+        overall = overall.max(Overall::Degraded);
+        reasons.push(format!("{}; {}", full.detail, full.advice));
     }
     let coverage = health::coverage(&sources, items_today, day, now).with_conditions(&open);
     let canary = store.canary().await?.filter(|_| config.canary.is_some());

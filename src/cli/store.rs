@@ -108,7 +108,7 @@ fn index(global: &Global, rebuild: bool) -> anyhow::Result<ExitCode> {
             if state == IndexState::Whole {
                 break;
             }
-            progress.show(&format!("{sum} items indexed"))?;
+            progress.show(&format!("{} indexed", super::counted(sum, "item")))?;
         }
         progress.end()?;
         writeln!(anstream::stdout().lock(), "{} indexed; all that is stored can be searched", counted(sum, "item"))?;

@@ -58,7 +58,7 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
     let words = |text: &str| text.split_whitespace().count();
     let article = match item.article_state {
         ArticleState::NotWanted => "the source does not ask for article pages".to_string(),
-        ArticleState::Read => format!("article page of {} words", words(&item.article)),
+        ArticleState::Read => format!("article page of {}", super::counted(words(&item.article), "word")),
         ArticleState::Unread if item.article_problem.is_empty() => "article page not read yet".to_string(),
         ArticleState::Unread => {
             format!("article page not read: {}; matched on summary only", plain::line(&item.article_problem, 300))
@@ -66,9 +66,9 @@ async fn explain(out: &mut impl Write, store: &Store, config: &Config, item: &It
     };
     writeln!(
         out,
-        "text      summary of {} words, content of {} words, {article}",
-        words(&item.summary),
-        words(&item.content)
+        "text      summary of {}, content of {}, {article}",
+        super::counted(words(&item.summary), "word"),
+        super::counted(words(&item.content), "word")
     )?;
     explain_story(out, store, item).await?;
     if store.is_unscored(item.id).await? {
@@ -223,7 +223,7 @@ fn reasons(out: &mut impl Write, reasons: &[Reason], score: f64) -> std::io::Res
         )?;
     }
     if reasons.len() > REASONS_SHOWN {
-        writeln!(out, "  and {} weaker ones", reasons.len() - REASONS_SHOWN)?;
+        writeln!(out, "  and {}", super::counted(reasons.len() - REASONS_SHOWN, "weaker one"))?;
     }
     Ok(())
 }

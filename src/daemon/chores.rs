@@ -77,7 +77,7 @@ pub(super) async fn index(shared: Shared, store: Store) {
         }
     }
     if sum > 0 {
-        tracing::info!("{sum} items were indexed; all that is stored can be searched");
+        tracing::info!("indexed {}; all that is stored can be searched", plain::counted(sum, "item"));
     }
 }
 
@@ -95,18 +95,15 @@ pub(super) async fn forget(shared: Shared, store: Store) {
         let cutoffs = shared.config.borrow().store.cutoffs(now);
         let wait = match store.retention_due(now).await {
             Ok(false) => RETENTION_LOOK,
-            Ok(true) => match store.forget_old(&cutoffs, RETENTION_STEP).await {
+            Ok(true) => match store.forget_old(&cutoffs, RETENTION_STEP, now).await {
                 Ok((forgotten, is_all)) => {
                     trouble.over(shared.clock.now()).await;
                     sum = sum.and(forgotten);
                     if is_all && store.retention_done(now).await.is_ok() {
                         if !sum.is_nothing() {
                             tracing::info!(
-                                "forgot what is older than store.keep_misses and store.keep_hits say: {} texts, {} hits, {} scores, {} messages",
-                                sum.texts,
-                                sum.hits,
-                                sum.scores,
-                                sum.messages
+                                "forgot what is older than store.keep_misses and store.keep_hits say: {}",
+                                sum.in_words()
                             );
                         }
                         sum = Forgotten::default();

@@ -89,6 +89,8 @@ impl Membership {
         let store = store.named(&own.owner);
         if store.is_shared() {
             find_name(&store, config.watcher.as_deref(), &mut own, &sources, clock, once).await?;
+        } else {
+            own.name = config.watcher.as_deref().unwrap_or(&own.machine).to_string();
         }
         let (sender, receiver) = watch::channel(Standing::alone());
         let now = Now {
@@ -115,6 +117,11 @@ impl Membership {
     /// The store, in the name of this process.
     pub(super) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What this watcher is called.
+    pub(super) fn name(&self) -> &str {
+        &self.own.name
     }
 
     /// What names this process in claims.
@@ -292,9 +299,10 @@ impl Membership {
             let claims = self.store.free_claims(&watcher.owner).await?;
             if claims > 0 {
                 tracing::warn!(
-                    "the watcher {} on {} is gone; {claims} claims of it are free for the others",
+                    "the watcher {} on {} is gone; free for the others: {}",
                     plain::line(&watcher.name, 100),
-                    plain::line(&watcher.machine, 100)
+                    plain::line(&watcher.machine, 100),
+                    plain::counted(claims as usize, "claim")
                 );
             }
             self.lock().freed.insert(watcher.owner);

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::config::section::Problem;
 use crate::meters::Meters;
 use crate::poller::http::Http;
-use crate::{matcher, systemd};
+use crate::{matcher, plain, systemd};
 
 /// The signals that the daemon hears.
 pub(super) struct Signals {
@@ -98,7 +98,10 @@ async fn take_over(
             for problem in &problems {
                 tracing::error!("{problem}");
             }
-            return Err(format!("the configuration has {} problems (newswatch check)", problems.len()));
+            return Err(format!(
+                "the configuration has {} (newswatch check)",
+                plain::counted(problems.len(), "problem")
+            ));
         }
         Err(error) => return Err(format!("reading the configuration failed inside newswatch: {error}")),
     };

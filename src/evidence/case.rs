@@ -43,7 +43,9 @@ fn write(out: &mut String, head: &Head, entries: &[Entry]) -> std::fmt::Result {
     writeln!(out, "Made by newswatch {} at {}. All times are UTC.\n", env!("CARGO_PKG_VERSION"), time(head.made))?;
     let mut items: BTreeMap<Id, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
-        items.entry(entry.record.fact.item()).or_default().push(entry);
+        if let Some(item) = entry.record.fact.item() {
+            items.entry(item).or_default().push(entry);
+        }
     }
     let mut items: Vec<(&ItemText, Vec<&Entry>)> = items
         .into_values()
@@ -88,7 +90,11 @@ fn write(out: &mut String, head: &Head, entries: &[Entry]) -> std::fmt::Result {
     for entry in entries {
         let (record, hash) = (&entry.record, &entry.hash);
         let kind = record.fact.kind();
-        writeln!(out, "- record {} ({kind}, item {}): hash `{hash}`", record.number, record.fact.item())?;
+        let item = record.fact.item().map_or(String::new(), |item| format!(", item {item}"));
+        writeln!(out, "- record {} ({kind}{item}): hash `{hash}`", record.number)?;
+    }
+    if entries.iter().any(|entry| entry.is_masked) {
+        writeln!(out, "\nLog-ins and keys in addresses are shown as MASKED; the hashes are of what is stored.")?;
     }
     writeln!(
         out,
@@ -113,6 +119,8 @@ fn event(entry: &Entry, title: &str) -> String {
         Fact::Edited(_) => format!("its text was changed: {title}"),
         Fact::Reread(reread) if reread.problem.is_empty() => format!("its page was read again: {title}"),
         Fact::Reread(reread) => format!("its page could not be read, {}: {title}", inline(&reread.problem, 200)),
+        // Of no single item.
+        Fact::Dropped(_) => String::new(),
     }
 }
 
@@ -135,8 +143,8 @@ fn source(out: &mut String, number: usize, text: &ItemText, own: &[&Entry]) -> s
             continue;
         }
         let what = if document.is_page { "page" } else { "document of the source" };
-        let kept = if document.cited.kept { "kept" } else { "not kept" };
-        writeln!(out, "- {what} ({kept}): SHA-256 `{}`", document.cited.body)?;
+        let kept = document.cited.missing(document.is_there).unwrap_or("kept");
+        writeln!(out, "- {what} ({}): SHA-256 `{}`", inline(kept, 200), document.cited.body)?;
         if let Some(capture) = &document.capture {
             let address = if capture.address.is_empty() { "a proxy" } else { &capture.address };
             let (url, at, bytes) = (code(&capture.url), time(capture.fetched), capture.bytes);
@@ -176,18 +184,20 @@ fn found(out: &mut String, text: &ItemText, entry: &Entry) -> std::fmt::Result {
             for reason in entry.reasons.iter().take(REASONS_MAX) {
                 let share = 100.0 * reason.share / hit.score.abs().max(f64::MIN_POSITIVE);
                 let (term, kind) = (inline(&reason.term, 80), reason.kind.as_str());
-                writeln!(out, "- {share:.1} %: {kind} {term}, {} times", reason.count)?;
+                writeln!(out, "- {share:.1} %: {kind} {term}, {}", plain::counted(reason.count as usize, "time"))?;
             }
             let rest = entry.reasons.len().saturating_sub(REASONS_MAX);
             if rest > 0 {
-                writeln!(out, "- and {rest} weaker ones")?;
+                writeln!(out, "- and {}", plain::counted(rest, "weaker one"))?;
             }
             let basis = &hit.basis;
             writeln!(out, "- profile SHA-256 `{}`, text SHA-256 `{}`", hit.profile_sha256, hit.text)?;
             writeln!(
                 out,
-                "- newswatch {}, matcher {}, an archive of {} documents",
-                entry.record.program, basis.method, basis.documents
+                "- newswatch {}, matcher {}, an archive of {}",
+                entry.record.program,
+                basis.method,
+                plain::counted(basis.documents as usize, "document")
             )?;
         }
         Fact::Edited(_) | Fact::Reread(_) => {
@@ -206,6 +216,7 @@ fn found(out: &mut String, text: &ItemText, entry: &Entry) -> std::fmt::Result {
                 }
             }
         }
+        Fact::Dropped(_) => return Ok(()),
     }
     writeln!(out)
 }

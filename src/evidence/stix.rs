@@ -47,7 +47,9 @@ pub fn bundle(entries: &[Entry]) -> Value {
     }));
     let mut items: BTreeMap<Id, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
-        items.entry(entry.record.fact.item()).or_default().push(entry);
+        if let Some(item) = entry.record.fact.item() {
+            items.entry(item).or_default().push(entry);
+        }
     }
     let mut known = std::collections::BTreeSet::new();
     for (item, entries) in items {
@@ -146,6 +148,8 @@ fn note(entry: &Entry, report: &str, author: &str) -> Value {
             let content = format!("The page could not be read at {at}: {}.", plain::line(&reread.problem, 500));
             ("the page could not be read again".to_string(), content)
         }
+        // Of no single item: no report takes it in.
+        Fact::Dropped(_) => ("documents were let go".to_string(), String::new()),
     };
     if let Some(difference) = entry.difference() {
         for (label, sentences) in

@@ -30,8 +30,8 @@ pub const CSV_HEAD: [&str; 21] = [
     "hash",
 ];
 
-/// An entry as one JSON object; the keys are a contract. `record_text` is what was hashed, byte for byte; `record` the same as an
-/// object.
+/// An entry as one JSON object; the keys are a contract. `record_text` is what was hashed, byte for byte unless `masked`; `record`
+/// the same as an object.
 pub fn json(entry: &Entry) -> Value {
     let documents: Vec<Value> = entry
         .documents
@@ -40,7 +40,8 @@ pub fn json(entry: &Entry) -> Value {
             json!({
                 "role": if document.is_page { "page" } else { "document" },
                 "sha256": document.cited.body,
-                "kept": document.cited.kept,
+                "kept": document.is_there,
+                "missing": document.cited.missing(document.is_there),
                 "capture": document.capture,
             })
         })
@@ -48,6 +49,7 @@ pub fn json(entry: &Entry) -> Value {
     json!({
         "number": entry.record.number,
         "hash": entry.hash,
+        "masked": entry.is_masked,
         "record_text": entry.text,
         "record": entry.record,
         "text": entry.item,
@@ -67,11 +69,7 @@ pub fn csv(entry: &Entry) -> String {
         _ => None,
     };
     let of_hit = |value: fn(&super::HitFact) -> String| hit.map_or(String::new(), |hit| value(hit));
-    let text = match &entry.record.fact {
-        Fact::Hit(hit) => &hit.text,
-        Fact::Edited(edit) => &edit.text,
-        Fact::Reread(reread) => &reread.text,
-    };
+    let [_, text] = entry.record.fact.texts();
     let problem = match &entry.record.fact {
         Fact::Reread(reread) => reread.problem.clone(),
         _ => String::new(),
@@ -83,7 +81,7 @@ pub fn csv(entry: &Entry) -> String {
         entry.record.number.to_string(),
         entry.record.at.to_string(),
         entry.record.fact.kind().to_string(),
-        entry.record.fact.item().to_string(),
+        entry.record.fact.item().map_or(String::new(), |item| item.to_string()),
         item.map_or(String::new(), |item| item.source.clone()),
         item.map_or(String::new(), |item| item.title.clone()),
         item.and_then(|item| item.url.clone()).unwrap_or_default(),
@@ -94,7 +92,7 @@ pub fn csv(entry: &Entry) -> String {
         of_hit(|hit| hit.profile_version.to_string()),
         of_hit(|hit| hit.score.to_string()),
         of_hit(|hit| hit.threshold.to_string()),
-        text.clone(),
+        text.to_string(),
         sha256(false),
         sha256(true),
         time(capture.map(|capture| capture.fetched)),

@@ -1,7 +1,8 @@
 //! Evidence as a web archive: WARC 1.1 (ISO 28500:2017), each record packed by itself with gzip, as the standard advises. Pure.
 //!
 //! A document becomes a `response` with its head and bytes, the text of an item a `resource` (JSON, as it was hashed) and a
-//! `conversion` (for people), the record of the chain a `metadata` record, byte for byte as it was hashed.
+//! `conversion` (for people), the record of the chain a `metadata` record, byte for byte as it was hashed; where secrets were masked,
+//! a field says so.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -27,6 +28,10 @@ fn name(parts: &[&str]) -> String {
 fn date(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
+
+/// The field of what is not byte for byte as it was hashed.
+const MASKED: (&str, &str) =
+    ("Newswatch-Masked", "log-ins and keys in addresses; the recorded hashes are of what is stored");
 
 /// Writes a file, record by record. What is cited several times is written once.
 pub struct Writer<W: Write> {
@@ -57,20 +62,22 @@ impl<W: Write> Writer<W> {
         // What the text was read from: the page, else what the source showed.
         let origin = entry.documents.last().filter(|document| document.body.is_some());
         let origin = origin.map(|document| response_name(&document.cited.capture.to_string()));
-        for text in entry.before.iter().chain(&entry.item) {
-            let blob = text.blob();
+        let [before, now] = entry.record.fact.texts();
+        for (text, hash) in [(&entry.before, before), (&entry.item, now)] {
+            let Some(text) = text else { continue };
             let (json, at) = (serde_json::to_vec(text)?, entry.record.at);
-            let target = format!("urn:newswatch:text:{}", blob.sha256);
-            let id = name(&["text", &blob.sha256]);
+            let target = format!("urn:newswatch:text:{hash}");
+            let id = name(&["text", hash]);
             if !self.written.insert(id.clone()) {
                 continue;
             }
-            let head = [("WARC-Target-URI", target.as_str()), ("Content-Type", "application/json")];
+            let mut head = vec![("WARC-Target-URI", target.as_str()), ("Content-Type", "application/json")];
+            head.extend(entry.is_masked.then_some(MASKED));
             self.record("resource", &id, at, &head, &json)?;
             let mut head = vec![("WARC-Target-URI", address.as_str()), ("Content-Type", "text/plain; charset=utf-8")];
             head.push(("WARC-Refers-To", origin.as_deref().unwrap_or(&id)));
             let plain = format!("{}\n\n{}\n", text.title, text.to_item().body());
-            self.record("conversion", &name(&["words", &blob.sha256]), at, &head, plain.as_bytes())?;
+            self.record("conversion", &name(&["words", hash]), at, &head, plain.as_bytes())?;
         }
         if let Fact::Hit(hit) = &entry.record.fact {
             let (reasons, id) = (super::reasons_text(&entry.reasons), name(&["reasons", &hit.reasons]));
@@ -82,6 +89,7 @@ impl<W: Write> Writer<W> {
         }
         let mut head = vec![("WARC-Target-URI", address.as_str()), ("Content-Type", "application/json")];
         head.push(("Newswatch-Record-Hash", &entry.hash));
+        head.extend(entry.is_masked.then_some(MASKED));
         if let Some(origin) = &origin {
             head.push(("WARC-Refers-To", origin));
         }
@@ -97,12 +105,15 @@ impl<W: Write> Writer<W> {
             return Ok(());
         }
         let block = http_block(capture, body);
-        let payload = format!("sha256:{}", capture.sha256);
+        let (payload, kept) = (format!("sha256:{}", sha256(body)), format!("sha256:{}", capture.sha256));
         let mut head = vec![
             ("WARC-Target-URI", capture.url.as_str()),
             ("Content-Type", "application/http; msgtype=response"),
             ("WARC-Payload-Digest", &payload),
         ];
+        if payload != kept {
+            head.extend([MASKED, ("Newswatch-Stored-Payload-Digest", &kept)]);
+        }
         // Without the port: the field is for the address alone.
         let address = capture.address.parse::<std::net::SocketAddr>().map(|address| address.ip().to_string());
         if let Ok(address) = &address {

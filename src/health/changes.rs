@@ -12,6 +12,8 @@ use crate::plain;
 pub const NETWORK: &str = "(network)";
 /// Name of what the self-test is about.
 pub const SELF_TEST: &str = "(self-test)";
+/// Name of what the documents of evidence are about.
+pub const EVIDENCE: &str = "(evidence)";
 /// Name of what the configuration is about.
 pub const CONFIGURATION: &str = "(configuration)";
 

@@ -285,7 +285,7 @@ impl Lint {
             let never = own.iter().filter(|counted| counted.name.kind == kind && counted.items == 0);
             let never: Vec<String> = never.map(|counted| counted.name.text.clone()).collect();
             if !never.is_empty() {
-                add(never, format!("never occurred in {} items", self.items));
+                add(never, format!("never occurred in {}", crate::plain::counted(self.items as usize, "item")));
             }
         }
         for kind in [ReasonKind::Concept, ReasonKind::Phrase, ReasonKind::Term] {

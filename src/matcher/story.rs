@@ -160,9 +160,9 @@ fn by_text(other: &Candidate<'_>, likeness: &Likeness) -> Joined {
     let whom = format!("{} of {}", other.told.item, other.told.source);
     let reason = match relation {
         Relation::Update if likeness.new_words > 0 => format!(
-            "it has {} % of the text of {whom} and {} words more",
+            "it has {} % of the text of {whom} and {} more",
             percent(likeness.of_earlier),
-            likeness.new_words
+            crate::plain::counted(likeness.new_words as usize, "word")
         ),
         Relation::Update => format!("{} % of its text is in {whom}, with other numbers", percent(likeness.of_later)),
         _ => format!("{} % of its text is in {whom}", percent(likeness.of_later)),

@@ -48,6 +48,10 @@ pub const STORIES_MAX: usize = 400;
 pub const COPIES_MAX: usize = 8;
 /// Items below the line that are shown.
 pub const BELOW_MAX: usize = 5;
+/// Changed articles that are shown.
+pub const ALTERED_MAX: usize = 10;
+/// Sentences of each that are shown of those that stand in one of the readings alone.
+pub const ALTERED_SENTENCES_MAX: usize = 3;
 /// Days of the chart.
 pub const CHART_DAYS: i32 = 30;
 
@@ -73,6 +77,29 @@ pub struct Below {
     pub url: String,
     /// Its source.
     pub source: String,
+}
+
+/// An article of a hit that was looked at again and is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Altered {
+    /// The item.
+    pub item: Id,
+    /// Its title then.
+    pub title: String,
+    /// Its address.
+    pub url: Option<String>,
+    /// Its source.
+    pub source: String,
+    /// When it was looked at again.
+    pub at: Timestamp,
+    /// Sentences present then, absent now.
+    pub then_only: Vec<String>,
+    /// Sentences absent then, present now.
+    pub now_only: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+    /// Why it could not be read; empty where it could.
+    pub problem: String,
 }
 
 /// Items in a language that a profile knows no names in: it cannot have found anything there.
@@ -126,6 +153,8 @@ pub struct Ingredients<'a> {
     pub below: Vec<Below>,
     /// How many there are in all.
     pub below_in_all: usize,
+    /// Articles of earlier hits that were found changed in the window, the newest first.
+    pub altered: Vec<Altered>,
     /// Sources in trouble now, with what to do.
     pub conditions: Vec<ReportLine>,
     /// What was muted in the window, and how many hits that held back.
@@ -170,6 +199,7 @@ impl<'a> Ingredients<'a> {
             backlog: 0,
             below: Vec::new(),
             below_in_all: 0,
+            altered: Vec::new(),
             conditions: Vec::new(),
             muted: Vec::new(),
             over_budget: 0,
@@ -228,14 +258,7 @@ pub fn compose(ingredients: Ingredients<'_>, templates: &Templates) -> Composed 
     Composed { message, problem }
 }
 
-/// "1 hit", "2 hits", "1 story", "2 stories".
-pub(crate) fn counted(count: usize, noun: &str) -> String {
-    match (count, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        (_, None) => format!("{count} {noun}s"),
-    }
-}
+pub(crate) use crate::plain::counted;
 
 /// How long something has been so: "3 h".
 pub fn show_length(since: Timestamp, now: Timestamp) -> String {

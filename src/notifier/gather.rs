@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::compose::passage;
 use super::compose::token::Key;
-use super::compose::{self, Below, CHART_DAYS, COPIES_MAX, Ingredients, ProfileName, VerdictLinks};
+use super::compose::{self, Altered, Below, CHART_DAYS, COPIES_MAX, Ingredients, ProfileName, VerdictLinks};
 use crate::config::Config;
 use crate::config::messages::Verdicts;
 use crate::config::route::RouteConfig;
+use crate::evidence::Fact;
 use crate::health::{self, Condition, Coverage, Open};
 use crate::model::{DeliveryKind, Hit, Id, OutboxRow, ReportLine, SourceState};
 use crate::plain;
@@ -21,6 +22,8 @@ const HITS_MAX: usize = 5_000;
 const HITS_ALL_MAX: usize = 100_000;
 /// Scores below the line that are read of one profile.
 const BELOW_READ_MAX: usize = 2_000;
+/// Pages that were looked at again which are read for one message.
+const ALTERED_READ_MAX: usize = 200;
 /// Name of the store's note that holds the key which signs verdict links.
 const KEY_NOTE: &str = "verdict key";
 
@@ -102,6 +105,7 @@ async fn look_back(
     let by_profile = store.backlog_hits(from).await?;
     own.backlog = by_profile.iter().filter(|(profile, _)| route.wants(profile)).map(|(_, count)| count).sum();
     below(store, own, from, to).await?;
+    altered(store, route, own, from, to).await?;
     own.muted = store.muted_hits(from, to).await?;
     own.over_budget = store.over_budget(&own.row.route, &own.row.recipient, from, to).await?;
     days(store, own, to).await
@@ -128,6 +132,38 @@ async fn below(store: &Store, own: &mut Ingredients<'_>, from: Timestamp, to: Ti
     own.below = nearest.into_values().collect();
     own.below.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)).then(a.score.item.cmp(&b.score.item)));
     own.below_in_all = own.below.len() + not_read;
+    Ok(())
+}
+
+/// Articles of hits of the route's profiles that were looked at again in the window and are not as they were.
+async fn altered(
+    store: &Store,
+    route: &RouteConfig,
+    own: &mut Ingredients<'_>,
+    from: Timestamp,
+    to: Timestamp,
+) -> store::Result<()> {
+    for entry in store.changed_pages(from, Some(to), ALTERED_READ_MAX).await?.into_iter().rev() {
+        let (Some(text), Fact::Reread(fact)) = (&entry.before, &entry.record.fact) else { continue };
+        let difference = entry.difference().unwrap_or_default();
+        if difference.is_empty() && fact.problem.is_empty() {
+            continue;
+        }
+        if !store.profiles_told_of(fact.item).await?.iter().any(|profile| route.wants(profile)) {
+            continue;
+        }
+        own.altered.push(Altered {
+            item: fact.item,
+            title: text.title.clone(),
+            url: text.url.clone(),
+            source: text.source.clone(),
+            at: entry.record.at,
+            then_only: difference.then_only,
+            now_only: difference.now_only,
+            more: difference.more,
+            problem: fact.problem.clone(),
+        });
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::{LEASE, LOOK_AGAIN, PER_HOST_MAX};
 use super::{report, schedule};
 use crate::fault::Fault;
 use crate::model::{Id, Item, Share, SourceState};
+use crate::plain;
 use crate::store;
 use crate::store::evidence::{NewCapture, NewReread};
 use crate::store::sources::{Claim, VisitResult};
@@ -176,8 +177,8 @@ impl Exchange {
             self.store.sources_failing_since(since, &[Fault::UnknownHost, Fault::NoConnection, Fault::Slow]).await?;
         let why = match by {
             Again::Here => {
-                let count = names.len();
-                tracing::info!("the network is there again: {count} sources that could not be reached are asked soon");
+                let lost = plain::counted(names.len(), "source");
+                tracing::info!("the network is there again; asked soon, as not reached before: {lost}");
                 "the network is there again after an outage"
             }
             Again::Elsewhere => "a watcher without network could not reach it, others may",

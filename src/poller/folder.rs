@@ -100,7 +100,9 @@ impl Visitor {
         files.sort_by_key(|file| std::cmp::Reverse(file.modified));
         if state.baseline_at.is_none() && files.len() > PER_VISIT_MAX {
             let old = files.split_off(PER_VISIT_MAX);
-            reading.problems.push(format!("{} older files were there before and are not read", old.len()));
+            reading
+                .problems
+                .push(format!("not read, as they were there before: {}", plain::counted(old.len(), "older file")));
             memory.extend(old.iter().map(|file| (file.key(), file.mark())));
         }
         // The oldest first: what is left for the next visit is the newest.

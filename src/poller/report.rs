@@ -93,7 +93,11 @@ pub(super) fn report(result: &VisitResult, network_is_down: bool, sources: &BTre
         }
         Health::Fine | Health::New => {
             if before.failures > 0 {
-                tracing::info!(source = name, "{name} can be read again, after {} failed visits", before.failures);
+                tracing::info!(
+                    source = name,
+                    "{name} can be read again, after {}",
+                    plain::counted(before.failures as usize, "failed visit")
+                );
             }
             if !state.error.is_empty() && (before.fault.is_some() || before.error.is_empty()) {
                 tracing::warn!(source = name, "{name} was read in part: {}", state.error);
@@ -101,8 +105,8 @@ pub(super) fn report(result: &VisitResult, network_is_down: bool, sources: &BTre
             tracing::debug!(
                 source = name,
                 items = result.new_items.len(),
-                "{name} was read, {} new items",
-                result.new_items.len()
+                "{name} was read, {}",
+                plain::counted(result.new_items.len(), "new item")
             );
             for new in &result.new_items {
                 tracing::debug!(source = name, item = %new.item.id, "{name} showed item {}", new.item.id);

@@ -11,7 +11,8 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use super::items::{self, NewItem};
 use super::{Result, Store, Transaction, millis, read_by_keys, some_time, write_rows};
 use crate::evidence::{
-    Blob, Capture, Cited, Document, EditFact, Entry, Fact, HitFact, ItemText, Record, RereadFact, reasons_text, sha256,
+    Blob, Capture, Cited, Document, DroppedFact, EditFact, Entry, Fact, HitFact, ItemText, LeftOut, Record, RereadFact,
+    reasons_text, sha256,
 };
 use crate::model::{ArticleState, Hit, Id, Item};
 
@@ -87,40 +88,70 @@ pub struct Forgotten {
     pub bytes: i64,
 }
 
-/// Stores documents. Answers by item which one it was read from. Bytes that are there already, or for which there is no room, are
-/// not stored.
-pub(super) async fn keep(tx: &mut Transaction<'static, Any>, captures: &[&NewCapture]) -> Result<BTreeMap<Id, Id>> {
+/// How full it is with documents, and when that last had an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of all documents that are kept, packed.
+    pub bytes: i64,
+    /// When the bytes of a document were last not kept because there was no room.
+    pub left_out_at: Option<Timestamp>,
+    /// When documents that no record names were last let go before their time, to make room.
+    pub hurried_at: Option<Timestamp>,
+}
+
+/// Stores documents that came now. Answers by item which one it was read from. Bytes that are there already, or for which there is
+/// no room, are not stored.
+pub(super) async fn keep(
+    tx: &mut Transaction<'static, Any>,
+    captures: &[&NewCapture],
+    now: Timestamp,
+) -> Result<BTreeMap<Id, Id>> {
     let mut by_item = BTreeMap::new();
     if captures.is_empty() {
         return Ok(by_item);
     }
     // In one order, also for two watchers that store the same bytes: neither waits for the other in a circle.
-    let mut captures = captures.to_vec();
-    captures.sort_by(|a, b| a.capture.sha256.cmp(&b.capture.sha256));
+    let mut captures: Vec<(&NewCapture, &str)> = captures.iter().map(|new| (*new, "")).collect();
+    captures.sort_by(|(a, _), (b, _)| a.capture.sha256.cmp(&b.capture.sha256));
     let row = sqlx::query("UPDATE capture_room SET bytes = bytes WHERE one = 1 RETURNING bytes").fetch_one(&mut **tx);
     let before: i64 = row.await?.get(0);
     let mut room = before;
-    for new in &captures {
+    let mut is_full = false;
+    for (new, left_out) in &mut captures {
         by_item.extend(new.items.iter().map(|item| (*item, new.capture.id())));
-        let Some(body) = &new.body else { continue };
+        let Some(body) = &new.body else {
+            *left_out = LeftOut::TooLarge.as_str();
+            continue;
+        };
         let size = body.packed.len() as i64;
-        if u64::try_from(room + size).unwrap_or_default() <= new.captures_bytes_max
-            && store_blob(tx, body, false).await?
-        {
-            room += size;
+        if u64::try_from(room + size).unwrap_or_default() <= new.captures_bytes_max {
+            if store_blob(tx, body, false).await? {
+                room += size;
+            }
+            continue;
+        }
+        let known = sqlx::query("SELECT 1 FROM blobs WHERE sha256 = $1").bind(&body.sha256);
+        if known.fetch_optional(&mut **tx).await?.is_none() {
+            *left_out = LeftOut::NoRoom.as_str();
+            is_full = true;
         }
     }
     if room != before {
         sqlx::query("UPDATE capture_room SET bytes = $1 WHERE one = 1").bind(room).execute(&mut **tx).await?;
     }
-    let (head, tail) = ("INSERT INTO captures (id, fetched_at, sha256, facts, cited)", "ON CONFLICT (id) DO NOTHING");
-    write_rows(tx, head, tail, 5, &captures, |query, new| {
+    if is_full {
+        let full = sqlx::query("UPDATE capture_room SET left_out_at = $1 WHERE one = 1").bind(millis(now));
+        full.execute(&mut **tx).await?;
+    }
+    let head = "INSERT INTO captures (id, fetched_at, sha256, facts, cited, left_out)";
+    write_rows(tx, head, "ON CONFLICT (id) DO NOTHING", 6, &captures, |query, (new, left_out)| {
         query
             .bind(new.capture.id().0)
             .bind(millis(new.capture.fetched))
             .bind(new.capture.sha256.clone())
             .bind(serde_json::to_string(&new.capture).unwrap_or_default())
             .bind(0i64)
+            .bind(left_out.to_string())
     })
     .await?;
     Ok(by_item)
@@ -175,7 +206,7 @@ async fn append(tx: &mut Transaction<'static, Any>, facts: Vec<Fact>, now: Times
         query
             .bind(record.number)
             .bind(record.fact.kind())
-            .bind(record.fact.item().0)
+            .bind(record.fact.item().map_or(0, |item| item.0))
             .bind(record.fact.profile().to_string())
             .bind(millis(record.at))
             .bind(text.clone())
@@ -188,26 +219,71 @@ async fn append(tx: &mut Transaction<'static, Any>, facts: Vec<Fact>, now: Times
 }
 
 /// The documents that an item was read from, the source's and its own page; from now on they are not forgotten.
-async fn cite(tx: &mut Transaction<'static, Any>, item: Id) -> Result<(Option<Cited>, Option<Cited>)> {
+async fn cite(tx: &mut Transaction<'static, Any>, item: Id, now: Timestamp) -> Result<(Option<Cited>, Option<Cited>)> {
     let row = sqlx::query("SELECT document_id, page_id FROM items WHERE id = $1").bind(item.0);
     let Some(row) = row.fetch_optional(&mut **tx).await? else { return Ok((None, None)) };
     let mut cited = [None, None];
     for (place, cited) in cited.iter_mut().enumerate() {
         let id: i64 = row.get(place);
         if id != 0 {
-            *cited = cite_capture(tx, id).await?;
+            *cited = cite_capture(tx, id, now).await?;
         }
     }
     let [document, page] = cited;
     Ok((document, page))
 }
 
-async fn cite_capture(tx: &mut Transaction<'static, Any>, id: i64) -> Result<Option<Cited>> {
-    let row = sqlx::query("UPDATE captures SET cited = 1 WHERE id = $1 RETURNING sha256, facts").bind(id);
-    let Some(row) = row.fetch_optional(&mut **tx).await? else { return Ok(None) };
-    let (body, facts): (String, String) = (row.get(0), row.get(1));
-    let held = sqlx::query("UPDATE blobs SET held = 1 WHERE sha256 = $1").bind(&body).execute(&mut **tx).await?;
-    Ok(Some(Cited { capture: Id(id), facts: sha256(facts.as_bytes()), body, kept: held.rows_affected() == 1 }))
+async fn cite_capture(tx: &mut Transaction<'static, Any>, id: i64, now: Timestamp) -> Result<Option<Cited>> {
+    let cited = sqlx::query("UPDATE captures SET cited = 1 WHERE id = $1 RETURNING sha256, facts, left_out").bind(id);
+    let Some(row) = cited.fetch_optional(&mut **tx).await? else { return Ok(None) };
+    let (body, facts, left_out): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+    let held = sqlx::query("UPDATE blobs SET held = 1, held_at = $1 WHERE sha256 = $2").bind(millis(now)).bind(&body);
+    let kept = held.execute(&mut **tx).await?.rows_affected() == 1;
+    let left_out = LeftOut::from_stored(&left_out).filter(|_| !kept);
+    Ok(Some(Cited { capture: Id(id), facts: sha256(facts.as_bytes()), body, kept, left_out }))
+}
+
+/// Lets go the bytes of documents that no record has named since `cutoff`, `limit` at most, and records which: what must be there
+/// stays known. Their addresses, headers and hashes stand. Answers how many.
+pub(super) async fn drop_documents(
+    tx: &mut Transaction<'static, Any>,
+    cutoff: Timestamp,
+    limit: usize,
+    now: Timestamp,
+) -> Result<u64> {
+    // Locked before all else, as whoever stores a document does.
+    sqlx::query("UPDATE capture_room SET bytes = bytes WHERE one = 1").execute(&mut **tx).await?;
+    let old = format!("SELECT b.sha256 FROM blobs b WHERE {OLD_DOCUMENTS} ORDER BY b.held_at, b.sha256 LIMIT $2");
+    let old = sqlx::query(AssertSqlSafe(old)).bind(millis(cutoff)).bind(limit as i64).fetch_all(&mut **tx).await?;
+    let (mut bodies, mut bytes) = (Vec::new(), 0);
+    for row in old {
+        let body: String = row.get(0);
+        // A hit that was recorded meanwhile has named it again.
+        let freed = sqlx::query(
+            "DELETE FROM blobs WHERE sha256 = $1 AND held_at > 0 AND held_at < $2 RETURNING length(packed)",
+        );
+        let freed = freed.bind(&body).bind(millis(cutoff)).fetch_optional(&mut **tx).await?;
+        let Some(row) = freed else { continue };
+        bytes += length(&row)?;
+        bodies.push(body);
+    }
+    let count = bodies.len() as u64;
+    if count > 0 {
+        sqlx::query("UPDATE capture_room SET bytes = bytes - $1 WHERE one = 1").bind(bytes).execute(&mut **tx).await?;
+        let before = crate::evidence::to_millisecond(cutoff);
+        append(tx, vec![Fact::Dropped(DroppedFact { before, bodies })], now).await?;
+    }
+    Ok(count)
+}
+
+/// Documents whose last record is older than $1, and that did not come again since. (`held_at` is 0 for texts and reasons, which
+/// are never let go.)
+pub(super) const OLD_DOCUMENTS: &str = "b.held_at > 0 AND b.held_at < $1 AND NOT EXISTS \
+                                        (SELECT 1 FROM captures c WHERE c.sha256 = b.sha256 AND c.fetched_at >= $1)";
+
+/// The result of `length`, whose type is the engine's own.
+fn length(row: &AnyRow) -> Result<i64> {
+    Ok(row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from))?)
 }
 
 /// Records hits with what they were made of. The profiles' versions are in the store already.
@@ -228,7 +304,7 @@ pub(super) async fn record_hits(tx: &mut Transaction<'static, Any>, hits: &[Hit]
         store_blob(tx, &text, true).await?;
         store_blob(tx, &reasons, true).await?;
         let mut fact = HitFact::of(hit, &profiles[&key], &text, &reasons);
-        (fact.document, fact.page) = cite(tx, hit.item.id).await?;
+        (fact.document, fact.page) = cite(tx, hit.item.id, now).await?;
         facts.push(Fact::Hit(Box::new(fact)));
         // Of what nobody was told no change is told.
         if hit.item.article_state == ArticleState::Read && !hit.item.backlog && !hit.shadow {
@@ -280,7 +356,7 @@ pub(super) async fn record_edits(
         let Some(after) = after.get(&item).filter(|after| **after != before) else { continue };
         let (before, text) = (before.blob().sha256, after.blob());
         store_blob(tx, &text, true).await?;
-        let (document, page) = cite(tx, item).await?;
+        let (document, page) = cite(tx, item, now).await?;
         facts.push(Fact::Edited(EditFact { item, before, text: text.sha256, document, page }));
     }
     append(tx, facts, now).await
@@ -369,6 +445,7 @@ impl Store {
             Fact::Hit(hit) => (&hit.text, &nothing, &hit.reasons, &hit.document, &hit.page),
             Fact::Edited(edit) => (&edit.text, &edit.before, &nothing, &edit.document, &edit.page),
             Fact::Reread(reread) => (&reread.text, &reread.before, &nothing, &None, &reread.page),
+            Fact::Dropped(_) => (&nothing, &nothing, &nothing, &None, &None),
         };
         let (item, before) = (self.item_text(text).await?, self.item_text(before).await?);
         let reasons = self.opened(reasons).await?.unwrap_or_default();
@@ -378,10 +455,12 @@ impl Store {
             let Some(cited) = cited else { continue };
             let capture = self.capture(cited.capture).await?.and_then(|facts| serde_json::from_str(&facts).ok());
             let body = if bodies { self.opened(&cited.body).await? } else { None };
-            documents.push(Document { is_page, cited: cited.clone(), capture, body });
+            let there = sqlx::query("SELECT 1 FROM blobs WHERE sha256 = $1").bind(&cited.body);
+            let is_there = there.fetch_optional(&self.reader).await?.is_some();
+            documents.push(Document { is_page, cited: cited.clone(), capture, is_there, body });
         }
         let (text, hash) = (stored.text.clone(), stored.hash.clone());
-        Ok(Some(Entry { record, text, hash, item, before, reasons, documents }))
+        Ok(Some(Entry { record, text, hash, item, before, reasons, documents, is_masked: false }))
     }
 
     /// Bytes by their SHA-256; `None` when they are not kept, or broken: `newswatch evidence verify` says which.
@@ -393,13 +472,23 @@ impl Store {
         Ok(self.opened(sha256).await?.and_then(|bytes| ItemText::read(&bytes)))
     }
 
-    /// Bytes of all documents that are kept, packed.
-    pub async fn captures_bytes(&self) -> Result<i64> {
-        Ok(sqlx::query("SELECT bytes FROM capture_room WHERE one = 1").fetch_one(&self.reader).await?.get(0))
+    /// How full it is with documents.
+    pub async fn capture_room(&self) -> Result<Room> {
+        let row = sqlx::query("SELECT bytes, left_out_at, hurried_at FROM capture_room WHERE one = 1");
+        let row = row.fetch_one(&self.reader).await?;
+        let time = |index: usize| Some(row.get::<i64, _>(index)).filter(|at| *at > 0).map(some_time);
+        Ok(Room { bytes: row.get(0), left_out_at: time(1), hurried_at: time(2) })
     }
 
-    /// Drops documents that came before `before` and that no record names, the oldest first, `limit` at most. Records stay
-    /// verifiable: what they name is never dropped.
+    /// Notes that documents were let go before their time.
+    pub async fn note_hurried(&self, now: Timestamp) -> Result<()> {
+        let note = sqlx::query("UPDATE capture_room SET hurried_at = $1 WHERE one = 1").bind(millis(now));
+        note.execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// Drops documents that came before `before` and that no record names, the oldest first, `limit` at most. What records name
+    /// is let go by [`Store::forget_old`] alone, which records that.
     pub async fn forget_captures(&self, before: Timestamp, limit: usize) -> Result<Forgotten> {
         let mut tx = self.begin().await?;
         // Locked before all else, as whoever stores a document does.
@@ -421,7 +510,7 @@ impl Store {
                  RETURNING length(packed)",
             );
             for row in freed.bind(&body).fetch_all(&mut *tx).await? {
-                forgotten.bytes += row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from))?;
+                forgotten.bytes += length(&row)?;
             }
         }
         if forgotten.bytes > 0 {
@@ -459,7 +548,7 @@ impl Store {
     async fn try_commit_rereads(&self, rereads: &[NewReread], now: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         let pages: Vec<&NewCapture> = rereads.iter().filter_map(|new| new.page.as_ref()).collect();
-        let pages = keep(&mut tx, &pages).await?;
+        let pages = keep(&mut tx, &pages, now).await?;
         lock_chain(&mut tx).await?;
         let mut facts = Vec::new();
         for new in rereads {
@@ -491,7 +580,7 @@ impl Store {
                 Err(problem) => (String::new(), problem.clone()),
             };
             let page = match pages.get(&new.item) {
-                Some(capture) => cite_capture(&mut tx, capture.0).await?,
+                Some(capture) => cite_capture(&mut tx, capture.0, now).await?,
                 None => None,
             };
             facts.push(Fact::Reread(RereadFact { item: new.item, before: then.sha256, text, problem, page }));
@@ -503,12 +592,15 @@ impl Store {
         Ok(())
     }
 
-    /// Pages of hits that were looked at again since then and were not as before, or could not be read.
-    pub async fn changed_pages(&self, since: Timestamp, limit: usize) -> Result<Vec<Entry>> {
+    /// Pages of hits that were looked at again since then, and before `until`, and were not as before, or could not be read; the
+    /// last `limit` of them, the oldest first.
+    pub async fn changed_pages(&self, since: Timestamp, until: Option<Timestamp>, limit: usize) -> Result<Vec<Entry>> {
         let rows = sqlx::query(
-            "SELECT number, record, hash FROM evidence WHERE kind = 'reread' AND recorded_at >= $1 ORDER BY number DESC LIMIT $2",
+            "SELECT number, record, hash FROM evidence WHERE kind = 'reread' AND recorded_at >= $1 AND recorded_at < $2 \
+             ORDER BY number DESC LIMIT $3",
         );
-        let rows = rows.bind(millis(since)).bind(limit as i64).fetch_all(&self.reader).await?;
+        let rows = rows.bind(millis(since)).bind(until.map_or(i64::MAX, millis)).bind(limit as i64);
+        let rows = rows.fetch_all(&self.reader).await?;
         let mut changed = Vec::new();
         for row in rows.iter().rev() {
             let record = stored(row);
@@ -518,6 +610,12 @@ impl Store {
             }
         }
         Ok(changed)
+    }
+
+    /// The profiles whose hits of this item were told.
+    pub async fn profiles_told_of(&self, item: Id) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT profile FROM hits WHERE item_id = $1 AND shadow = 0 AND backlog = 0");
+        Ok(rows.bind(item.0).fetch_all(&self.reader).await?.iter().map(|row| row.get(0)).collect())
     }
 
     /// When the first record was made; `None` before it.

@@ -328,7 +328,7 @@ impl Store {
         tried.dedup_by_key(|item| item.id);
         let pages: Vec<&NewCapture> =
             pages.iter().filter(|page| page.items.iter().any(|item| without.contains(item))).collect();
-        let pages = evidence::keep(&mut tx, &pages).await?;
+        let pages = evidence::keep(&mut tx, &pages, now).await?;
         let of = |read: bool| {
             let tried = tried.iter().filter(move |item| (item.article_state == ArticleState::Read) == read);
             tried.map(|item| item.id).collect::<Vec<Id>>()

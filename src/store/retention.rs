@@ -1,19 +1,22 @@
 //! What is forgotten after a while, in small steps beside everything else.
 //!
 //! An item's row stays for ever: it is the tombstone that keeps the item from coming back as new. Only its texts go, those of misses
-//! before those of hits. What analysts said is never forgotten, and evidence keeps what it recorded.
-//! Documents that nothing refers to are forgotten by `Store::forget_captures`.
+//! before those of hits. What analysts said is never forgotten. Of evidence the records stay with their texts; the bytes of documents
+//! go with the hits they prove, which is recorded. Documents that nothing refers to are forgotten by `Store::forget_captures`.
 
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{Engine, Result, Store, Transaction, millis, placeholders, search, some_time};
+use super::{Engine, Result, Store, Transaction, evidence, millis, placeholders, search, some_time};
 use crate::model::Id;
+use crate::plain;
 
 /// Name of the note of when everything was last seen through.
 const DONE_NOTE: &str = "retention seen through at";
 /// Names of the notes of how far the texts of misses and of hits are forgotten: milliseconds and identity of an item.
 const PASSES: [&str; 2] = ["texts of misses forgotten until", "texts of hits forgotten until"];
+/// Documents that one record names as let go.
+const DOCUMENTS_MAX: usize = 500;
 /// How often everything is seen through.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -22,7 +25,7 @@ const EVERY: SignedDuration = SignedDuration::from_hours(24);
 pub struct Cutoffs {
     /// Texts of items that no profile found and nobody judged, and scores below the line.
     pub misses: Option<Timestamp>,
-    /// Hits and the texts of their items, messages about them, and the days of health charts.
+    /// Hits with the texts of their items and the bytes of their documents, messages about them, and the days of health charts.
     pub hits: Option<Timestamp>,
 }
 
@@ -39,12 +42,31 @@ pub struct Forgotten {
     pub messages: u64,
     /// Days of health, and other notes of the past.
     pub records: u64,
+    /// Documents of hits whose bytes went.
+    pub documents: u64,
 }
 
 impl Forgotten {
     /// Nothing at all.
     pub fn is_nothing(&self) -> bool {
         *self == Forgotten::default()
+    }
+
+    /// "3 texts, 1 hit"; "nothing".
+    pub fn in_words(&self) -> String {
+        let parts: Vec<String> = [
+            (self.texts, "text"),
+            (self.hits, "hit"),
+            (self.scores, "score"),
+            (self.messages, "message"),
+            (self.records, "record"),
+            (self.documents, "document"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, noun)| plain::counted(count as usize, noun))
+        .collect();
+        if parts.is_empty() { "nothing".to_string() } else { parts.join(", ") }
     }
 
     /// Both.
@@ -55,6 +77,7 @@ impl Forgotten {
             scores: self.scores + other.scores,
             messages: self.messages + other.messages,
             records: self.records + other.records,
+            documents: self.documents + other.documents,
         }
     }
 }
@@ -88,9 +111,17 @@ impl Store {
     }
 
     /// Forgets up to `limit` rows of each kind in one transaction. Answers what, and whether that was all.
-    pub async fn forget_old(&self, cutoffs: &Cutoffs, limit: usize) -> Result<(Forgotten, bool)> {
+    pub async fn forget_old(&self, cutoffs: &Cutoffs, limit: usize, now: Timestamp) -> Result<(Forgotten, bool)> {
         let mut forgotten = Forgotten::default();
         let mut is_all = true;
+        if let Some(cutoff) = cutoffs.hits {
+            // By itself: it holds up whoever stores documents or records hits.
+            let mut tx = self.begin().await?;
+            let limit = limit.min(DOCUMENTS_MAX);
+            forgotten.documents = evidence::drop_documents(&mut tx, cutoff, limit, now).await?;
+            is_all &= forgotten.documents < limit as u64;
+            tx.commit().await?;
+        }
         let mut tx = self.begin().await?;
         for (pass, cutoff) in [cutoffs.misses, cutoffs.hits].into_iter().enumerate() {
             let Some(cutoff) = cutoff else { continue };
@@ -149,6 +180,7 @@ impl Store {
             scores: count(rows("scores s", OLD_SCORES), misses).await?,
             messages: count(rows("outbox o", OLD_MESSAGES), hits).await?,
             records,
+            documents: count(rows("blobs b", evidence::OLD_DOCUMENTS), hits).await?,
         })
     }
 

@@ -487,6 +487,19 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         "CREATE INDEX outbox_created ON outbox (created_at, id)",
         "CREATE INDEX muted_hits_mute ON muted_hits (mute_id)",
     ],
+    // Room for documents.
+    &[
+        // When a record last named a document's bytes; 0 for texts and reasons, which are never let go.
+        "ALTER TABLE blobs ADD COLUMN held_at BIGINT NOT NULL DEFAULT 0",
+        "UPDATE blobs SET held_at = (SELECT max(c.fetched_at) FROM captures c WHERE c.sha256 = blobs.sha256) \
+         WHERE held = 1 AND EXISTS (SELECT 1 FROM captures c WHERE c.sha256 = blobs.sha256)",
+        "CREATE INDEX blobs_held ON blobs (held_at)",
+        // Why its bytes were not kept; empty where they were.
+        "ALTER TABLE captures ADD COLUMN left_out TEXT NOT NULL DEFAULT ''",
+        // When documents were last not kept, and let go before their time, for want of room; 0 for never.
+        "ALTER TABLE capture_room ADD COLUMN left_out_at BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE capture_room ADD COLUMN hurried_at BIGINT NOT NULL DEFAULT 0",
+    ],
 ];
 
 /// The version of a store that this program knows.

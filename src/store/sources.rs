@@ -416,7 +416,7 @@ impl Store {
             }
         }
         coverage::add(&mut tx, &gaps, now).await?;
-        let documents = evidence::keep(&mut tx, &captures).await?;
+        let documents = evidence::keep(&mut tx, &captures, now).await?;
         let stored = items::insert(&mut tx, &new_items, &documents, now).await?;
         if !edited_items.is_empty() {
             items::edit(&mut tx, &edited_items, &documents, now).await?;

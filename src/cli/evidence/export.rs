@@ -116,7 +116,7 @@ async fn wanted(store: &Store, arguments: &Arguments) -> anyhow::Result<(Vec<Id>
         if items.is_empty() {
             bail!("there is no item {:?}", crate::plain::line(item, 200));
         }
-        return Ok((items, format!("item {}{of_profile}", crate::plain::line(item, 200))));
+        return Ok((items, format!("item {}{of_profile}", plain::masked(&plain::line(item, 200)))));
     }
     let all = arguments.profile.as_ref().map_or("all profiles".to_string(), |profile| format!("profile {profile}"));
     Ok((Vec::new(), all))
@@ -132,7 +132,7 @@ struct Export<'a> {
 impl Export<'_> {
     async fn entry(&self, number: i64, bodies: bool) -> anyhow::Result<Option<Entry>> {
         let Some(stored) = self.store.record(number).await? else { return Ok(None) };
-        Ok(self.store.evidence_entry(&stored, bodies).await?)
+        Ok(self.store.evidence_entry(&stored, bodies).await?.map(Entry::masked))
     }
 
     async fn entries(&self) -> anyhow::Result<Vec<Entry>> {
@@ -176,8 +176,8 @@ impl Export<'_> {
                 let found = self.store.verify_evidence().await?;
                 let verified = match found.broken.first() {
                     None => format!(
-                        "All {} records of the chain, and everything they name, are as they were recorded.",
-                        found.records
+                        "The chain and everything it names is as it was recorded: {}.",
+                        super::super::counted(found.records as usize, "record")
                     ),
                     Some(broken) => format!("The chain is broken, first at record {}: {}.", broken.record, broken.what),
                 };

@@ -75,8 +75,10 @@ fn print(out: &mut impl Write, entry: &Entry) -> std::io::Result<()> {
         record.program,
         record.fact.kind()
     )?;
-    writeln!(out, "  {bold}{title}{bold:#}")?;
-    writeln!(out, "  item      {} {}", record.fact.item(), plain::line(&entry.address(), 2_000))?;
+    if let Some(item) = record.fact.item() {
+        writeln!(out, "  {bold}{title}{bold:#}")?;
+        writeln!(out, "  item      {item} {}", plain::line(&entry.address(), 2_000))?;
+    }
     match &record.fact {
         Fact::Hit(hit) => {
             writeln!(
@@ -103,6 +105,13 @@ fn print(out: &mut impl Write, entry: &Entry) -> std::io::Result<()> {
         Fact::Reread(reread) => {
             writeln!(out, "  page      could not be read at {at}: {}", plain::line(&reread.problem, 300))?
         }
+        Fact::Dropped(dropped) => {
+            let before = show_time(Some(dropped.before));
+            writeln!(out, "  let go    the bytes of documents that no record named since {before} (store.keep_hits)")?;
+            for body in &dropped.bodies {
+                writeln!(out, "            SHA-256 {body}")?;
+            }
+        }
     }
     if let Some(difference) = entry.difference() {
         for (label, sentences) in
@@ -119,8 +128,8 @@ fn print(out: &mut impl Write, entry: &Entry) -> std::io::Result<()> {
     }
     for document in &entry.documents {
         let what = if document.is_page { "page    " } else { "document" };
-        let kept = if document.cited.kept { "" } else { ", its bytes were not kept" };
-        writeln!(out, "  {what}  SHA-256 {}{kept}", document.cited.body)?;
+        let missing = document.cited.missing(document.is_there).map_or(String::new(), |why| format!("; {why}"));
+        writeln!(out, "  {what}  SHA-256 {}{missing}", document.cited.body)?;
         if let Some(capture) = &document.capture {
             let address = if capture.address.is_empty() { "a proxy" } else { &capture.address };
             let at = show_time(Some(capture.fetched));

@@ -42,7 +42,11 @@ pub(super) fn report(profiles: &[Profile], offers: &[Offer], steps: &mut Steps) 
             }
             _ => "",
         };
-        let words = format!("{}: {hits} of {} items of now would be hits{advice}", profile.name, entries.len());
+        let words = format!(
+            "{}: {hits} of {} of now would be hits{advice}",
+            profile.name,
+            crate::plain::counted(entries.len(), "item")
+        );
         steps.ok("backtest", &words)?;
         for (score, title) in own().take(SHOWN_MAX) {
             let reasons: Vec<&str> = score.reasons.iter().take(REASONS_MAX).map(|reason| &*reason.term).collect();

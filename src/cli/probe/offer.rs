@@ -99,11 +99,7 @@ impl<'a> Report<'a> {
             let newest = reading.entries.iter().filter_map(|entry| entry.published.or(entry.updated)).max();
             let newest =
                 newest.map_or(String::new(), |at| format!(", the newest of {}", crate::cli::show_time(Some(at))));
-            let entries = if reading.entries.len() == 1 {
-                "1 entry".into()
-            } else {
-                format!("{} entries", reading.entries.len())
-            };
+            let entries = plain::counted(reading.entries.len(), "entry");
             let language = reading.language.as_deref().map_or(String::new(), |tag| format!("; language {tag}"));
             self.say(&format!("{entries}{newest}{language}{rhythm}"));
             if let Some(first) = reading.entries.first() {

@@ -440,10 +440,10 @@ fn show_head(out: &mut impl Write, tested: &Tested) -> std::io::Result<()> {
     let profile = &tested.profile;
     writeln!(
         out,
-        "{bold}{}{bold:#} (version {}): {} items, {} to {}, {:.1} days",
+        "{bold}{}{bold:#} (version {}): {}, {} to {}, {:.1} days",
         plain::line(&profile.name, 100),
         profile.version,
-        tested.items,
+        cli::counted(tested.items as usize, "item"),
         show_time(Some(tested.period.from)),
         show_time(Some(tested.period.to)),
         tested.days

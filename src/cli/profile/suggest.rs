@@ -84,10 +84,10 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Exit
         let (mut edit, mut out) = (Edit::new(text), anstream::stdout().lock());
         writeln!(
             out,
-            "# learned from {} items judged relevant or known, {} judged not, {} hits of the last 30 days that nobody judged",
-            counts["on topic"].min(LESSONS_MAX),
+            "# learned from {} judged relevant or known, {} judged not, {} of the last 30 days that nobody judged",
+            cli::counted(counts["on topic"].min(LESSONS_MAX), "item"),
             counts["not"].min(LESSONS_MAX),
-            counts["unjudged"].min(LESSONS_MAX)
+            cli::counted(counts["unjudged"].min(LESSONS_MAX), "hit")
         )?;
         writeln!(
             out,

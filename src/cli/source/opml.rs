@@ -50,7 +50,7 @@ pub(super) fn import(global: &Global, file: &Path) -> anyhow::Result<ExitCode> {
     for (line, why) in &problems {
         writeln!(err, "{}:{line}: left out: {}", plain::line(&file.display().to_string(), 300), plain::line(why, 500))?;
     }
-    writeln!(err, "{} of {} sources taken over", written.len(), list.outlines.len())?;
+    writeln!(err, "{} of {} taken over", written.len(), plain::counted(list.outlines.len(), "source"))?;
     std::io::stdout().lock().write_all(written.join("\n").as_bytes())?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -64,7 +64,7 @@ fn write(out: &mut impl Write, result: &VisitResult) -> std::io::Result<()> {
         return writeln!(out, "{}: {}", fault, plain::line(&state.error, 500));
     }
     let from = if state.validators_url.is_empty() { &state.url } else { &state.validators_url };
-    writeln!(out, "{} items from {}", result.new_items.len(), plain::line(from, 500))?;
+    writeln!(out, "{} from {}", cli::counted(result.new_items.len(), "item"), plain::line(from, 500))?;
     if !state.error.is_empty() {
         writeln!(out, "problem: {}", plain::line(&state.error, 500))?;
     }

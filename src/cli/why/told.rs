@@ -4,7 +4,7 @@ use std::io::Write;
 
 use jiff::Timestamp;
 
-use crate::cli::{show_distance, show_time};
+use crate::cli::{counted, show_distance, show_time};
 use crate::config::Config;
 use crate::config::route::RouteConfig;
 use crate::model::{DeliveryKind, Hit, Mute, OutboxRow};
@@ -90,7 +90,7 @@ fn in_words(row: &OutboxRow, now: Timestamp) -> String {
         ("sent", DeliveryKind::Overflow) => format!("over the day's budget: listed by {kind} {id}, sent {finished}"),
         ("sent", _) => format!("told by {kind} {id}, sent {finished}"),
         ("waiting", _) if row.attempts > 0 => {
-            format!("{kind} {id} was tried {} times and is {due}{error}", row.attempts)
+            format!("{kind} {id} was tried {} and is {due}{error}", counted(row.attempts as usize, "time"))
         }
         ("waiting", DeliveryKind::Group) => format!("held for group {id}, {due}"),
         ("waiting", DeliveryKind::Overflow) => format!("over the day's budget: listed by {kind} {id}, {due}"),

@@ -44,7 +44,7 @@ pub(super) const TABLES: &[Table] = &[
             key(
                 "keep_hits",
                 "\"5y\"",
-                "how long hits, their texts and the messages about them are kept: at least 30 days, or \"forever\"",
+                "how long hits, their texts, documents and the messages about them are kept: at least 30 days, or \"forever\"",
             ),
         ],
         example: "[store]\nurl = \"sqlite:newswatch.sqlite\"\nkeep_misses = \"90d\"\n",
@@ -59,7 +59,7 @@ pub(super) const TABLES: &[Table] = &[
             key(
                 "captures_bytes_max",
                 "4_294_967_296",
-                "bytes of all documents together, packed; of further ones only the hash is kept",
+                "bytes of all documents together, packed; of further ones only the hash is kept, and the operator hears of it",
             ),
             key("keep_unused", "\"7d\"", "when a document is forgotten that no hit came from"),
             key(

@@ -102,7 +102,7 @@ fn news(message: &Message) -> News {
         if text.len() > LINES_MAX {
             let left = text.len() - LINES_MAX;
             text.truncate(LINES_MAX);
-            text.push(format!("{left} more lines: newswatch status"));
+            text.push(format!("{}: newswatch status", crate::plain::counted(left, "more line")));
         }
         let entry = Entry {
             id: atom::uuid(&["message", &message.id.to_string()]),

@@ -270,7 +270,7 @@ fn notes(message: &Message) -> Vec<String> {
     if notes.len() > NOTES_MAX {
         let left = notes.len() - NOTES_MAX;
         notes.truncate(NOTES_MAX);
-        notes.push(format!("{left} more lines: newswatch status"));
+        notes.push(format!("{}: newswatch status", plain::counted(left, "more line")));
     }
     notes
 }

@@ -74,7 +74,7 @@ pub(super) fn days(days: &[(Date, i64)]) -> Option<DayChart> {
         "{} in {}, {count} on {}{peak}",
         counted(usize::try_from(sum).unwrap_or_default(), "hit"),
         // Days are no "daies".
-        if days.len() == 1 { "1 day".to_string() } else { format!("{} days", days.len()) },
+        counted(days.len(), "day"),
         show(*last)
     );
     Some(DayChart { bars: days.iter().map(bar).collect(), blocks: days.iter().map(block).collect(), line })

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::passage::Piece;
-use super::{Below, Ingredients, ProfileName, UnreadLanguage, VerdictLinks, token};
+use super::{Altered, Below, Ingredients, ProfileName, UnreadLanguage, VerdictLinks, token};
 use crate::health::{Coverage, Trouble};
 use crate::model::{
     ArticleState, Basis, DeliveryKind, Hit, Id, Item, Mute, MuteKind, OutboxRow, Reason, ReasonKind, Relation,
@@ -208,6 +208,17 @@ fn full(row: &OutboxRow) -> Ingredients<'_> {
         backlog: 4,
         below: vec![below],
         below_in_all: 9,
+        altered: vec![Altered {
+            item: Id(90),
+            title: "A report that was <changed>".into(),
+            url: Some("https://wire.example/90".into()),
+            source: "wire".into(),
+            at: now() - SignedDuration::from_hours(2),
+            then_only: vec!["Samoa wants the seat.".into()],
+            now_only: vec!["Nobody wants the seat.".into()],
+            more: 2,
+            problem: String::new(),
+        }],
         conditions: vec![line("moskva", "cannot be read for 3 h: status 503", false)],
         muted: vec![(mute, 2)],
         over_budget: 3,

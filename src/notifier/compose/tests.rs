@@ -408,3 +408,31 @@ fn a_template_that_fails_costs_its_looks_and_not_the_message() {
     says(&composed.message.text, &["Report 1", "a template of your own failed", "newswatch why 000000000001"]);
     says(&composed.message.html, &["Report 1", "a template of your own failed"]);
 }
+
+#[test]
+fn articles_that_were_changed_are_named_safely_and_in_bounds() {
+    let row = row(DeliveryKind::Digest);
+    let altered = |number: i64| Altered {
+        item: Id(number),
+        title: "A <b>seat</b>\u{1b}[31m".into(),
+        url: Some("javascript:alert(1)".into()),
+        source: "wire".into(),
+        at: at(-60),
+        then_only: (0..5).map(|line| format!("Samoa <i>wants</i> it, line {line}.")).collect(),
+        now_only: vec!["Nobody wants it.\nBcc: x".into()],
+        more: 4,
+        problem: String::new(),
+    };
+    let gone = Altered { then_only: vec![], now_only: vec![], more: 0, problem: "status 404".into(), ..altered(1) };
+    let all = std::iter::once(gone).chain((2..15).map(altered)).collect();
+    let message = shipped(Ingredients { altered: all, ..ingredients(&row, vec![]) });
+    for text in [&message.text, &message.html] {
+        assert!(text.contains("Changed since they were found") && text.contains("could not be read: status 404"));
+        assert!(text.contains("absent then, present now: Nobody wants it. Bcc: x"), "{text}");
+        assert!(text.contains("line 2.") && !text.contains("line 3.") && text.contains("and 6 more"), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains("javascript"), "{text}");
+    }
+    assert!(message.text.contains("- 4 more: newswatch digest show"), "{}", message.text);
+    assert!(message.html.contains("&lt;b&gt;seat") && !message.html.contains("<i>wants"), "{}", message.html);
+    assert!(!shipped(ingredients(&row, vec![])).text.contains("Changed since"));
+}

@@ -9,8 +9,8 @@ use super::chart::{self, DayChart, HealthChart};
 use super::passage::{self, Piece};
 use super::templates::Rendered;
 use super::{
-    BELOW_MAX, COPIES_MAX, DETAILED_MAX, Ingredients, PREVIEW, STORIES_MAX, VerdictLinks, counted, safe_url, show_time,
-    token,
+    ALTERED_MAX, ALTERED_SENTENCES_MAX, BELOW_MAX, COPIES_MAX, DETAILED_MAX, Ingredients, PREVIEW, STORIES_MAX,
+    VerdictLinks, counted, safe_url, show_time, token,
 };
 use crate::health::Coverage;
 use crate::model::{
@@ -55,6 +55,8 @@ pub(super) struct View {
     all_command: String,
     near: Vec<Near>,
     near_left_out: usize,
+    altered: Vec<ShownAltered>,
+    altered_left_out: usize,
     conditions: Vec<Line>,
     conditions_left_out: usize,
     coverage: Vec<String>,
@@ -143,6 +145,21 @@ struct Near {
     score: String,
     threshold: String,
     missing: String,
+}
+
+/// An article that is not as it was.
+#[derive(Clone, Debug, Serialize)]
+struct ShownAltered {
+    title: String,
+    url: Option<String>,
+    id: String,
+    from: String,
+    when: String,
+    then_only: Vec<String>,
+    now_only: Vec<String>,
+    /// Sentences that are not shown.
+    left_out: usize,
+    problem: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -246,6 +263,7 @@ pub(super) fn view(ingredients: &Ingredients<'_>) -> View {
     };
     let lines_max = if ingredients.everything { usize::MAX } else { LINES_MAX };
     let near_max = if ingredients.everything { usize::MAX } else { BELOW_MAX };
+    let altered_max = if ingredients.everything { usize::MAX } else { ALTERED_MAX };
     let coverage = ingredients.coverage.as_ref();
     View {
         headline: capital(headline.strip_prefix("newswatch: ").unwrap_or(&headline)),
@@ -271,6 +289,8 @@ pub(super) fn view(ingredients: &Ingredients<'_>) -> View {
         },
         near: ingredients.below.iter().take(near_max).map(|below| Near::new(below, ingredients)).collect(),
         near_left_out: ingredients.below_in_all.saturating_sub(ingredients.below.len().min(near_max)),
+        altered: ingredients.altered.iter().take(altered_max).map(|one| ShownAltered::new(one, ingredients)).collect(),
+        altered_left_out: ingredients.altered.len().saturating_sub(altered_max),
         conditions: ingredients.conditions.iter().take(lines_max).map(|line| Line::new(line, ingredients)).collect(),
         conditions_left_out: ingredients.conditions.len().saturating_sub(lines_max),
         coverage: coverage.map_or(Vec::new(), |coverage| coverage_lines(coverage, ingredients, lines_max)),
@@ -444,6 +464,29 @@ impl Near {
             score: format!("{:.2}", score.score),
             threshold: format!("{:.2}", score.threshold),
             missing,
+        }
+    }
+}
+
+impl ShownAltered {
+    fn new(altered: &super::Altered, ingredients: &Ingredients<'_>) -> ShownAltered {
+        let title = plain::line(&altered.title, 200);
+        let sentences = |all: &[String]| -> Vec<String> {
+            all.iter().take(ALTERED_SENTENCES_MAX).map(|sentence| plain::line(sentence, 300)).collect()
+        };
+        let (then_only, now_only) = (sentences(&altered.then_only), sentences(&altered.now_only));
+        ShownAltered {
+            title: if title.is_empty() { "(no title)".to_string() } else { title },
+            url: altered.url.as_deref().and_then(safe_url),
+            id: altered.item.to_string(),
+            from: source_title(&altered.source, ingredients),
+            when: show_short(altered.at, ingredients),
+            left_out: altered.then_only.len() + altered.now_only.len() + altered.more
+                - then_only.len()
+                - now_only.len(),
+            then_only,
+            now_only,
+            problem: plain::line(&altered.problem, 300),
         }
     }
 }
@@ -674,7 +717,10 @@ fn coverage_lines(coverage: &Coverage, ingredients: &Ingredients<'_>, lines_max:
         ));
     }
     if ingredients.languages_read > 0 && (ingredients.languages_read as i64) < coverage.items {
-        lines.push(format!("languages were looked at in the first {} items only", ingredients.languages_read));
+        lines.push(format!(
+            "languages were looked at in the first {} only",
+            counted(ingredients.languages_read, "item")
+        ));
     }
     let list = |names: &[String]| {
         let shown: Vec<&str> = names.iter().take(lines_max).map(String::as_str).collect();

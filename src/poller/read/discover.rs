@@ -175,10 +175,13 @@ pub fn sitemap(document: &Document<'_>) -> Option<String> {
     let count = |name: &'static [&'static str]| page::tags(&text, name).take(100_000).count();
     let head = text.get(..text.floor_char_boundary(4_000)).unwrap_or_default();
     if head.contains("<sitemapindex") {
-        return Some(format!("an index of {} sitemaps", count(&["sitemap"])));
+        return Some(format!("an index of {}", plain::counted(count(&["sitemap"]), "sitemap")));
     }
     let kind = if head.contains("sitemap-news") { "a news sitemap" } else { "a sitemap" };
-    head.contains("<urlset").then(|| format!("{kind} with {} addresses", count(&["url"])))
+    head.contains("<urlset").then(|| match count(&["url"]) {
+        1 => format!("{kind} with 1 address"),
+        count => format!("{kind} with {count} addresses"),
+    })
 }
 
 #[cfg(test)]

@@ -217,7 +217,7 @@ impl Json {
             }
         }
         if empty > 0 {
-            reading.problems.push(format!("{empty} items have neither title nor text"));
+            reading.problems.push(format!("with neither title nor text: {}", plain::counted(empty, "item")));
         }
         if reading.entries.is_empty() && !self.may_be_empty {
             return Err(ReadError(if empty > 0 {

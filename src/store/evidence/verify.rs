@@ -61,6 +61,8 @@ struct Walk {
     /// What must be there, with the first record that names it.
     blobs: BTreeMap<String, i64>,
     captures: BTreeMap<Id, Named>,
+    /// Documents whose bytes were let go, as the chain says.
+    let_go: u64,
 }
 
 impl Walk {
@@ -91,7 +93,8 @@ impl Walk {
             return self.broken(number, "it cannot be read; if a newer newswatch wrote it, that one understands it");
         };
         let Record { number: own, at, fact, .. } = &record;
-        let said = (fact.kind().to_string(), fact.item().0, fact.profile().to_string(), millis(*at));
+        let item = fact.item().map_or(0, |item| item.0);
+        let said = (fact.kind().to_string(), item, fact.profile().to_string(), millis(*at));
         if *own != number || columns != said {
             self.broken(number, "number, kind, item, profile or time beside it are not those that it says");
         }
@@ -113,6 +116,16 @@ impl Walk {
                 self.texts.insert(edit.item, (number, edit.text.clone()));
             }
             Fact::Reread(_) => {}
+            Fact::Dropped(dropped) => self.dropped(&dropped.bodies),
+        }
+    }
+
+    /// What must not be there any more, unless a record that follows names it again.
+    fn dropped(&mut self, bodies: &[String]) {
+        for body in bodies {
+            if self.blobs.remove(body).is_some() {
+                self.let_go += 1;
+            }
         }
     }
 }
@@ -176,6 +189,16 @@ impl Store {
                 }
                 there.insert(blob.sha256);
             }
+        }
+        // What was let go while the walk was on its way is recorded behind its end.
+        for record in self.records_after(walk.found.records).await? {
+            if let Some(Record { fact: Fact::Dropped(dropped), .. }) = record.read() {
+                walk.dropped(&dropped.bodies);
+            }
+        }
+        if walk.let_go > 0 {
+            let note = "documents of old hits were let go, as store.keep_hits says; their hashes stand";
+            walk.found.notes.push(format!("{} {note}", walk.let_go));
         }
         for (hash, record) in std::mem::take(&mut walk.blobs) {
             if !there.contains(&hash) {

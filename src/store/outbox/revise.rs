@@ -6,6 +6,7 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use super::fill::{add, digest, digest_id, insert, is_open, lock, open_row};
 use super::{COLUMNS, none_of, row};
 use crate::model::{EmptyDigest, EndedWindow, Hit, Id, NewDelivery, OutboxRow, Window};
+use crate::plain;
 use crate::store::{Result, Store, Transaction, millis, some_time};
 
 /// An empty digest that comes weekly comes when the last digest is so old: a week, with room for a change of the clocks.
@@ -291,7 +292,7 @@ impl Store {
         let state = if handed.is_lossless { "discarded" } else { "dead" };
         let error = match handed.taken {
             0 => why.to_string(),
-            taken => format!("{why}; of {} hits {taken} were handed on", handed.hits),
+            taken => format!("{why}; handed on: {taken} of {}", plain::counted(handed.hits, "hit")),
         };
         sqlx::query("UPDATE outbox SET state = $1, finished_at = $2, error = $3 WHERE id = $4")
             .bind(state)

@@ -333,7 +333,7 @@ async fn what_waits_for_somebody_who_is_gone_is_handed_on_or_said() {
         let state = |recipient: &str| rows.iter().find(|row| row.recipient == recipient).unwrap();
         assert_eq!(
             (state("old").state.as_str(), state("old").error.as_str()),
-            ("discarded", "old is gone; of 2 hits 2 were handed on")
+            ("discarded", "old is gone; handed on: 2 of 2 hits")
         );
         for recipient in ["other", "new"] {
             assert_eq!(desk.store.hits_of_delivery(state(recipient).id, 10).await.unwrap().len(), 2, "{recipient}");

@@ -1,8 +1,9 @@
 //! What was recorded cannot be changed unseen, and what no record names can be forgotten.
 
 use super::*;
-use crate::evidence::{Blob, Capture, Fact};
+use crate::evidence::{Blob, Capture, Fact, LeftOut};
 use crate::store::evidence::{NewCapture, NewReread, RecordFilter, Verified};
+use crate::store::retention::Cutoffs;
 
 const ROOM: u64 = 1_000_000;
 
@@ -246,14 +247,14 @@ async fn what_no_record_names_is_forgotten_and_the_rest_is_not() {
         let both = used.body.as_ref().unwrap().packed.len() as i64 + size;
         let names: Vec<String> = [&used, &unused].iter().map(|new| new.capture.sha256.clone()).collect();
         visit_with(&store, &["a", "b"], vec![used, unused], at(1)).await;
-        assert_eq!(store.captures_bytes().await.unwrap(), both);
+        assert_eq!(store.capture_room().await.unwrap().bytes, both);
         // Of two items, the one with the lower id is the hit.
         find(&store, 1, at(2)).await;
         let hit = if Id::of(&["wire", "a"]) < Id::of(&["wire", "b"]) { 0 } else { 1 };
         assert_eq!(store.forget_captures(at(1), 10).await.unwrap(), Default::default(), "it is not old enough");
         let forgotten = store.forget_captures(at(60), 10).await.unwrap();
         assert_eq!(forgotten.captures, 1);
-        assert_eq!(store.captures_bytes().await.unwrap(), both - forgotten.bytes);
+        assert_eq!(store.capture_room().await.unwrap().bytes, both - forgotten.bytes);
         assert!(
             store.blob(&names[hit]).await.unwrap().is_some() && store.blob(&names[1 - hit]).await.unwrap().is_none()
         );
@@ -273,12 +274,55 @@ async fn where_there_is_no_room_the_hash_alone_is_recorded() {
         let Fact::Hit(hit) = record.fact else { panic!("{record:?}") };
         let document = hit.document.unwrap();
         assert!(!document.kept && document.body == Blob::of(b"<rss>a</rss>").sha256);
+        assert_eq!(document.left_out, Some(LeftOut::NoRoom));
+        assert_eq!(store.capture_room().await.unwrap().left_out_at, Some(at(1)), "somebody can be told");
         assert_eq!(verified(&store).await.broken, [], "that is no difference");
         // Of a source whose documents are not captured there is none to name.
         visit_with(&store, &["b"], vec![], at(3)).await;
         find(&store, 1, at(4)).await;
         let record = store.record(2).await.unwrap().unwrap().read().unwrap();
         assert!(matches!(record.fact, Fact::Hit(hit) if hit.document.is_none()));
+        let mut large = capture("c", "<rss>c</rss>", ROOM);
+        (large.body, large.capture.fetched) = (None, at(5));
+        visit_with(&store, &["c"], vec![large], at(5)).await;
+        find(&store, 1, at(6)).await;
+        let record = store.record(3).await.unwrap().unwrap().read().unwrap();
+        let Fact::Hit(hit) = record.fact else { panic!("{record:?}") };
+        assert_eq!(hit.document.unwrap().left_out, Some(LeftOut::TooLarge));
+        assert_eq!(store.capture_room().await.unwrap().left_out_at, Some(at(1)), "that is no want of room");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn documents_of_old_hits_are_let_go_and_nothing_else_is_unseen() {
+    on_each_engine(async |store| {
+        prepared(&store).await;
+        let cutoffs = Cutoffs { misses: None, hits: Some(at(60)) };
+        assert_eq!(store.count_old(&cutoffs).await.unwrap().documents, 2);
+        let young = Cutoffs { misses: None, hits: Some(at(1)) };
+        assert_eq!(store.forget_old(&young, 100, at(70)).await.unwrap().0.documents, 0, "they are not old enough");
+        assert_eq!(store.forget_old(&cutoffs, 100, at(70)).await.unwrap().0.documents, 2);
+        assert_eq!(store.capture_room().await.unwrap().bytes, 0, "the room is free again");
+        let found = verified(&store).await;
+        assert_eq!((found.records, found.broken.as_slice()), (3, &[][..]), "what was let go is on record");
+        assert!(found.notes.iter().any(|note| note.starts_with("2 documents of old hits")), "{:?}", found.notes);
+        let entry = store.record(1).await.unwrap().unwrap();
+        let entry = store.evidence_entry(&entry, true).await.unwrap().unwrap();
+        let document = &entry.documents[0];
+        assert!(document.cited.missing(document.is_there).unwrap().contains("store.keep_hits"));
+        assert!(entry.item.is_some() && document.capture.is_some(), "text, address and hash stand");
+
+        // The same bytes come again: from then on they must be there again.
+        let mut again = capture("c", "<rss>a</rss>", ROOM);
+        again.capture.fetched = at(80);
+        let body = again.capture.sha256.clone();
+        visit_with(&store, &["c"], vec![again], at(80)).await;
+        find(&store, 1, at(81)).await;
+        assert_eq!((verified(&store).await.records, verified(&store).await.broken), (4, vec![]));
+        let gone = sqlx::query("DELETE FROM blobs WHERE sha256 = $1").bind(&body);
+        gone.execute(&store.writer).await.unwrap();
+        assert_eq!(verified(&store).await.broken[0].record, 4);
     })
     .await;
 }
@@ -353,14 +397,14 @@ async fn a_page_is_looked_at_again_twice_and_what_changed_is_recorded() {
         store.commit_rereads(&[changed.clone(), changed], now).await.unwrap();
         assert_eq!(due(day + 3, 5).await, [], "the next time is a week after the hit");
         assert_eq!((due(7 * day + 2, 5).await, due(7 * day + 2, 1).await.len()), (vec![item.id], 1));
-        let entries = store.changed_pages(at(0), 10).await.unwrap();
+        let entries = store.changed_pages(at(0), None, 10).await.unwrap();
         assert_eq!(entries.len(), 1, "twice in one commit is once");
         assert_eq!(entries[0].difference().unwrap().then_only, ["Samoa wants it."]);
         assert!(entries[0].documents[0].cited.kept);
         let gone = NewReread { item: item.id, article: Err("status 404: there is no such page".into()), page: None };
         store.commit_rereads(&[gone], at(7 * day + 2)).await.unwrap();
         assert_eq!(due(100 * day, 5).await, [], "that was the last time");
-        let last = store.changed_pages(at(0), 10).await.unwrap().pop().unwrap();
+        let last = store.changed_pages(at(0), None, 10).await.unwrap().pop().unwrap();
         assert!(matches!(last.record.fact, Fact::Reread(fact) if fact.problem.contains("404") && fact.text.is_empty()));
         assert_eq!(verified(&store).await.broken, []);
     })

@@ -53,7 +53,7 @@ async fn filled(store: &Store) {
 async fn forget_all(store: &Store, cutoffs: &Cutoffs) -> Forgotten {
     let mut sum = Forgotten::default();
     loop {
-        let (forgotten, is_all) = store.forget_old(cutoffs, 1).await.unwrap();
+        let (forgotten, is_all) = store.forget_old(cutoffs, 1, at(0)).await.unwrap();
         sum = sum.and(forgotten);
         if is_all {
             return sum;
@@ -120,7 +120,7 @@ async fn the_room_of_forgotten_texts_is_used_again() {
         visit(&store, "wire", (0..400).map(long).collect(), at(1)).await;
         let (_, free_before) = store.size().await.unwrap();
         let cutoffs = Cutoffs { misses: Some(at(100)), hits: None };
-        while !store.forget_old(&cutoffs, 100).await.unwrap().1 {}
+        while !store.forget_old(&cutoffs, 100, at(0)).await.unwrap().1 {}
         let (_, free) = store.size().await.unwrap();
         let texts = 400 * 40 * 32;
         assert!(free - free_before > texts * 3 / 4, "{free} of {texts} bytes");
