@@ -258,9 +258,7 @@ fn start_log(global: &Global, usual: &str) {
     // sqlx repeats the database's notices ("already exists, skipping", "terminating connection"), and says of each connection that
     // it broke: our own line says it once, with the reason. So it does of a certificate that is not trusted.
     let own = std::env::var("NEWSWATCH_LOG").or_else(|_| std::env::var("RUST_LOG"));
-    let wanted = own.unwrap_or(
-        default + ",sqlx=warn,sqlx::postgres::notice=off,sqlx_core::pool=error,rustls_platform_verifier=off",
-    );
+    let wanted = own.unwrap_or(default + ",sqlx=error,sqlx_postgres=warn,rustls_platform_verifier=off");
     // A hit that was "logged" must have been: no filter hides the log channel.
     let filter = EnvFilter::new(format!("{wanted},{}=info", crate::notifier::channel::log::TARGET));
     let registry = tracing_subscriber::registry().with(filter);

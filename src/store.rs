@@ -147,7 +147,8 @@ const IN_THE_WAY: [&str; 2] = ["40001", "40P01"];
 /// Only time, or the database's operator, helps.
 fn is_away(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
+        // What sqlx makes of a proxy that has nobody behind it and hangs up is a protocol that is not kept.
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             // PostgreSQL's have five places, the first two are classes: connections, transactions, resources, locks, intervention. A
@@ -167,6 +168,7 @@ fn in_words(error: &sqlx::Error) -> String {
         // Without the line of PostgreSQL's own source.
         sqlx::Error::Database(database) => database.message().to_string(),
         sqlx::Error::Io(error) => format!("no connection to the database, or it broke: {error}"),
+        sqlx::Error::Protocol(text) => format!("no connection to the database, or it broke: {}", text.trim_end()),
         error => error.to_string(),
     };
     let text = text.as_str();

@@ -394,7 +394,7 @@ fn a_database_that_is_away_is_waited_for_and_the_service_manager_need_not_do_any
     let folder = Folder::new(&format!("[store]\nurl = \"{before}@127.0.0.1:{}/{database}\"\n", way.port));
     folder
         .write("profiles.d/seat.toml", PROFILE)
-        .write("sources.d/a.toml", &support::source("a", "http://127.0.0.1:9/", "enabled = false"));
+        .write("sources.d/a.toml", &support::source("a", "http://127.0.0.1:9/", ""));
     // What a service manager hears of it.
     let manager = UnixDatagram::bind(folder.path().join("manager")).unwrap();
     manager.set_nonblocking(true).unwrap();
