@@ -76,7 +76,12 @@ pub struct IndexWord {
 impl IndexWord {
     /// All that begin with these two Korean syllables: [`IndexedText::beginnings`] says which they are.
     pub fn is_beginning(&self) -> bool {
-        self.is_prefix && beginning(&self.text) == Some(self.text.as_str())
+        self.is_prefix && self.looks_like_beginning()
+    }
+
+    /// Two Korean syllables, and no more.
+    pub fn looks_like_beginning(&self) -> bool {
+        beginning(&self.text) == Some(self.text.as_str())
     }
 }
 

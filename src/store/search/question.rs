@@ -65,7 +65,12 @@ pub(super) fn fts5(candidates: &Candidates) -> String {
             for phrase in words.split_inclusive(|word| word.is_prefix) {
                 let text: Vec<&str> = phrase.iter().map(|word| word.text.as_str()).collect();
                 let open = if phrase.last().is_some_and(|word| word.is_prefix) { " *" } else { "" };
-                let part = if *in_title { "title : " } else { "{title body} : " };
+                // To look everywhere costs less than to leave out the beginnings, in which only such words stand.
+                let part = match phrase {
+                    _ if *in_title => "title : ",
+                    [word] if word.looks_like_beginning() => "{title body} : ",
+                    _ => "",
+                };
                 phrases.push(format!("{part}\"{}\"{open}", text.join(" ")));
             }
             format!("({})", phrases.join(" AND "))
@@ -109,9 +114,7 @@ fn near(parts: &[Candidates], words: u32) -> String {
     let mut ways: Vec<String> = combinations
         .iter()
         // Each is so near to the first: of three the outermost are twice as far apart, and the one between them takes room.
-        .map(|(phrases, length)| {
-            format!("{{title body}} : NEAR({phrases}, {})", words as usize * (parts.len() - 1).min(2) + length)
-        })
+        .map(|(phrases, length)| format!("NEAR({phrases}, {})", words as usize * (parts.len() - 1).min(2) + length))
         .collect();
     // One stands in the title, wherever the others do.
     let any_in_title = Candidates::Any(parts.iter().map(Candidates::in_title).collect());
