@@ -108,8 +108,9 @@ pub enum Candidates {
 impl Candidates {
     /// Everything that holds this phrase.
     pub fn of(pattern: &Pattern, in_title: bool) -> Option<Candidates> {
-        let mut wanted = Vec::new();
-        for (piece, goes_on) in pattern.pieces() {
+        let mut wanted: Vec<IndexWord> = Vec::new();
+        let pieces = pattern.pieces();
+        for (place, (piece, goes_on)) in pieces.iter().copied().enumerate() {
             let found = words(piece);
             let ends = |word: &str| word.as_ptr() as usize + word.len();
             for (number, word) in found.iter().enumerate() {
@@ -117,6 +118,10 @@ impl Candidates {
                 // The last character of a run stands in the pair before it; alone it begins a pair, or is the last of its run.
                 let single = is_last && word.chars().nth(1).is_none() && word.chars().all(is_ideograph);
                 if single && number > 0 && ends(found[number - 1]) == ends(word) {
+                    // There it stands between the pair and the next piece.
+                    if let Some(pair) = wanted.last_mut().filter(|_| place + 1 < pieces.len()) {
+                        pair.is_prefix = true;
+                    }
                     continue;
                 }
                 // A sign ends the word, whatever follows.
@@ -249,6 +254,7 @@ mod tests {
             ("=Северной Кореи", "северной кореи"),
             ("Северная Корея", "северн* коре*"),
             ("ООН в Северной Корее", "оон в северн* кор*"),
+            ("朝鮮 Корея", "朝鮮* коре*"),
         ] {
             let pattern = Pattern::new(phrase).expect("something to search for");
             let Some(Candidates::Words { words, .. }) = Candidates::of(&pattern, false) else { panic!("{phrase}") };
