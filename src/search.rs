@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::matcher::search::Query;
-use crate::model::{Id, Item, Reason};
-use crate::store::search::SearchFilter;
+use crate::model::{Item, Reason};
+use crate::store::search::{Found, SearchFilter, Window};
 use crate::store::{self, Store};
 
 /// Items whose texts are in memory together.
@@ -15,8 +15,9 @@ const WINDOW: (usize, usize) = (64, 4_096);
 const READ_MAX: usize = 20_000;
 /// Candidates that are held against the filter to answer one query.
 const LOOKED_AT_MAX: usize = 500_000;
-/// The best are looked for among so many, the newest.
-const BEST_OF: usize = 5_000;
+
+/// So few hits are all read, whatever is looked for.
+const FEW_HITS: usize = 400;
 
 /// In which order items are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,40 +55,52 @@ pub struct Answer {
 pub async fn find(store: &Store, query: &mut Query, filter: &SearchFilter, page: Page) -> store::Result<Answer> {
     let mut answer = Answer::default();
     let mut found = 0;
-    let (mut before, mut look_at) = (i64::MAX, if page.order == Order::Best { BEST_OF } else { WINDOW.0 });
+    let ranked = page.order == Order::Best;
+    let (mut before, mut look_at) = (i64::MAX, if ranked { store.ranks() } else { WINDOW.0 });
     let (mut read, mut looked_at) = (0, 0);
+    let mut few = if ranked { None } else { store.docs_of_hits(filter, FEW_HITS).await? };
     loop {
-        let ranked = page.order == Order::Best;
         let wanted = query.candidates().clone();
-        let mut window = store.candidates(&wanted, filter, before, look_at, ranked).await?;
-        looked_at += window.looked_at;
+        let mut window = match few.take() {
+            Some(docs) => {
+                let found = docs.into_iter().map(|doc| Found { doc, rank: 0.0 });
+                Window { found: found.collect(), next: None }
+            }
+            None => store.candidates(&wanted, filter, before, look_at, ranked).await?,
+        };
+        looked_at += window.found.len();
         if ranked {
             window.found.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(b.doc.cmp(&a.doc)));
         }
-        for part in window.found.chunks(PART) {
-            let ids: Vec<Id> = part.iter().map(|found| found.item).collect();
-            let mut items = store.items_whole(&ids).await?;
-            read += items.len();
-            for id in &ids {
-                let Some(item) = items.remove(id) else { continue };
-                let Some(reasons) = query.found(&item) else { continue };
-                found += 1;
-                if found > page.skip + page.count {
-                    answer.more = true;
-                    if let Some(next) = window.next.filter(|_| ranked) {
-                        answer.stopped_at = store.first_seen(next).await?;
+        // Where many do not pass, many are held against the filter together.
+        let together = if filter.is_open() { PART } else { window.found.len().max(1) };
+        let docs: Vec<i64> = window.found.iter().map(|found| found.doc).collect();
+        for docs in docs.chunks(together) {
+            let passing = store.passing(docs, filter).await?;
+            for ids in passing.chunks(PART) {
+                let mut items = store.items_whole(ids).await?;
+                read += items.len();
+                for id in ids {
+                    let Some(item) = items.remove(id) else { continue };
+                    let Some(reasons) = query.found(&item) else { continue };
+                    found += 1;
+                    if found > page.skip + page.count {
+                        answer.more = true;
+                        if let Some(next) = window.next.filter(|_| ranked) {
+                            answer.stopped_at = store.seen_below(next).await?;
+                        }
+                        return Ok(answer);
                     }
-                    return Ok(answer);
-                }
-                if found > page.skip {
-                    answer.items.push((item, reasons));
+                    if found > page.skip {
+                        answer.items.push((item, reasons));
+                    }
                 }
             }
         }
         match window.next {
             None => return Ok(answer),
             Some(next) if ranked || read >= READ_MAX || looked_at >= LOOKED_AT_MAX => {
-                answer.stopped_at = store.first_seen(next).await?;
+                answer.stopped_at = store.seen_below(next).await?;
                 return Ok(answer);
             }
             Some(next) => (before, look_at) = (next, (look_at * 4).min(WINDOW.1)),

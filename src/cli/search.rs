@@ -112,14 +112,22 @@ pub fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         out.flush()?;
         drop(out);
-        if let IndexState::Lacks { before } = store.index_state().await? {
-            let found = super::show_time(Some(before));
-            let what = if before > super::now() {
-                "nothing is".to_string()
-            } else {
-                format!("only what was first seen since {found} is")
-            };
-            say(&format!("{what} indexed yet: the daemon goes on with it, or `newswatch store index` does it now"))?;
+        // What is wanted may all be in an index that is not whole.
+        let since = filter.since;
+        match store.index_state().await? {
+            IndexState::Lacks { before } if since.is_none_or(|since| since <= before) => {
+                let what = if before <= super::now() {
+                    format!("only what was first seen after {} is", super::show_time(Some(before)))
+                } else if store.indexed_count().await? > 0 {
+                    "only what came in last is".to_string()
+                } else {
+                    "nothing is".to_string()
+                };
+                say(&format!(
+                    "{what} indexed yet: the daemon goes on with it, or `newswatch store index` does it now"
+                ))?;
+            }
+            _ => {}
         }
         say_end(&answer, arguments)?;
         Ok(if answer.items.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })

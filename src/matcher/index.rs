@@ -7,7 +7,7 @@
 use super::fold::Folded;
 use super::phrase::Pattern;
 use super::text::{Class, class};
-use crate::model::Item;
+use crate::model::{Id, Item};
 
 /// Of a longer word the beginning is kept: it is no word but data that got into the text.
 const WORD_BYTES_MAX: usize = 64;
@@ -24,6 +24,13 @@ pub struct IndexedText {
     /// How the Korean words of both begin: their first two syllables. Particles follow most of them, and most names have two, so without
     /// it most searches in Korean would be for all words that begin so.
     pub beginnings: String,
+    /// The mark of its source, see [`Candidates::Source`].
+    pub source: String,
+}
+
+/// The mark of a source: letters and digits.
+fn source_mark(source: &str) -> String {
+    format!("{:x}", Id::of(&["source", source]).0)
 }
 
 impl IndexedText {
@@ -45,7 +52,7 @@ impl IndexedText {
             joined
         };
         let (title, body) = (read(&item.title), read(&item.body()));
-        IndexedText { title, body, beginnings }
+        IndexedText { title, body, beginnings, source: source_mark(&item.source) }
     }
 }
 
@@ -69,7 +76,12 @@ pub struct IndexWord {
 impl IndexWord {
     /// All that begin with these two Korean syllables: [`IndexedText::beginnings`] says which they are.
     pub fn is_beginning(&self) -> bool {
-        self.is_prefix && beginning(&self.text) == Some(self.text.as_str())
+        self.is_prefix && self.looks_like_beginning()
+    }
+
+    /// Two Korean syllables, and no more.
+    pub fn looks_like_beginning(&self) -> bool {
+        beginning(&self.text) == Some(self.text.as_str())
     }
 }
 
@@ -87,6 +99,8 @@ pub enum Candidates {
     All(Vec<Candidates>),
     /// Items that are candidates of any of these.
     Any(Vec<Candidates>),
+    /// Items of the source with this mark.
+    Source(String),
     /// Items that are candidates of all of these, which stand so many words apart at most; the text goes on where the title ends.
     Near(Vec<Candidates>, u32),
 }
@@ -94,8 +108,9 @@ pub enum Candidates {
 impl Candidates {
     /// Everything that holds this phrase.
     pub fn of(pattern: &Pattern, in_title: bool) -> Option<Candidates> {
-        let mut wanted = Vec::new();
-        for (piece, goes_on) in pattern.pieces() {
+        let mut wanted: Vec<IndexWord> = Vec::new();
+        let pieces = pattern.pieces();
+        for (place, (piece, goes_on)) in pieces.iter().copied().enumerate() {
             let found = words(piece);
             let ends = |word: &str| word.as_ptr() as usize + word.len();
             for (number, word) in found.iter().enumerate() {
@@ -103,6 +118,10 @@ impl Candidates {
                 // The last character of a run stands in the pair before it; alone it begins a pair, or is the last of its run.
                 let single = is_last && word.chars().nth(1).is_none() && word.chars().all(is_ideograph);
                 if single && number > 0 && ends(found[number - 1]) == ends(word) {
+                    // There it stands between the pair and the next piece.
+                    if let Some(pair) = wanted.last_mut().filter(|_| place + 1 < pieces.len()) {
+                        pair.is_prefix = true;
+                    }
                     continue;
                 }
                 // A sign ends the word, whatever follows.
@@ -115,6 +134,39 @@ impl Candidates {
 }
 
 impl Candidates {
+    /// Candidates that take no words that go on, to be asked for in place of these: all of these, and more. `None`: there are none, or
+    /// these are already such.
+    pub fn without_prefixes(&self) -> Option<Candidates> {
+        let Candidates::All(parts) = self else { return None };
+        let (open, closed): (Vec<&Candidates>, Vec<&Candidates>) = parts.iter().partition(|part| part.has_prefix());
+        let fewer = || Candidates::All(closed.iter().copied().cloned().collect());
+        (!open.is_empty() && !closed.is_empty()).then(fewer)
+    }
+
+    /// Those of this source.
+    pub fn of_source(self, source: &str) -> Candidates {
+        let mut parts = match self {
+            Candidates::All(parts) => parts,
+            other => vec![other],
+        };
+        parts.push(Candidates::Source(source_mark(source)));
+        Candidates::All(parts)
+    }
+
+    /// Whether a word of it may go on; the beginnings of Korean words are words of their own.
+    fn has_prefix(&self) -> bool {
+        match self {
+            Candidates::Words { words, in_title } => {
+                let is_beginning = words.len() == 1 && words[0].is_beginning() && !in_title;
+                !is_beginning && words.iter().any(|word| word.is_prefix)
+            }
+            Candidates::All(parts) | Candidates::Any(parts) | Candidates::Near(parts, _) => {
+                parts.iter().any(Candidates::has_prefix)
+            }
+            Candidates::Source(_) => false,
+        }
+    }
+
     /// The same, in the title.
     pub fn in_title(&self) -> Candidates {
         let all = |parts: &[Candidates]| parts.iter().map(Candidates::in_title).collect();
@@ -122,6 +174,7 @@ impl Candidates {
             Candidates::Words { words, .. } => Candidates::Words { words: words.clone(), in_title: true },
             Candidates::All(parts) | Candidates::Near(parts, _) => Candidates::All(all(parts)),
             Candidates::Any(parts) => Candidates::Any(all(parts)),
+            Candidates::Source(mark) => Candidates::Source(mark.clone()),
         }
     }
 }
@@ -201,6 +254,7 @@ mod tests {
             ("=Северной Кореи", "северной кореи"),
             ("Северная Корея", "северн* коре*"),
             ("ООН в Северной Корее", "оон в северн* кор*"),
+            ("朝鮮 Корея", "朝鮮* коре*"),
         ] {
             let pattern = Pattern::new(phrase).expect("something to search for");
             let Some(Candidates::Words { words, .. }) = Candidates::of(&pattern, false) else { panic!("{phrase}") };

@@ -500,6 +500,23 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         "ALTER TABLE capture_room ADD COLUMN left_out_at BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE capture_room ADD COLUMN hurried_at BIGINT NOT NULL DEFAULT 0",
     ],
+    // Search in parts (store/search.rs): the index is made again, little by little.
+    &[
+        // Between which times the items of each 1,024 numbers were first seen.
+        "CREATE TABLE search_blocks (
+        block BIGINT NOT NULL PRIMARY KEY,
+        earliest BIGINT NOT NULL,
+        latest BIGINT NOT NULL
+    )",
+        // Each part has a table of its own.
+        "/* sqlite */ DROP TABLE search_words",
+        "/* sqlite */ DELETE FROM search_docs",
+        "/* postgres */ TRUNCATE search_docs",
+        // What waits to be sorted into this index is read by every search.
+        "/* postgres */ ALTER INDEX search_docs_words SET (gin_pending_list_limit = 512)",
+        "INSERT INTO notes (name, value) SELECT 'search index lacks items before', '9223372036854775807 0' \
+         WHERE EXISTS (SELECT 1 FROM items) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    ],
 ];
 
 /// The version of a store that this program knows.

@@ -3,25 +3,45 @@
 //!
 //! Here the engines differ: SQLite has FTS5, which keeps the places of words, PostgreSQL a `tsvector` without places. Both are asked
 //! for the same words. Items are numbered as they come, so that the newest are found first without sorting.
+//!
+//! The index is made of parts of so many numbers each, asked one by one from the newest on: an engine that has to gather all that holds
+//! a word before it shows the first row (FTS5 where a word may go on, PostgreSQL always) gathers it in one part. Of SQLite's each is a
+//! table; PostgreSQL's words begin with the mark of their part.
+//!
+//! Numbers say only roughly when an item was first seen: some are stored late, and what is indexed afterwards has lower ones. So of each
+//! block of numbers is kept between which times its items were first seen.
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::items::{COLUMNS, item};
 use super::{Engine, Result, Store, Transaction, engine_of, millis, placeholders, write_rows};
-use crate::matcher::index::{Candidates, IndexWord, IndexedText};
+use crate::matcher::index::{Candidates, IndexedText};
 use crate::model::{CANARY, Id, Item};
+
+mod question;
+use question::{fts5, tsquery, vector};
 
 /// The name under which is noted how far an index that is made afterwards has come: no item that was first seen before is in it
 /// (milliseconds and identity). Without a note it is whole.
 pub(super) const LACKS: &str = "search index lacks items before";
 /// Where the numbers begin.
 const FIRST_DOC: i64 = 1 << 40;
-/// An item may be stored so long after the time at which it was first seen.
-const STORED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+/// A part has 2^16 numbers, of PostgreSQL's 2^13: it also reads a row for each document that holds a word. More in each make what is
+/// common slower, fewer what is rare.
+const PART_BITS: (u32, u32) = (16, 13);
+/// A block has 2^10 numbers, and lies within a part.
+const BLOCK_BITS: u32 = 10;
+/// In a part where so few documents hold all those words that do not go on, these are the candidates: to gather all words that begin in
+/// some way takes longer than to read them.
+const FEW: usize = 48;
+/// So it is in all parts together where candidates are to be ranked.
+const FEW_RANKED: usize = 256;
 
 /// Which items are wanted, beside what they say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchFilter {
     /// Of this source.
     pub source: Option<String>,
@@ -35,13 +55,18 @@ pub struct SearchFilter {
     pub until: Option<Timestamp>,
 }
 
-/// An item that may be what is looked for.
+impl SearchFilter {
+    /// Whether every item passes.
+    pub fn is_open(&self) -> bool {
+        *self == SearchFilter::default()
+    }
+}
+
+/// A document of the index that may be what is looked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
     /// Its number: the higher, the newer.
     pub doc: i64,
-    /// The item.
-    pub item: Id,
     /// How much of what is looked for it holds, by the index; comparable within one answer only.
     pub rank: f64,
 }
@@ -49,10 +74,8 @@ pub struct Found {
 /// A part of the candidates.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    /// Those that pass the filter, the newest first.
+    /// The newest first.
     pub found: Vec<Found>,
-    /// How many were looked at.
-    pub looked_at: usize,
     /// Where to go on; `None`: there are no more.
     pub next: Option<i64>,
 }
@@ -62,9 +85,9 @@ pub struct Window {
 pub enum IndexState {
     /// All items are in it.
     Whole,
-    /// Items that were first seen before are not in it yet.
+    /// Items that were first seen then or before are not all in it yet.
     Lacks {
-        /// First seen before.
+        /// First seen then or before.
         before: Timestamp,
     },
 }
@@ -78,11 +101,26 @@ pub(super) enum Numbered {
     Downwards,
 }
 
+/// Which part of the index a document is in.
+fn part_of(engine: Engine, doc: i64) -> i64 {
+    doc >> if engine == Engine::Sqlite { PART_BITS.0 } else { PART_BITS.1 }
+}
+
+/// How an engine computes the part from the block.
+fn part_of_block(engine: Engine) -> String {
+    format!("block >> {}", if engine == Engine::Sqlite { PART_BITS.0 } else { PART_BITS.1 } - BLOCK_BITS)
+}
+
+/// SQLite's table of a part.
+fn words_table(part: i64) -> String {
+    format!("search_words_{part}")
+}
+
 /// Puts items into the index, or anew where they are in it.
 pub(super) async fn index(tx: &mut Transaction<'static, Any>, items: &[&Item], numbered: Numbered) -> Result<()> {
     let mut items: Vec<&Item> = items.iter().copied().filter(|item| item.source != CANARY).collect();
     // An item that comes twice in one batch is one.
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     items.retain(|item| seen.insert(item.id));
     if items.is_empty() {
         return Ok(());
@@ -96,36 +134,65 @@ pub(super) async fn index(tx: &mut Transaction<'static, Any>, items: &[&Item], n
     let (order, step) = if numbered == Numbered::Upwards { ("max", 1) } else { ("min", -1) };
     let sql = format!("SELECT coalesce({order}(doc), {FIRST_DOC}) FROM search_docs");
     let mut last: i64 = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut **tx).await?.get(0);
-    let mut rows = Vec::with_capacity(items.len());
+    take_out(tx, &known.values().copied().collect::<Vec<i64>>()).await?;
+    let mut blocks: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let mut parts: BTreeMap<i64, Vec<(i64, Id, IndexedText)>> = BTreeMap::new();
     for item in items {
         let doc = known.get(&item.id).copied().unwrap_or_else(|| {
             last += step;
             last
         });
-        rows.push((doc, item.id, IndexedText::of(item)));
+        let at = millis(item.first_seen_at);
+        let times = blocks.entry(doc >> BLOCK_BITS).or_insert((at, at));
+        *times = (times.0.min(at), times.1.max(at));
+        parts.entry(part_of(engine, doc)).or_default().push((doc, item.id, IndexedText::of(item)));
     }
-    forget_docs(tx, &known.values().copied().collect::<Vec<i64>>()).await?;
-    match engine {
-        Engine::Sqlite => {
-            let head = "INSERT INTO search_docs (doc, item_id)";
-            write_rows(tx, head, "", 2, &rows, |query, (doc, item, _)| query.bind(*doc).bind(item.0)).await?;
-            let head = "INSERT INTO search_words (rowid, title, body, beginnings)";
-            write_rows(tx, head, "", 4, &rows, |query, (doc, _, text)| {
-                query.bind(*doc).bind(text.title.clone()).bind(text.body.clone()).bind(text.beginnings.clone())
-            })
-            .await?;
-        }
-        Engine::Postgres => {
-            for (doc, item, text) in &rows {
-                sqlx::query("INSERT INTO search_docs (doc, item_id, words) VALUES ($1, $2, CAST($3 AS TSVECTOR))")
-                    .bind(*doc)
-                    .bind(item.0)
-                    .bind(vector(text))
-                    .execute(&mut **tx)
-                    .await?;
-            }
-        }
+    for (part, rows) in &parts {
+        put_in(tx, *part, rows).await?;
     }
+    for (block, (earliest, latest)) in blocks {
+        sqlx::query(
+            "INSERT INTO search_blocks (block, earliest, latest) VALUES ($1, $2, $3) ON CONFLICT (block) DO UPDATE SET \
+             earliest = CASE WHEN excluded.earliest < search_blocks.earliest THEN excluded.earliest ELSE search_blocks.earliest END, \
+             latest = CASE WHEN excluded.latest > search_blocks.latest THEN excluded.latest ELSE search_blocks.latest END",
+        )
+        .bind(block)
+        .bind(earliest)
+        .bind(latest)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Writes documents of a part that are not in it.
+async fn put_in(tx: &mut Transaction<'static, Any>, part: i64, rows: &[(i64, Id, IndexedText)]) -> Result<()> {
+    if engine_of(tx) == Engine::Postgres {
+        for (doc, item, text) in rows {
+            sqlx::query("INSERT INTO search_docs (doc, item_id, words) VALUES ($1, $2, CAST($3 AS TSVECTOR))")
+                .bind(*doc)
+                .bind(item.0)
+                .bind(vector(text, part))
+                .execute(&mut **tx)
+                .await?;
+        }
+        return Ok(());
+    }
+    let table = words_table(part);
+    // The words are ours (matcher/index.rs) and stand apart already: the engine is to split and fold nothing.
+    let sql = format!(
+        "CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING fts5(title, body, beginnings, content='', contentless_delete=1, \
+         tokenize='ascii')"
+    );
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+    let head = "INSERT INTO search_docs (doc, item_id)";
+    write_rows(tx, head, "", 2, rows, |query, (doc, item, _)| query.bind(*doc).bind(item.0)).await?;
+    let head = format!("INSERT INTO {table} (rowid, title, body, beginnings)");
+    write_rows(tx, &head, "", 4, rows, |query, (doc, _, text)| {
+        let beginnings = format!("{}{}", text.beginnings, text.source);
+        query.bind(*doc).bind(text.title.clone()).bind(text.body.clone()).bind(beginnings)
+    })
+    .await?;
     Ok(())
 }
 
@@ -144,14 +211,41 @@ pub(super) async fn index_again(tx: &mut Transaction<'static, Any>, ids: &[Id]) 
     Ok(())
 }
 
-/// Takes items out of the index.
+/// Takes items out of the index, and what is empty then.
 pub(super) async fn forget(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Result<()> {
     let docs: Vec<i64> = docs_of(tx, ids).await?.into_values().collect();
-    forget_docs(tx, &docs).await
+    take_out(tx, &docs).await?;
+    let blocks: Vec<i64> = docs.iter().map(|doc| doc >> BLOCK_BITS).collect::<BTreeSet<i64>>().into_iter().collect();
+    for group in super::groups(&blocks) {
+        let list = placeholders(engine_of(tx), 1, 1, group.len());
+        let sql = format!(
+            "DELETE FROM search_blocks WHERE block IN {list} AND NOT EXISTS (SELECT 1 FROM search_docs d \
+             WHERE d.doc >= search_blocks.block << {BLOCK_BITS} AND d.doc < (search_blocks.block + 1) << {BLOCK_BITS})"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for block in group {
+            query = query.bind(*block);
+        }
+        query.execute(&mut **tx).await?;
+    }
+    if engine_of(tx) == Engine::Sqlite {
+        for part in docs.iter().map(|doc| part_of(Engine::Sqlite, *doc)).collect::<BTreeSet<i64>>() {
+            let sql = format!("SELECT 1 FROM search_blocks WHERE {} = $1 LIMIT 1", part_of_block(Engine::Sqlite));
+            if sqlx::query(AssertSqlSafe(sql)).bind(part).fetch_optional(&mut **tx).await?.is_none() {
+                drop_part(tx, part).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
-async fn docs_of(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Result<std::collections::HashMap<Id, i64>> {
-    let mut docs = std::collections::HashMap::new();
+async fn drop_part(tx: &mut Transaction<'static, Any>, part: i64) -> Result<()> {
+    sqlx::query(AssertSqlSafe(format!("DROP TABLE {}", words_table(part)))).execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn docs_of(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Result<HashMap<Id, i64>> {
+    let mut docs = HashMap::new();
     for group in super::groups(ids) {
         let list = placeholders(engine_of(tx), 1, 1, group.len());
         let sql = format!("SELECT item_id, doc FROM search_docs WHERE item_id IN {list}");
@@ -164,127 +258,107 @@ async fn docs_of(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Result<std::
     Ok(docs)
 }
 
-async fn forget_docs(tx: &mut Transaction<'static, Any>, docs: &[i64]) -> Result<()> {
-    for group in super::groups(docs) {
-        let list = placeholders(engine_of(tx), 1, 1, group.len());
-        let mut statements = vec![format!("DELETE FROM search_docs WHERE doc IN {list}")];
-        if engine_of(tx) == Engine::Sqlite {
-            statements.push(format!("DELETE FROM search_words WHERE rowid IN {list}"));
-        }
-        for statement in statements {
-            let mut query = sqlx::query(AssertSqlSafe(statement));
-            for doc in group {
-                query = query.bind(*doc);
+async fn take_out(tx: &mut Transaction<'static, Any>, docs: &[i64]) -> Result<()> {
+    let mut parts: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for doc in docs {
+        parts.entry(part_of(engine_of(tx), *doc)).or_default().push(*doc);
+    }
+    for (part, docs) in &parts {
+        for group in super::groups(docs) {
+            let list = placeholders(engine_of(tx), 1, 1, group.len());
+            let mut statements = vec![format!("DELETE FROM search_docs WHERE doc IN {list}")];
+            if engine_of(tx) == Engine::Sqlite {
+                statements.push(format!("DELETE FROM {} WHERE rowid IN {list}", words_table(*part)));
             }
-            query.execute(&mut **tx).await?;
+            for statement in statements {
+                let mut query = sqlx::query(AssertSqlSafe(statement));
+                for doc in group {
+                    query = query.bind(*doc);
+                }
+                query.execute(&mut **tx).await?;
+            }
         }
     }
     Ok(())
 }
 
-/// The words of an item as PostgreSQL reads them; its vectors hold less than 1 MB.
-fn vector(text: &IndexedText) -> String {
-    const BYTES_MAX: usize = 600_000;
-    let mut words: Vec<&str> = text.title.split(' ').chain(text.body.split(' ')).collect();
-    let mut bytes = 0;
-    let mut seen = std::collections::HashSet::new();
-    words.retain(|word| {
-        let kept = !word.is_empty() && bytes < BYTES_MAX && seen.insert(*word);
-        bytes += if kept { word.len() } else { 0 };
-        kept
-    });
-    let mut vector = String::with_capacity(bytes + 3 * words.len());
-    for word in words {
-        // Words are letters and digits.
-        vector.push('\'');
-        vector.push_str(word);
-        vector.push_str("' ");
-    }
-    vector
+/// Numbers of one part, from the one to before the other.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    part: i64,
+    from: i64,
+    to: i64,
 }
 
-/// What FTS5 is asked.
-fn fts5(candidates: &Candidates) -> String {
-    match candidates {
-        Candidates::Words { words, in_title: false } if words.len() == 1 && words[0].is_beginning() => {
-            format!("(beginnings : \"{}\")", words[0].text)
-        }
-        Candidates::Words { words, in_title } => {
-            // Only the last word of a phrase may go on.
-            let mut phrases: Vec<String> = Vec::new();
-            for phrase in words.split_inclusive(|word| word.is_prefix) {
-                let text: Vec<&str> = phrase.iter().map(|word| word.text.as_str()).collect();
-                let open = if phrase.last().is_some_and(|word| word.is_prefix) { " *" } else { "" };
-                let part = if *in_title { "title : " } else { "{title body} : " };
-                phrases.push(format!("{part}\"{}\"{open}", text.join(" ")));
-            }
-            format!("({})", phrases.join(" AND "))
-        }
-        Candidates::All(parts) => format!("({})", parts.iter().map(fts5).collect::<Vec<_>>().join(" AND ")),
-        Candidates::Any(parts) => format!("({})", parts.iter().map(fts5).collect::<Vec<_>>().join(" OR ")),
-        Candidates::Near(parts, words) => near(parts, *words),
-    }
+/// Where documents before the number `before` are of which some may pass the filter; the newest first.
+async fn spans(tx: &mut Transaction<'static, Any>, filter: &SearchFilter, before: i64) -> Result<Vec<Span>> {
+    let sql = format!(
+        "SELECT {0}, min(block), max(block) FROM search_blocks WHERE latest >= $1 AND earliest < $2 AND block <= $3 \
+         GROUP BY {0} ORDER BY 1 DESC",
+        part_of_block(engine_of(tx))
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(filter.since.map_or(i64::MIN, millis))
+        .bind(filter.until.map_or(i64::MAX, millis))
+        .bind((before - 1) >> BLOCK_BITS)
+        .fetch_all(&mut **tx)
+        .await?;
+    let span = |row: &sqlx::any::AnyRow| {
+        let (first, last): (i64, i64) = (row.get(1), row.get(2));
+        Span { part: row.get(0), from: first << BLOCK_BITS, to: before.min((last + 1) << BLOCK_BITS) }
+    };
+    Ok(rows.iter().map(span).collect())
 }
 
-/// Things near one another, for FTS5: it looks within the title or within the text; where one stands in the title and another in the
-/// text, how far apart is left to the matcher. So it is with things of too many names.
-fn near(parts: &[Candidates], words: u32) -> String {
-    const COMBINATIONS_MAX: usize = 32;
-    let all = || fts5(&Candidates::All(parts.to_vec()));
-    let mut combinations = vec![(String::new(), 0)];
-    for part in parts {
-        let phrases = match part {
-            Candidates::Any(phrases) => phrases.as_slice(),
-            phrase => std::slice::from_ref(phrase),
-        };
-        let mut longer = Vec::new();
-        for phrase in phrases {
-            let Candidates::Words { words, in_title: false } = phrase else { return all() };
-            // A word that may go on within a phrase takes it apart.
-            if words.iter().rev().skip(1).any(|word| word.is_prefix) {
-                return all();
-            }
-            let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-            let open = if words.last().is_some_and(|word| word.is_prefix) { " *" } else { "" };
-            let text = format!("\"{}\"{open}", text.join(" "));
-            longer
-                .extend(combinations.iter().map(|(before, length)| (format!("{before} {text}"), length + words.len())));
+/// Asks the engine for candidates in these spans, which are neighbours: up to `limit` of them, the newest first.
+async fn ask(
+    tx: &mut Transaction<'static, Any>,
+    wanted: &Candidates,
+    spans: &[Span],
+    limit: usize,
+    ranked: bool,
+) -> Result<Vec<Found>> {
+    let (Some(newest), Some(oldest)) = (spans.first(), spans.last()) else { return Ok(Vec::new()) };
+    let range = "doc < $2 AND doc >= $3 ORDER BY doc DESC LIMIT $4";
+    let (sql, question) = match engine_of(tx) {
+        Engine::Sqlite => {
+            let table = words_table(newest.part);
+            let rank = if ranked {
+                format!("bm25({table}, 3.0, 1.0, 1.0)")
+            } else {
+                "CAST(0 AS DOUBLE PRECISION)".to_string()
+            };
+            let range = range.replace("doc", "rowid");
+            (format!("SELECT rowid, {rank} FROM {table} WHERE {table} MATCH $1 AND {range}"), fts5(wanted))
         }
-        if longer.len() > COMBINATIONS_MAX {
-            return all();
+        Engine::Postgres => {
+            let mut sql = format!(
+                "WITH held AS MATERIALIZED (SELECT doc FROM search_docs WHERE words @@ CAST($1 AS TSQUERY)), \
+                 newest AS MATERIALIZED (SELECT doc FROM held WHERE {range}) "
+            );
+            sql += if ranked {
+                "SELECT d.doc, CAST(-ts_rank(d.words, CAST($1 AS TSQUERY), 1) AS DOUBLE PRECISION) * $5 \
+                 FROM newest n JOIN search_docs d ON d.doc = n.doc ORDER BY 1 DESC"
+            } else {
+                "SELECT doc, CAST(0 AS DOUBLE PRECISION) FROM newest ORDER BY 1 DESC"
+            };
+            (sql, tsquery(wanted, spans.iter().map(|span| span.part)))
         }
-        combinations = longer;
+    };
+    // PostgreSQL divides by how many words were asked for, those of all parts.
+    let words = question.matches('\'').count() as f64 / 2.0;
+    let is_weighed = ranked && engine_of(tx) == Engine::Postgres;
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(question).bind(newest.to).bind(oldest.from).bind(limit as i64);
+    if is_weighed {
+        query = query.bind(words);
     }
-    let mut ways: Vec<String> = combinations
-        .iter()
-        // Each is so near to the first: of three the outermost are twice as far apart, and the one between them takes room.
-        .map(|(phrases, length)| {
-            format!("{{title body}} : NEAR({phrases}, {})", words as usize * (parts.len() - 1).min(2) + length)
-        })
-        .collect();
-    for (number, part) in parts.iter().enumerate() {
-        let mut placed = parts.to_vec();
-        placed[number] = part.in_title();
-        ways.push(fts5(&Candidates::All(placed)));
-    }
-    format!("({})", ways.join(" OR "))
-}
-
-/// What PostgreSQL is asked.
-fn tsquery(candidates: &Candidates) -> String {
-    let word = |word: &IndexWord| format!("'{}'{}", word.text, if word.is_prefix { ":*" } else { "" });
-    match candidates {
-        Candidates::Words { words, .. } => format!("({})", words.iter().map(word).collect::<Vec<_>>().join(" & ")),
-        Candidates::All(parts) | Candidates::Near(parts, _) => {
-            format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" & "))
-        }
-        Candidates::Any(parts) => format!("({})", parts.iter().map(tsquery).collect::<Vec<_>>().join(" | ")),
-    }
+    let rows = query.fetch_all(&mut **tx).await?;
+    Ok(rows.iter().map(|row| Found { doc: row.get(0), rank: -row.get::<f64, _>(1) }).collect())
 }
 
 impl Store {
-    /// Candidates before the number `before` (`i64::MAX`: from the newest on), of which `look_at` are held against the filter. `ranked`:
-    /// with their rank, which costs more.
+    /// Candidates before the number `before` (`i64::MAX`: from the newest on), about `look_at` of them. Those that cannot pass the filter for
+    /// their time are left out, as far as that is cheap. `ranked`: with their rank, which costs more.
     pub async fn candidates(
         &self,
         wanted: &Candidates,
@@ -293,35 +367,78 @@ impl Store {
         look_at: usize,
         ranked: bool,
     ) -> Result<Window> {
-        let (from, to) = self.doc_range(filter).await?;
-        let (table, doc, rank, query, is_in) = match self.engine {
-            Engine::Sqlite => {
-                ("search_words", "rowid", "bm25(search_words, 3.0, 1.0, 1.0)", fts5(wanted), "search_words MATCH $1")
+        // What is asked in several steps is of one moment.
+        let mut tx = self.reader.begin_with("BEGIN").await?;
+        if self.engine == Engine::Postgres {
+            // It guesses badly how many rows hold a word, and would rather go through all rows for one that few hold.
+            sqlx::query("SET LOCAL enable_seqscan = off").execute(&mut *tx).await?;
+        }
+        let spans = spans(&mut tx, filter, before).await?;
+        let wanted = &filter.source.iter().fold(wanted.clone(), |wanted, source| wanted.of_source(source));
+        let fewer = wanted.without_prefixes();
+        let mut wanted = wanted;
+        if let Some(those) = fewer.as_ref().filter(|_| ranked) {
+            // Ranks are comparable where all parts are asked for the same.
+            let mut left = FEW_RANKED + 1;
+            let at_once = if self.engine == Engine::Postgres { 64 } else { 1 };
+            for spans in spans.chunks(at_once) {
+                left -= ask(&mut tx, those, spans, left, false).await?.len();
+                if left == 0 {
+                    break;
+                }
             }
-            Engine::Postgres => (
-                "search_docs",
-                "doc",
-                "CAST(-ts_rank(words, CAST($1 AS TSQUERY), 1) AS DOUBLE PRECISION)",
-                tsquery(wanted),
-                "words @@ CAST($1 AS TSQUERY)",
-            ),
-        };
-        let rank = if ranked { rank } else { "CAST(0 AS DOUBLE PRECISION)" };
-        let sql = format!(
-            "SELECT {doc}, {rank} FROM {table} WHERE {is_in} AND {doc} < $2 AND {doc} >= $3 ORDER BY {doc} DESC LIMIT $4"
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(query)
-            .bind(before.min(to))
-            .bind(from)
-            .bind(look_at as i64)
-            .fetch_all(&self.reader)
-            .await?;
-        let looked_at = rows.len();
-        let ranks: std::collections::BTreeMap<i64, f64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let next = if looked_at < look_at { None } else { ranks.keys().next().copied() };
-        let docs: Vec<i64> = ranks.keys().rev().copied().collect();
+            if left > 0 {
+                wanted = those;
+            }
+        }
+        let fewer = fewer.as_ref().filter(|_| !ranked);
         let mut found = Vec::new();
+        let mut ahead = &spans[..];
+        // Where one statement asks for several parts, a rare word takes few statements.
+        let at_once = if self.engine == Engine::Postgres { 2 } else { 1 };
+        let mut count = 1;
+        while !ahead.is_empty() && found.len() < look_at {
+            let (now, later) = ahead.split_at(count.min(ahead.len()));
+            let few = match fewer {
+                Some(fewer) => ask(&mut tx, fewer, now, FEW + 1, false).await?,
+                None => Vec::new(),
+            };
+            found.extend(match fewer {
+                Some(_) if few.len() <= FEW => few,
+                _ => ask(&mut tx, wanted, now, look_at - found.len(), ranked).await?,
+            });
+            (ahead, count) = (later, count * at_once);
+        }
+        tx.commit().await?;
+        let next = found.last().filter(|_| found.len() >= look_at).map(|found| found.doc);
+        Ok(Window { found, next })
+    }
+
+    /// The documents of all items that hits of the filter's are about, the newest first; `None` when they are not asked for, or are more
+    /// than `most`. So few are read faster than what is looked for is gathered.
+    pub async fn docs_of_hits(&self, filter: &SearchFilter, most: usize) -> Result<Option<Vec<i64>>> {
+        if !filter.hits && filter.profile.is_none() {
+            return Ok(None);
+        }
+        let which = if filter.profile.is_some() { "profile = $1" } else { "shadow = 0 AND $1 = $1" };
+        let sql = format!("SELECT DISTINCT item_id FROM hits WHERE {which} LIMIT $2");
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(filter.profile.clone().unwrap_or_default());
+        let items = query.bind(most as i64 + 1).fetch_all(&self.reader).await?;
+        if items.len() > most {
+            return Ok(None);
+        }
+        // Numbers of our own.
+        let items: Vec<String> = items.iter().map(|row| row.get::<i64, _>(0).to_string()).collect();
+        if items.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let sql = format!("SELECT doc FROM search_docs WHERE item_id IN ({}) ORDER BY doc DESC", items.join(","));
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.reader).await?;
+        Ok(Some(rows.iter().map(|row| row.get(0)).collect()))
+    }
+
+    /// Which items documents are that pass the filter, in the order of these.
+    pub async fn passing(&self, docs: &[i64], filter: &SearchFilter) -> Result<Vec<Id>> {
         let mut wheres = String::new();
         if filter.hits || filter.profile.is_some() {
             wheres += " AND EXISTS (SELECT 1 FROM hits h WHERE h.item_id = d.item_id AND ";
@@ -334,6 +451,7 @@ impl Store {
         if filtered {
             wheres += " AND i.first_seen_at >= $2 AND i.first_seen_at < $3 AND ($4 = '' OR i.source = $4)";
         }
+        let mut passing = HashMap::new();
         for group in docs.chunks(500) {
             // Numbers of our own.
             let list: Vec<String> = group.iter().map(i64::to_string).collect();
@@ -348,41 +466,22 @@ impl Store {
                     .bind(filter.until.map_or(i64::MAX, millis))
                     .bind(filter.source.clone().unwrap_or_default());
             }
-            found.extend(query.fetch_all(&self.reader).await?.iter().map(|row| {
-                let doc: i64 = row.get(0);
-                Found { doc, item: Id(row.get(1)), rank: -ranks.get(&doc).copied().unwrap_or_default() }
-            }));
+            let rows = query.persistent(false).fetch_all(&self.reader).await?;
+            passing.extend(rows.iter().map(|row| (row.get::<i64, _>(0), Id(row.get(1)))));
         }
-        found.sort_by_key(|found| std::cmp::Reverse(found.doc));
-        Ok(Window { found, looked_at, next })
+        Ok(docs.iter().filter_map(|doc| passing.get(doc).copied()).collect())
     }
 
-    /// Between which numbers items of the filter's time stand: from, and to before.
-    async fn doc_range(&self, filter: &SearchFilter) -> Result<(i64, i64)> {
-        let (mut from, mut to) = (i64::MIN, i64::MAX);
-        if let Some(since) = filter.since {
-            let sql = "SELECT d.doc FROM items i JOIN search_docs d ON d.item_id = i.id \
-                       WHERE i.first_seen_at < $1 AND i.first_seen_at >= $2 ORDER BY i.first_seen_at DESC, i.id DESC LIMIT 1";
-            // Without an item of the hours before there is no limit, which is right too.
-            let earlier = since - STORED_WITHIN;
-            let row = sqlx::query(sql).bind(millis(earlier)).bind(millis(earlier - STORED_WITHIN * 24));
-            from = row.fetch_optional(&self.reader).await?.map_or(from, |row| row.get(0));
-        }
-        if let Some(until) = filter.until {
-            let sql = "SELECT d.doc FROM items i JOIN search_docs d ON d.item_id = i.id \
-                       WHERE i.first_seen_at > $1 AND i.first_seen_at < $2 ORDER BY i.first_seen_at, i.id LIMIT 1";
-            let later = until + STORED_WITHIN;
-            let row = sqlx::query(sql).bind(millis(later)).bind(millis(later + STORED_WITHIN * 24));
-            to = row.fetch_optional(&self.reader).await?.map_or(to, |row| row.get(0));
-        }
-        Ok((from, to))
+    /// Among how many candidates, the newest, the best are looked for: to rank them takes PostgreSQL longer.
+    pub fn ranks(&self) -> usize {
+        if self.engine == Engine::Sqlite { 5_000 } else { 1_000 }
     }
 
-    /// When the item of this number was first seen.
-    pub async fn first_seen(&self, doc: i64) -> Result<Option<Timestamp>> {
-        let sql = "SELECT i.first_seen_at FROM search_docs d JOIN items i ON i.id = d.item_id WHERE d.doc = $1";
-        let row = sqlx::query(sql).bind(doc).fetch_optional(&self.reader).await?;
-        Ok(row.map(|row| super::some_time(row.get(0))))
+    /// What was first seen after this has a number from this one on.
+    pub async fn seen_below(&self, doc: i64) -> Result<Option<Timestamp>> {
+        let sql = "SELECT max(latest) FROM search_blocks WHERE block <= $1";
+        let row = sqlx::query(sql).bind(doc >> BLOCK_BITS).fetch_one(&self.reader).await?;
+        Ok(row.get::<Option<i64>, _>(0).map(super::some_time))
     }
 
     /// How far the index is.
@@ -439,17 +538,19 @@ impl Store {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        let mut statements = vec!["DELETE FROM search_docs"];
         if self.engine == Engine::Postgres {
             // It takes as long as it takes.
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
             tx.lift_limit();
         }
         if self.engine == Engine::Sqlite {
-            statements.push("INSERT INTO search_words (search_words) VALUES ('delete-all')");
+            let sql = format!("SELECT DISTINCT {} FROM search_blocks", part_of_block(self.engine));
+            for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *tx).await? {
+                drop_part(&mut tx, row.get(0)).await?;
+            }
         }
-        for statement in statements {
-            sqlx::query(statement).execute(&mut *tx).await?;
+        for table in ["search_docs", "search_blocks"] {
+            sqlx::query(AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut *tx).await?;
         }
         sqlx::query(
             "INSERT INTO notes (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
