@@ -179,7 +179,7 @@ fn is_planned(sql: &str) -> bool {
     let first = sql.split_whitespace().next().unwrap_or_default();
     let of_the_engine = ["sqlite_schema", "information_schema", "pg_", "pragma_"];
     ["SELECT", "UPDATE", "DELETE", "INSERT", "WITH"].contains(&first)
-        && !(first == "INSERT" && !sql.contains("SELECT"))
+        && (first != "INSERT" || sql.contains("SELECT"))
         && !of_the_engine.iter().any(|name| sql.contains(name))
 }
 
