@@ -237,7 +237,7 @@ mod tests {
             "User-agent: *\nDisallow: /x\nSitemap: https://e.org/a.xml\nsitemap:https://e.org/b.xml\nSitemap: /c";
         assert_eq!(sitemaps(robots), ["https://e.org/a.xml", "https://e.org/b.xml"]);
         let map = |body: &str| sitemap(&Document { url: &url, content_type: None, body: body.as_bytes() });
-        assert_eq!(map("<urlset><url><loc>x</loc></url></urlset>").as_deref(), Some("a sitemap with 1 addresses"));
+        assert_eq!(map("<urlset><url><loc>x</loc></url></urlset>").as_deref(), Some("a sitemap with 1 address"));
         assert_eq!(map("<html>"), None);
     }
 }
