@@ -69,7 +69,7 @@ fn item(number: usize, state: &mut u64, words: &[&str], at: Timestamp) -> NewIte
     let key = format!("{number}");
     let item = Item {
         id: Id::of(&["wire", &key]),
-        source: if number % RARE_SOURCE == 0 { "rare".into() } else { "wire".into() },
+        source: if number.is_multiple_of(RARE_SOURCE) { "rare".into() } else { "wire".into() },
         url: Some(format!("https://wire.example/reports/{key}")),
         key,
         title,

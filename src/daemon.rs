@@ -730,10 +730,7 @@ async fn pulse(shared: Shared, store: Store) {
         }
         let answer = tokio::time::timeout(PING_MAX, store.ping()).await;
         let answer = answer.unwrap_or_else(|_| Err(StoreError::Away("the database does not answer".to_string())));
-        // A database that is away is not brought back by a restart of its watchers, and a few restarts are all that a service
-        // manager makes.
-        let is_away = answer.as_ref().is_err_and(|error| error.is_passing());
-        let waits = shared.is_moving() && store.is_shared() && is_away;
+        let waits = shared.is_moving() && answer.as_ref().is_err_and(|error| store.is_waited_for(error));
         let well = waits || shared.is_moving() && answer.is_ok();
         if waits {
             systemd::alive("the store is away, newswatch tries again and again");

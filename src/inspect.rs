@@ -32,7 +32,7 @@ use crate::model::Health;
 use crate::plain;
 use crate::store::glance::Glance;
 use crate::store::health::{Canary, Stage};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 
 /// Connections at the same time; more of them wait.
 const CONNECTIONS_MAX: usize = 16;
@@ -281,8 +281,15 @@ fn show(meters: &Meters, standing: &Standing, free: Option<u64>, canary: bool, n
     }
 }
 
+/// The watchdog's judgement: whether a restart could help.
 async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
-    verdict(not_alive(&shared.inspector, &(shared.inspector.vitals)()).await, "alive")
+    let standstill = (shared.inspector.vitals)().standstill;
+    let wrong = match store_trouble(&shared.inspector).await {
+        _ if standstill.is_some() => standstill,
+        Some(error) if !shared.inspector.store.is_waited_for(&error) => Some(error.to_string()),
+        _ => None,
+    };
+    verdict(wrong, "alive")
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
@@ -291,22 +298,18 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
         Some("newswatch is about to end".to_string())
     } else if let Some((name, _)) = vitals.loops.iter().find(|(_, age)| age.is_none()) {
         Some(format!("the first cycle has not begun: {name} waits for its first round"))
+    } else if vitals.standstill.is_some() {
+        vitals.standstill
     } else {
-        not_alive(&shared.inspector, &vitals).await
+        store_trouble(&shared.inspector).await.map(|error| error.to_string())
     };
     verdict(not_ready, "ready")
 }
 
-/// The watchdog's judgement: why newswatch is not alive.
-async fn not_alive(inspector: &Inspector, vitals: &Vitals) -> Option<String> {
-    if vitals.standstill.is_some() {
-        return vitals.standstill.clone();
-    }
-    match tokio::time::timeout(STORE_TIME_MAX, inspector.store.ping()).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("the store gives no answer within {} s", STORE_TIME_MAX.as_secs())),
-    }
+async fn store_trouble(inspector: &Inspector) -> Option<StoreError> {
+    let answer = tokio::time::timeout(STORE_TIME_MAX, inspector.store.ping()).await;
+    let late = || StoreError::Away(format!("the store gives no answer within {} s", STORE_TIME_MAX.as_secs()));
+    answer.unwrap_or_else(|_| Err(late())).err()
 }
 
 fn verdict(wrong: Option<String>, right: &str) -> Response {

@@ -388,6 +388,12 @@ impl Store {
         self.inode.is_some() && inode(path) == self.inode
     }
 
+    /// A database that others share is away: a restart of this watcher would not bring it back, and a few restarts are all that a
+    /// service manager makes.
+    pub fn is_waited_for(&self, error: &StoreError) -> bool {
+        self.is_shared() && error.is_passing()
+    }
+
     /// The store answers, and its file is where it was.
     pub async fn ping(&self) -> Result<()> {
         if let Some(path) = &self.path

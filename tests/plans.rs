@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
+use newswatch::store::{Durability, Store};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
 use support::{Folder, PROFILE, Web, loopback, page, rss, source, wait_until};
 
@@ -22,6 +23,7 @@ const BOUNDED: &[&str] = &[
     "memories",
     "robots",
     "turns",
+    "rests",
     "watchers",
     "watcher_sources",
     "conditions",
@@ -63,7 +65,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("SELECT count(*), min(queued_at) FROM unscored", "", "the queue, short as a rule"),
     ("SELECT lease_owner, count(*) FROM unscored", "", "the queue, short as a rule; asked for by people"),
     ("UPDATE unscored SET lease_until = 0 WHERE", "", "the queue, short as a rule; once a start"),
-    ("INSERT INTO notes (name, value) SELECT 'search index lacks", "", "a migration"),
 ];
 
 /// Statements of PostgreSQL that cannot be prepared without the types of their values: the first is about a bounded table, the other names
@@ -73,6 +74,8 @@ const UNTYPED: &[&str] =
 
 /// What the program does on a store; answers the statements that it ran.
 fn statements(url: &str) -> BTreeSet<String> {
+    // What is done once, when the store is made, is not asked for often.
+    block_on(async { Store::open(url, Durability::Process).await.unwrap().close().await });
     let web = Web::start();
     let story = "They took the observer seat away, and nobody said a word about it afterwards.";
     web.put(
@@ -241,7 +244,11 @@ fn sqlite_finds_rows_by_an_index() {
         for sql in &statements {
             let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
             let plan = (0..values(sql)).fold(plan, |plan, _| plan.bind(None::<i64>));
-            let rows = plan.fetch_all(&mut connection).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
+            let rows = match plan.fetch_all(&mut connection).await {
+                // A part of the index that was forgotten as a whole.
+                Err(error) if error.to_string().contains("no such table: search_words_") => continue,
+                rows => rows.unwrap_or_else(|error| panic!("{error}: {sql}")),
+            };
             let names = tables(sql);
             for row in rows {
                 let detail: String = row.get(3);

@@ -5,8 +5,9 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -257,7 +258,7 @@ async fn a_matcher_that_lost_its_turn_scores_again_and_notes_its_profiles_once()
     // It waits in the middle of its turn, which another watcher takes over meanwhile.
     let pool = sqlx::AnyPool::connect(&schema.url()).await.unwrap();
     let mut wait = pool.begin().await.unwrap();
-    sqlx::query("LOCK TABLE story_marks IN ACCESS EXCLUSIVE MODE").execute(&mut *wait).await.unwrap();
+    sqlx::query("LOCK TABLE story_links IN ACCESS EXCLUSIVE MODE").execute(&mut *wait).await.unwrap();
     let first = tokio::spawn(async move {
         let done = matcher.step(minute(2)).await.unwrap().0;
         (matcher, done)
@@ -391,8 +392,15 @@ fn a_database_that_is_away_is_waited_for_and_the_service_manager_need_not_do_any
     let (before, after) = url.split_once('@').unwrap();
     let (server, database) = after.split_once('/').unwrap();
     let way = Way::to(server.to_string());
-    let folder = Folder::new(&format!("[store]\nurl = \"{before}@127.0.0.1:{}/{database}\"\n", way.port));
+    let folder = Folder::new("");
+    let socket = folder.path().join("metrics.sock");
+    let text = format!(
+        "[store]\nurl = \"{before}@127.0.0.1:{}/{database}\"\n[metrics]\nlisten = \"unix:{}\"\n",
+        way.port,
+        socket.display()
+    );
     folder
+        .write("newswatch.toml", &text)
         .write("profiles.d/seat.toml", PROFILE)
         .write("sources.d/a.toml", &support::source("a", "http://127.0.0.1:9/", ""));
     // What a service manager hears of it.
@@ -413,7 +421,7 @@ fn a_database_that_is_away_is_waited_for_and_the_service_manager_need_not_do_any
     status.says("broken: ").says("no connection to the database").says(&format!("127.0.0.1:{}", way.port));
     // One that is told to stop while it waits does.
     let mut other = Running(folder.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
-    std::io::Read::read(&mut other.0.stderr.take().unwrap(), &mut [0; 100]).unwrap();
+    other.0.stderr.take().unwrap().read_exact(&mut [0; 100]).unwrap();
     other.signal("-TERM");
     assert!(other.0.wait().unwrap().success());
     way.open();
@@ -422,6 +430,15 @@ fn a_database_that_is_away_is_waited_for_and_the_service_manager_need_not_do_any
     assert_ne!(folder.run(&["status"]).code, 2);
     way.cut();
     wait_until("it is alive without its database", || hears("STATUS=the store is away"));
+    let asked = |question: &str| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        write!(stream, "GET {question} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(asked("/healthz").starts_with("HTTP/1.1 200"), "a restart would not bring it back");
+    assert!(asked("/readyz").starts_with("HTTP/1.1 503"));
     assert_eq!(folder.run(&["status"]).code, 2);
     way.open();
     wait_until("it works again", || folder.read("log").contains("goes on after"));

@@ -230,8 +230,10 @@ pub(super) async fn forget(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Re
     }
     if engine_of(tx) == Engine::Sqlite {
         for part in docs.iter().map(|doc| part_of(Engine::Sqlite, *doc)).collect::<BTreeSet<i64>>() {
-            let sql = format!("SELECT 1 FROM search_blocks WHERE {} = $1 LIMIT 1", part_of_block(Engine::Sqlite));
-            if sqlx::query(AssertSqlSafe(sql)).bind(part).fetch_optional(&mut **tx).await?.is_none() {
+            let bits = PART_BITS.0 - BLOCK_BITS;
+            let left = sqlx::query("SELECT 1 FROM search_blocks WHERE block >= $1 AND block < $2 LIMIT 1");
+            let left = left.bind(part << bits).bind((part + 1) << bits).fetch_optional(&mut **tx).await?;
+            if left.is_none() {
                 drop_part(tx, part).await?;
             }
         }
