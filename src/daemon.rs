@@ -41,6 +41,8 @@ const STOP_WAIT: Duration = Duration::from_secs(8);
 const STANDSTILL: Duration = Duration::from_secs(300);
 /// A single cycle that fails so often in a row ends with an error; the daemon never gives up.
 const ONCE_FAILURES_MAX: u32 = 3;
+/// What the loops do, in words; while it is held up nothing is looked at or nothing is told.
+pub const WORK: [&str; 3] = ["polling", "matching", "delivering"];
 /// What failed so often in a row is noted in the store, for `newswatch status`.
 const NOTED_AFTER: u32 = 3;
 /// Scoring costs a transaction however few the items are: after a call the matcher waits so long for more of them, unless it
@@ -442,7 +444,7 @@ async fn rests(standing: &mut watch::Receiver<Standing>, shared: &Shared) -> boo
 /// Loop 1. `done` is signalled when a single cycle is over.
 async fn poll(mut poller: Poller, mut shared: Shared, store: Store, done: CancellationToken) -> poller::Progress {
     let mut sum = poller::Progress::default();
-    let mut trouble = Trouble::new(LOOPS[0], "polling", &store);
+    let mut trouble = Trouble::new(LOOPS[0], WORK[0], &store);
     let mut standing = shared.standing.clone();
     // A single cycle is over the sources that are due when it begins, not over those that become due again meanwhile.
     let cycle = shared.clock.now();
@@ -518,7 +520,7 @@ async fn match_items(
     done: CancellationToken,
 ) -> u64 {
     let mut hits = 0;
-    let mut trouble = Trouble::new(LOOPS[1], "matching", &store);
+    let mut trouble = Trouble::new(LOOPS[1], WORK[1], &store);
     let mut standing = shared.standing.clone();
     loop {
         let now = shared.round(1);
@@ -575,7 +577,7 @@ async fn match_items(
 /// Loop 3. Ends a single cycle when matching is over and nothing is due.
 async fn notify(mut notifier: Notifier, mut shared: Shared, store: Store, matched: CancellationToken) -> usize {
     let mut sum = 0;
-    let mut trouble = Trouble::new(LOOPS[2], "delivering", &store);
+    let mut trouble = Trouble::new(LOOPS[2], WORK[2], &store);
     let mut standing = shared.standing.clone();
     let mut rested = false;
     loop {

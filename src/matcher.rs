@@ -146,6 +146,15 @@ impl Matcher {
 
     /// Scores one batch. Answers what was done and when to call again at the latest.
     pub async fn step(&mut self, now: Timestamp) -> anyhow::Result<(Progress, Timestamp)> {
+        let done = self.try_step(now).await;
+        if done.is_err() {
+            // What was counted of a batch that is not stored is read from the store again.
+            self.engine = None;
+        }
+        done
+    }
+
+    async fn try_step(&mut self, now: Timestamp) -> anyhow::Result<(Progress, Timestamp)> {
         let claims = self.store.claim_unscored(&self.owner, now, now + LEASE, BATCH_MAX).await?;
         let Some((first, claim)) = claims.first() else { return Ok((Progress::default(), now + LOOK_AGAIN)) };
         let fence = claim.fence.to_string();
@@ -176,7 +185,7 @@ impl Matcher {
         }
         // Two watchers that place copies of one story at the same moment would make two stories of it.
         let places = !result.hits.is_empty() || !result.below.is_empty();
-        let turn = if places { Some(self.store.story_turn(TURN).await) } else { None };
+        let turn = if places { Some(self.store.story_turn(TURN).await?) } else { None };
         self.find_stories(&mut result, turn.as_ref()).await?;
         result.turn = turn.as_ref().and_then(Turn::fence);
         result.marks_since = Some(now - story::WINDOW);
@@ -193,7 +202,7 @@ impl Matcher {
             // It took too long. Nothing is stored, also not what was counted here: that is read from the store again.
             Err(StoreError::TurnIsOver) => {
                 self.engine = None;
-                return Ok((Progress::default(), now));
+                return Ok((Progress { items, ..Progress::default() }, now));
             }
             done => done?,
         };

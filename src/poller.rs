@@ -329,6 +329,7 @@ impl Poller {
         self.finished.extend(exchanged.uncommitted);
         self.articles.extend(exchanged.uncommitted_articles);
         self.waiting.extend(exchanged.claimed);
+        self.released.extend(exchanged.unreleased);
         // Whoever wants a claim sooner meanwhile gets it.
         self.claim_at = self.claim_at.min(exchanged.claim_at);
         let had_network = self.outage.since().is_none();

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Global;
 use crate::config::Config;
 use crate::config::section::show_duration;
-use crate::daemon::HEARTBEAT_NOTE;
+use crate::daemon::{HEARTBEAT_NOTE, WORK};
 use crate::health::changes::Changes;
 use crate::health::watchers::{self, State};
 use crate::health::{self, Condition, Open, Overall};
@@ -217,7 +217,9 @@ async fn look(config: &Config, arguments: &Arguments, now: Timestamp) -> anyhow:
         *since = held.since.min(*since);
     }
     for ((what, reason), (names, since)) in held_up {
-        overall = Overall::Broken;
+        // A chore can wait.
+        let is_work = WORK.contains(&what.as_str());
+        overall = overall.max(if is_work { Overall::Broken } else { Overall::Degraded });
         let of = if names.is_empty() { String::new() } else { format!(" of {}", names.join(", ")) };
         reasons.push(format!("{what}{of} is held up, began {}: {reason}", super::show_distance(since, now)));
     }

@@ -4,6 +4,8 @@
 //! The chain is over what is stored. Where something was masked, what is shown does not give the recorded hash any more; it is
 //! marked, so that nobody takes that for a forgery.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,25 +18,24 @@ use crate::plain;
 const SECRET_BYTES_MIN: usize = 6;
 
 impl Entry {
-    /// As it is handed on.
+    /// As it is handed on: without these secrets, which are those of all entries that go together.
     #[must_use]
-    pub fn masked(mut self) -> Entry {
-        let secrets = self.secrets();
+    pub fn masked(mut self, secrets: &[String]) -> Entry {
         let mut record: Value = serde_json::from_str(&self.text).unwrap_or_default();
-        if mask_value(&mut record, &secrets) {
+        if mask_value(&mut record, secrets) {
             self.text = record.to_string();
-            mask(&mut self.record, &secrets);
+            mask(&mut self.record, secrets);
             self.is_masked = true;
         }
         for text in self.item.iter_mut().chain(&mut self.before) {
-            self.is_masked |= mask(text, &secrets);
+            self.is_masked |= mask(text, secrets);
         }
-        self.is_masked |= mask(&mut self.reasons, &secrets);
+        self.is_masked |= mask(&mut self.reasons, secrets);
         for document in &mut self.documents {
             if let Some(capture) = &mut document.capture {
-                self.is_masked |= mask(capture, &secrets);
+                self.is_masked |= mask(capture, secrets);
             }
-            for secret in &secrets {
+            for secret in secrets {
                 if let Some(body) = &mut document.body {
                     self.is_masked |= replace(body, secret.as_bytes());
                 }
@@ -45,7 +46,7 @@ impl Entry {
 
     /// The secrets of its addresses, the item's and those that were asked and that answered: as they are written there and as they
     /// are meant.
-    fn secrets(&self) -> Vec<String> {
+    pub fn secrets(&self) -> Vec<String> {
         let captures = self.documents.iter().filter_map(|document| document.capture.as_ref());
         let asked = captures.flat_map(|capture| [&capture.requested, &capture.url]);
         let items = self.item.iter().chain(&self.before).filter_map(|text| text.url.as_ref());
@@ -58,11 +59,15 @@ impl Entry {
             found.extend(std::iter::once(secret.to_string()).chain(meant));
         }
         found.retain(|secret| secret.len() >= SECRET_BYTES_MIN);
-        // The longest first: what holds another one is masked whole.
-        found.sort_by_key(|secret| (std::cmp::Reverse(secret.len()), secret.clone()));
-        found.dedup();
         found
     }
+}
+
+/// The longest first: what holds another one is masked whole.
+pub fn in_order(secrets: BTreeSet<String>) -> Vec<String> {
+    let mut secrets: Vec<String> = secrets.into_iter().collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
 }
 
 /// Masks every text in it; answers whether there was anything to mask.

@@ -85,6 +85,8 @@ pub(super) struct Exchanged {
     pub(super) uncommitted: Vec<VisitResult>,
     pub(super) uncommitted_articles: Articles,
     pub(super) claimed: Vec<Waiting>,
+    /// Claims that could not be given back.
+    pub(super) unreleased: Vec<(String, Claim)>,
     /// When to claim again.
     pub(super) claim_at: Timestamp,
     /// The sources that could not be reached are still to be asked soon.
@@ -108,6 +110,7 @@ impl Default for Exchanged {
             uncommitted: vec![],
             uncommitted_articles: Articles::default(),
             claimed: vec![],
+            unreleased: vec![],
             claim_at: Timestamp::MIN,
             network_is_back: None,
             failed: None,
@@ -123,6 +126,7 @@ impl Exchange {
         exchanged.failed = result.err();
         exchanged.uncommitted = self.finished;
         exchanged.uncommitted_articles = self.articles;
+        exchanged.unreleased = self.released;
         exchanged
     }
 
@@ -141,6 +145,7 @@ impl Exchange {
         }
         if !self.released.is_empty() {
             self.store.release_sources(&self.released).await?;
+            self.released.clear();
         }
         if let Some((since, by)) = self.network_is_back {
             self.after_outage(since, by).await?;

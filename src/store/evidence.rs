@@ -186,7 +186,11 @@ async fn lock_chain(tx: &mut Transaction<'static, Any>) -> Result<AnyRow> {
 }
 
 /// Adds facts to the chain, in this order.
-async fn append(tx: &mut Transaction<'static, Any>, facts: Vec<Fact>, now: Timestamp) -> Result<()> {
+pub(in crate::store) async fn append(
+    tx: &mut Transaction<'static, Any>,
+    facts: Vec<Fact>,
+    now: Timestamp,
+) -> Result<()> {
     if facts.is_empty() {
         return Ok(());
     }
@@ -253,6 +257,7 @@ pub(super) async fn drop_documents(
 ) -> Result<u64> {
     // Locked before all else, as whoever stores a document does.
     sqlx::query("UPDATE capture_room SET bytes = bytes WHERE one = 1").execute(&mut **tx).await?;
+    lock_chain(tx).await?;
     let old = format!("SELECT b.sha256 FROM blobs b WHERE {OLD_DOCUMENTS} ORDER BY b.held_at, b.sha256 LIMIT $2");
     let old = sqlx::query(AssertSqlSafe(old)).bind(millis(cutoff)).bind(limit as i64).fetch_all(&mut **tx).await?;
     let (mut bodies, mut bytes) = (Vec::new(), 0);

@@ -491,7 +491,7 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
     &[
         // When a record last named a document's bytes; 0 for texts and reasons, which are never let go.
         "ALTER TABLE blobs ADD COLUMN held_at BIGINT NOT NULL DEFAULT 0",
-        "UPDATE blobs SET held_at = (SELECT max(c.fetched_at) FROM captures c WHERE c.sha256 = blobs.sha256) \
+        "UPDATE blobs SET held_at = (SELECT coalesce(max(e.recorded_at), 0) FROM evidence e) \
          WHERE held = 1 AND EXISTS (SELECT 1 FROM captures c WHERE c.sha256 = blobs.sha256)",
         "CREATE INDEX blobs_held ON blobs (held_at)",
         // Why its bytes were not kept; empty where they were.

@@ -67,7 +67,8 @@ impl SearchFilter {
 pub struct Found {
     /// Its number: the higher, the newer.
     pub doc: i64,
-    /// How much of what is looked for it holds, by the index; comparable within one answer only.
+    /// How much of what is looked for it holds, by the index; comparable within one answer only. SQLite knows how rare a word is
+    /// within a part only, so there it is the share of the best of the part.
     pub rank: f64,
 }
 
@@ -126,10 +127,7 @@ pub(super) async fn index(tx: &mut Transaction<'static, Any>, items: &[&Item], n
         return Ok(());
     }
     let engine = engine_of(tx);
-    if engine == Engine::Postgres {
-        // Two watchers must not give one number twice.
-        sqlx::query("SELECT pg_advisory_xact_lock(5771193)").execute(&mut **tx).await?;
-    }
+    lock(tx).await?;
     let known = docs_of(tx, &items.iter().map(|item| item.id).collect::<Vec<Id>>()).await?;
     let (order, step) = if numbered == Numbered::Upwards { ("max", 1) } else { ("min", -1) };
     let sql = format!("SELECT coalesce({order}(doc), {FIRST_DOC}) FROM search_docs");
@@ -211,8 +209,18 @@ pub(super) async fn index_again(tx: &mut Transaction<'static, Any>, ids: &[Id]) 
     Ok(())
 }
 
+/// Whoever changes the index does so alone until the transaction ends, from the first look on: two watchers must not give one number
+/// twice, nor put back what another has just brought up to date. (SQLite has one writer anyway.)
+async fn lock(tx: &mut Transaction<'static, Any>) -> Result<()> {
+    if engine_of(tx) == Engine::Postgres {
+        sqlx::query("SELECT pg_advisory_xact_lock(5771193)").execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
 /// Takes items out of the index, and what is empty then.
 pub(super) async fn forget(tx: &mut Transaction<'static, Any>, ids: &[Id]) -> Result<()> {
+    lock(tx).await?;
     let docs: Vec<i64> = docs_of(tx, ids).await?.into_values().collect();
     take_out(tx, &docs).await?;
     let blocks: Vec<i64> = docs.iter().map(|doc| doc >> BLOCK_BITS).collect::<BTreeSet<i64>>().into_iter().collect();
@@ -407,7 +415,14 @@ impl Store {
             };
             found.extend(match fewer {
                 Some(_) if few.len() <= FEW => few,
-                _ => ask(&mut tx, wanted, now, look_at - found.len(), ranked).await?,
+                _ => {
+                    let mut found = ask(&mut tx, wanted, now, look_at - found.len(), ranked).await?;
+                    if ranked && self.engine == Engine::Sqlite {
+                        let best = found.iter().map(|found| found.rank).fold(f64::MIN_POSITIVE, f64::max);
+                        found.iter_mut().for_each(|found| found.rank /= best);
+                    }
+                    found
+                }
             });
             (ahead, count) = (later, count * at_once);
         }
@@ -493,17 +508,19 @@ impl Store {
     }
 
     async fn index_lacks(&self) -> Result<Option<(i64, i64)>> {
-        let note = self.noted(LACKS).await?;
-        Ok(note.and_then(|note| {
-            let (before, id) = note.split_once(' ')?;
-            Some((before.parse().ok()?, id.parse().ok()?))
-        }))
+        Ok(self.noted(LACKS).await?.and_then(|note| lacks(&note)))
     }
 
     /// Indexes up to `limit` items that are not in the index, the newest first. Answers how many, and how far the index is.
     pub async fn index_more(&self, limit: usize) -> Result<(usize, IndexState)> {
-        let Some((before, id)) = self.index_lacks().await? else { return Ok((0, IndexState::Whole)) };
+        if self.index_lacks().await?.is_none() {
+            return Ok((0, IndexState::Whole));
+        }
         let mut tx = self.begin().await?;
+        lock(&mut tx).await?;
+        // As it is now: somebody may have forgotten the index meanwhile.
+        let note = sqlx::query("SELECT value FROM notes WHERE name = $1").bind(LACKS).fetch_optional(&mut *tx).await?;
+        let Some((before, id)) = note.and_then(|row| lacks(row.get(0))) else { return Ok((0, IndexState::Whole)) };
         let sql = format!(
             "SELECT {COLUMNS} FROM items i WHERE (i.first_seen_at, i.id) < ($1, $2) \
              ORDER BY i.first_seen_at DESC, i.id DESC LIMIT $3"
@@ -545,6 +562,7 @@ impl Store {
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
             tx.lift_limit();
         }
+        lock(&mut tx).await?;
         if self.engine == Engine::Sqlite {
             let sql = format!("SELECT DISTINCT {} FROM search_blocks", part_of_block(self.engine));
             for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *tx).await? {
@@ -569,6 +587,12 @@ impl Store {
     pub async fn indexed_count(&self) -> Result<i64> {
         Ok(sqlx::query("SELECT count(*) FROM search_docs").fetch_one(&self.reader).await?.get(0))
     }
+}
+
+/// What the note says: milliseconds and identity.
+fn lacks(note: &str) -> Option<(i64, i64)> {
+    let (before, id) = note.split_once(' ')?;
+    Some((before.parse().ok()?, id.parse().ok()?))
 }
 
 /// Nothing is left of it to find.

@@ -123,6 +123,8 @@ pub struct ConfiguredSource {
 
 /// Among so many sources, the first by their times, the next that is due is looked for.
 const NEXT_AMONG: i64 = 256;
+/// Where all of these are due and none is for this watcher, it looks again after so long.
+const BEHIND_WAIT: SignedDuration = SignedDuration::from_secs(2);
 /// A due source of another watcher's share is everybody's when it was due for so long: that watcher may be dead, or overloaded.
 const SHARE_GRACE: SignedDuration = SignedDuration::from_secs(20);
 
@@ -389,7 +391,7 @@ impl Store {
         let row = sqlx::query(AssertSqlSafe(sql)).bind(millis(now)).bind(owner).fetch_one(&self.reader).await?;
         let (soonest, last, count): (Option<i64>, Option<i64>, i64) = (row.get(0), row.get(1), row.get(2));
         // What comes behind these is not due before the last of them.
-        let behind = last.filter(|_| count == NEXT_AMONG);
+        let behind = last.filter(|_| count == NEXT_AMONG).map(|last| last.max(millis(now + BEHIND_WAIT)));
         Ok(soonest.into_iter().chain(behind).min().map(some_time))
     }
 

@@ -15,6 +15,8 @@ const GRANT_MAX: Duration = Duration::from_secs(10);
 const LEASE_MAX: Duration = Duration::from_secs(60 * 60);
 /// How long to wait at most before a turn that somebody has is asked for again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// Who holds up a loop gives up after so long, and the loop says what is wrong.
+const TROUBLE_MAX: Duration = Duration::from_secs(60);
 /// How long to wait at most after the store failed.
 const TROUBLE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Name of the row that says since when the table is whole (its `free_at`): a crash of the database, or a failover, empties it. Somebody
@@ -124,19 +126,24 @@ impl Store {
     /// Waits until this host may be asked by us alone. A store in trouble is waited for: nobody could say who else is asking.
     /// `lease`: longer than the request can take.
     pub async fn host_turn(&self, host: &str, lease: Duration) -> Turn {
-        self.turn(&format!("host {host}"), lease).await
+        loop {
+            if let Ok(turn) = self.turn(&format!("host {host}"), lease, Duration::MAX).await {
+                return turn;
+            }
+        }
     }
 
-    /// Waits until we alone place items into stories.
-    pub async fn story_turn(&self, lease: Duration) -> Turn {
-        self.turn(STORIES, lease).await
+    /// Waits until we alone place items into stories. Fails when the store is in trouble for a minute.
+    pub async fn story_turn(&self, lease: Duration) -> Result<Turn> {
+        self.turn(STORIES, lease, TROUBLE_MAX).await
     }
 
-    async fn turn(&self, name: &str, lease: Duration) -> Turn {
+    async fn turn(&self, name: &str, lease: Duration, trouble_max: Duration) -> Result<Turn> {
         if self.engine == Engine::Sqlite {
-            return Turn { held: None };
+            return Ok(Turn { held: None });
         }
         let mut trouble = Duration::from_millis(100);
+        let mut troubled: Option<Instant> = None;
         loop {
             let asked = Instant::now();
             let wait = match self.ask_for_turn(name, lease).await {
@@ -145,9 +152,15 @@ impl Store {
                     drop(Turn { held: Some(*held) });
                     Duration::ZERO
                 }
-                Ok(Asked::Granted(held)) => return Turn { held: Some(*held) },
-                Ok(Asked::Wait(wait)) => wait,
+                Ok(Asked::Granted(held)) => return Ok(Turn { held: Some(*held) }),
+                Ok(Asked::Wait(wait)) => {
+                    troubled = None;
+                    wait
+                }
                 Err(error) => {
+                    if troubled.get_or_insert(asked).elapsed() > trouble_max {
+                        return Err(error);
+                    }
                     tracing::debug!("the turn of {name} cannot be had now: {error}");
                     trouble = (trouble * 2).min(TROUBLE_WAIT_MAX);
                     trouble

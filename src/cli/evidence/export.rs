@@ -1,5 +1,6 @@
 //! `newswatch evidence export`: hand evidence on in a form that others read.
 
+use std::collections::BTreeSet;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use clap::ValueEnum;
 use super::super::Global;
 use crate::evidence::case::{self, Head};
 use crate::evidence::warc::Writer;
-use crate::evidence::{Entry, stix, table};
+use crate::evidence::{Entry, mask, stix, table};
 use crate::model::Id;
 use crate::plain;
 use crate::store::Store;
@@ -86,7 +87,8 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Exit
                 numbers.len()
             );
         }
-        let made = Export { store: &store, numbers: &numbers, about: &about };
+        let secrets = secrets(&store, &numbers).await?;
+        let made = Export { store: &store, secrets, numbers: &numbers, about: &about };
         match &arguments.output {
             None => made.write(arguments.format, anstream::stdout().into_inner().lock()).await?,
             Some(path) => {
@@ -99,6 +101,18 @@ pub(super) fn run(global: &Global, arguments: &Arguments) -> anyhow::Result<Exit
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What is masked wherever it stands.
+async fn secrets(store: &Store, numbers: &[i64]) -> anyhow::Result<Vec<String>> {
+    let mut found = BTreeSet::new();
+    for number in numbers {
+        let Some(stored) = store.record(*number).await? else { continue };
+        if let Some(entry) = store.evidence_entry(&stored, false).await? {
+            found.extend(entry.secrets());
+        }
+    }
+    Ok(mask::in_order(found))
 }
 
 /// The items that are asked for, none for all, and that in words.
@@ -125,6 +139,8 @@ async fn wanted(store: &Store, arguments: &Arguments) -> anyhow::Result<(Vec<Id>
 /// What is exported.
 struct Export<'a> {
     store: &'a Store,
+    /// Of the addresses of all its records: a document that shows many items is written once.
+    secrets: Vec<String>,
     numbers: &'a [i64],
     about: &'a str,
 }
@@ -132,7 +148,7 @@ struct Export<'a> {
 impl Export<'_> {
     async fn entry(&self, number: i64, bodies: bool) -> anyhow::Result<Option<Entry>> {
         let Some(stored) = self.store.record(number).await? else { return Ok(None) };
-        Ok(self.store.evidence_entry(&stored, bodies).await?.map(Entry::masked))
+        Ok(self.store.evidence_entry(&stored, bodies).await?.map(|entry| entry.masked(&self.secrets)))
     }
 
     async fn entries(&self) -> anyhow::Result<Vec<Entry>> {
@@ -175,10 +191,11 @@ impl Export<'_> {
             Format::Markdown => {
                 let found = self.store.verify_evidence().await?;
                 let verified = match found.broken.first() {
-                    None => format!(
-                        "The chain and everything it names is as it was recorded: {}.",
-                        super::super::counted(found.records as usize, "record")
-                    ),
+                    None => {
+                        let records = super::super::counted(found.records as usize, "record");
+                        let notes: String = found.notes.iter().map(|note| format!(" Note: {note}.")).collect();
+                        format!("The chain and everything it names is as it was recorded: {records}.{notes}")
+                    }
                     Some(broken) => format!("The chain is broken, first at record {}: {}.", broken.record, broken.what),
                 };
                 let head = Head {

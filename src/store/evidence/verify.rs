@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 
 use super::{PAGE, RecordFilter, StoredRecord, stored};
-use crate::evidence::{Blob, Capture, Fact, ItemText, Record, START, link, sha256};
+use crate::evidence::{Blob, Capture, DroppedFact, Fact, ItemText, Record, START, link, sha256};
 use crate::model::Id;
+use crate::plain;
 use crate::store::hits;
 use crate::store::{Result, Store, millis};
 
@@ -41,6 +43,9 @@ pub struct Verified {
     pub notes: Vec<String>,
 }
 
+/// Documents of hits are kept for at least 30 days (`store.keep_hits`); a day less, for a clock that was set.
+const KEPT_MIN: SignedDuration = SignedDuration::from_hours(29 * 24);
+
 /// A document as a record names it.
 struct Named {
     record: i64,
@@ -61,6 +66,8 @@ struct Walk {
     /// What must be there, with the first record that names it.
     blobs: BTreeMap<String, i64>,
     captures: BTreeMap<Id, Named>,
+    /// Documents by hash, with the time of the record that named them last. Only these may be let go.
+    documents: BTreeMap<String, Timestamp>,
     /// Documents whose bytes were let go, as the chain says.
     let_go: u64,
 }
@@ -104,6 +111,7 @@ impl Walk {
         for cited in fact.captures() {
             let named = Named { record: number, facts: cited.facts.clone(), body: cited.body.clone() };
             self.captures.entry(cited.capture).or_insert(named);
+            self.documents.insert(cited.body.clone(), *at);
         }
         match fact {
             Fact::Hit(hit) => {
@@ -116,15 +124,19 @@ impl Walk {
                 self.texts.insert(edit.item, (number, edit.text.clone()));
             }
             Fact::Reread(_) => {}
-            Fact::Dropped(dropped) => self.dropped(&dropped.bodies),
+            Fact::Dropped(dropped) => self.dropped(number, *at, dropped),
         }
     }
 
-    /// What must not be there any more, unless a record that follows names it again.
-    fn dropped(&mut self, bodies: &[String]) {
-        for body in bodies {
-            if self.blobs.remove(body).is_some() {
-                self.let_go += 1;
+    /// What must not be there any more, unless a record that follows names it again. Such a record excuses what the program lets go,
+    /// and nothing else: whoever takes other bytes away cannot write one that fits.
+    fn dropped(&mut self, record: i64, at: Timestamp, dropped: &DroppedFact) {
+        let is_old = dropped.before <= at - KEPT_MIN;
+        for body in &dropped.bodies {
+            if is_old && self.documents.get(body).is_some_and(|named| *named < dropped.before) {
+                self.let_go += u64::from(self.blobs.remove(body).is_some());
+            } else {
+                self.broken(record, format!("it says that {body} was let go, which is no document of old hits"));
             }
         }
     }
@@ -191,14 +203,21 @@ impl Store {
             }
         }
         // What was let go while the walk was on its way is recorded behind its end.
-        for record in self.records_after(walk.found.records).await? {
-            if let Some(Record { fact: Fact::Dropped(dropped), .. }) = record.read() {
-                walk.dropped(&dropped.bodies);
+        let mut after = walk.found.records;
+        loop {
+            let records = self.records_after(after).await?;
+            let Some(last) = records.last() else { break };
+            after = last.number;
+            for record in &records {
+                if let Some(Record { at, fact: Fact::Dropped(dropped), .. }) = record.read() {
+                    walk.dropped(record.number, at, &dropped);
+                }
             }
         }
         if walk.let_go > 0 {
-            let note = "documents of old hits were let go, as store.keep_hits says; their hashes stand";
-            walk.found.notes.push(format!("{} {note}", walk.let_go));
+            let count = plain::counted(walk.let_go as usize, "document");
+            let note = format!("let go as store.keep_hits says, their hashes stand: {count} of old hits");
+            walk.found.notes.push(note);
         }
         for (hash, record) in std::mem::take(&mut walk.blobs) {
             if !there.contains(&hash) {

@@ -328,7 +328,7 @@ impl Careless {
     async fn score(&mut self) {
         let now = self.now();
         let claimed = claim_unscored(&self.store, &self.owner, now, now + SignedDuration::from_mins(20), 5).await;
-        let turn = self.store.story_turn(Duration::from_secs(1)).await;
+        let turn = self.store.story_turn(Duration::from_secs(1)).await.unwrap();
         let mut batch = MatchResult { turn: turn.fence(), ..MatchResult::default() };
         for (unscored, claim) in claimed {
             batch.scored.push((unscored.item.id, claim));

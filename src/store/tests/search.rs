@@ -321,3 +321,22 @@ async fn an_index_in_one_piece_is_made_anew_in_parts() {
     while store.index_more(2).await.unwrap().1 != IndexState::Whole {}
     assert_eq!((found(&store, "macao").await, store.indexed_count().await.unwrap()), ("1".to_string(), 6));
 }
+
+#[tokio::test]
+async fn what_came_last_stands_beside_the_best_of_before() {
+    on_each_engine(async |store| {
+        store.configure_sources(&[source("wire", "a.example")]).await.unwrap();
+        let mut old = vec![saying("seat", "A seat at the harbour", "Nothing else was said about it all day.", 1)];
+        old.extend((0..30).map(|n| saying(&format!("o{n}"), "Ships in the harbour", "Nothing of note.", 1)));
+        visit(&store, "wire", old, at(1)).await;
+        // What is indexed afterwards is in another part than what comes in.
+        store.drop_index().await.unwrap();
+        while store.index_more(10).await.unwrap().1 != IndexState::Whole {}
+        let new = (0..3).map(|n| saying(&format!("n{n}"), "A seat, a seat", "Seat after seat: a seat.", 40)).collect();
+        visit(&store, "wire", new, at(40)).await;
+        let best = answer(&store, "seat", &SearchFilter::default(), Page { order: Order::Best, ..ALL }).await;
+        assert!(keys(&best).starts_with("n2 n1 n0") || keys(&best) == "n2 seat n1 n0", "{}", keys(&best));
+        assert_eq!(best.items.len(), 4);
+    })
+    .await;
+}

@@ -59,8 +59,8 @@ async fn a_host_is_asked_by_one_watcher_at_a_time_with_its_pause() {
 #[tokio::test]
 async fn a_dead_watchers_turn_runs_out_and_a_late_one_cannot_use_it() {
     shared(async |store| {
-        let dead = store.story_turn(Duration::from_millis(100)).await;
-        let next = store.story_turn(Duration::from_secs(60)).await;
+        let dead = store.story_turn(Duration::from_millis(100)).await.unwrap();
+        let next = store.story_turn(Duration::from_secs(60)).await.unwrap();
         assert!(next.fence() > dead.fence());
         assert!(!dead.renew(Duration::from_secs(60)).await.unwrap());
         // What was placed in a turn that is over is not stored, and its items are scored again.
