@@ -209,12 +209,12 @@ pub fn loopback(folder: &Path) -> String {
     )
 }
 
-/// Waits until something is so; a test that waits in vain fails with `what`.
+/// Waits until something is so; a test that waits in vain, also for a busy machine, fails with `what`.
 #[track_caller]
 pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !so() {
-        assert!(began.elapsed().as_secs() < 30, "waited in vain: {what}");
+        assert!(began.elapsed().as_secs() < 120, "waited in vain: {what}");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
