@@ -5,7 +5,9 @@
 
 mod chores;
 mod membership;
+mod pulse;
 mod signals;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,18 +35,16 @@ use crate::store::{Durability, Store, StoreError};
 use crate::{plain, systemd};
 use chores::{forget, index, listen_to_readers, read_answers, report_answers};
 use membership::Membership;
+use pulse::pulse;
 use signals::{Signals, listen};
+use trouble::Trouble;
 
 /// What is in flight at SIGTERM may take so long to finish.
 const STOP_WAIT: Duration = Duration::from_secs(8);
 /// A loop that has not come round for so long stands still.
 const STANDSTILL: Duration = Duration::from_secs(300);
-/// A single cycle that fails so often in a row ends with an error; the daemon never gives up.
-const ONCE_FAILURES_MAX: u32 = 3;
 /// What the loops do, in words; while it is held up nothing is looked at or nothing is told.
 pub const WORK: [&str; 3] = ["polling", "matching", "delivering"];
-/// What failed so often in a row is noted in the store, for `newswatch status`.
-const NOTED_AFTER: u32 = 3;
 /// Scoring costs a transaction however few the items are: after a call the matcher waits so long for more of them, unless it
 /// has plenty.
 const GATHER: Duration = Duration::from_millis(100);
@@ -52,14 +52,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const PLENTY: usize = 500;
 /// Longest sleep of a loop, whatever it waits for.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
-/// How often the store is told that the daemon lives, for `newswatch status`.
-const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A store that did not answer for so long is away. This and the sleep between fit into a watchdog's minute.
 const PING_MAX: Duration = Duration::from_secs(10);
-/// A clock that goes back by more was set; less is how clocks are kept right.
-const CLOCK_BACK: SignedDuration = SignedDuration::from_mins(1);
-/// How long after that times of the old clock may still be stored.
-const SET_BACK_WATCH: Duration = Duration::from_secs(20 * 60);
 /// A watcher that leaves its work to others sees after so long whether that is still so.
 const LOOK_WHEN_RESTING: SignedDuration = SignedDuration::from_secs(10);
 /// The loops by name, as [`Shared::round`] counts them.
@@ -367,71 +361,6 @@ fn standstill() -> String {
     format!("a loop stands still for over {} s", STANDSTILL.as_secs())
 }
 
-/// What to do about a step that failed: say so once, wait longer each time, go on. The work is still in the store.
-struct Trouble {
-    /// What it is counted as, and what it is in words.
-    name: &'static str,
-    what: &'static str,
-    store: Store,
-    failures: u32,
-    since: Timestamp,
-}
-
-impl Trouble {
-    fn new(name: &'static str, what: &'static str, store: &Store) -> Trouble {
-        Trouble { name, what, store: store.clone(), failures: 0, since: Timestamp::UNIX_EPOCH }
-    }
-
-    async fn over(&mut self, now: Timestamp) {
-        if self.failures > 0 {
-            tracing::info!("{} goes on after {}", self.what, plain::counted(self.failures as usize, "failed attempt"));
-            if self.failures >= NOTED_AFTER {
-                self.note("", now).await;
-            }
-            self.failures = 0;
-        }
-    }
-
-    /// Where it can be: a database whose disk is full still changes what stands in it, and looks as if nothing were wrong.
-    async fn note(&self, text: &str, now: Timestamp) {
-        let note = self.store.note_held_up(self.what, text, self.since, now);
-        if !matches!(tokio::time::timeout(PING_MAX, note).await, Ok(Ok(()))) {
-            tracing::debug!("that {} is held up could not be noted in the store", self.what);
-        }
-    }
-
-    /// Waits; false when the program is to stop.
-    async fn wait(&mut self, error: &(dyn std::fmt::Display + Sync), shared: &Shared) -> bool {
-        self.failures += 1;
-        Meters::count(&shared.meters.loop_failures, "loop", self.name);
-        if shared.once && self.failures >= ONCE_FAILURES_MAX {
-            let text = plain::line(&error.to_string(), 500);
-            tracing::error!("{} is given up: {text} [{}]", self.what, self.store.name());
-            shared.gave_up.store(true, Ordering::Relaxed);
-            shared.stop.cancel();
-            return false;
-        }
-        let text = plain::line(&error.to_string(), 500);
-        let now = shared.clock.now();
-        if self.failures == 1 {
-            tracing::error!("{} is held up, nothing is lost: {text} [{}]", self.what, self.store.name());
-            self.since = now;
-        } else {
-            tracing::debug!("{} is still held up: {text}", self.what);
-        }
-        if self.failures >= NOTED_AFTER && !shared.once {
-            self.note(&text, now).await;
-        }
-        // Somebody waits for the end of a single cycle.
-        let unit = if shared.once { Duration::from_millis(250) } else { Duration::from_secs(1) };
-        let wait = unit * (1 << self.failures.min(5));
-        tokio::select! {
-            () = tokio::time::sleep(wait) => true,
-            () = shared.stop.cancelled() => false,
-        }
-    }
-}
-
 /// A loop that leaves its work to other watchers waits until that may have changed; false when the program is to stop.
 async fn rests(standing: &mut watch::Receiver<Standing>, shared: &Shared) -> bool {
     tokio::select! {
@@ -699,56 +628,5 @@ fn pinger(config: &Config, shared: &Shared) -> Option<Arc<dyn Fetch>> {
             tracing::error!("the dead man's switch cannot be told anything: {error}");
             None
         }
-    }
-}
-
-async fn note_heartbeat(store: &Store, shared: &Shared) -> Result<(), StoreError> {
-    let now = shared.clock.now().to_string();
-    let noted = tokio::time::timeout(PING_MAX, store.note(HEARTBEAT_NOTE, &now)).await;
-    noted.unwrap_or_else(|_| Err(StoreError::Away("the database does not answer".to_string())))
-}
-
-/// Tells systemd and the store that the daemon lives, only while every loop comes round. A store that answers but cannot be
-/// written (a full disk) is no reason to be killed: the work goes on by itself once there is room.
-async fn pulse(shared: Shared, store: Store) {
-    let every = systemd::watchdog_interval().map_or(HEARTBEAT, |interval| (interval / 3).min(HEARTBEAT));
-    let mut was_well = true;
-    let mut last = shared.clock.now();
-    let mut set_back: Option<Instant> = None;
-    loop {
-        let now = shared.clock.now();
-        if now + CLOCK_BACK < last {
-            tracing::warn!(
-                "the clock was set back from {last} to {now}: what was to happen by the old time is done now"
-            );
-            set_back = Some(Instant::now());
-        }
-        last = now;
-        // For a while: a visit that began before may store the old time after.
-        if set_back.is_some_and(|at| at.elapsed() < SET_BACK_WATCH)
-            && let Err(error) = store.forget_the_future(now).await
-        {
-            tracing::error!("what a clock set back left behind could not be mended: {error}");
-        }
-        let answer = tokio::time::timeout(PING_MAX, store.ping()).await;
-        let answer = answer.unwrap_or_else(|_| Err(StoreError::Away("the database does not answer".to_string())));
-        let waits = shared.is_moving() && answer.as_ref().is_err_and(|error| store.is_waited_for(error));
-        let well = waits || shared.is_moving() && answer.is_ok();
-        if waits {
-            systemd::alive("the store is away, newswatch tries again and again");
-        } else if well {
-            systemd::alive(&status_line(&shared.config.borrow().clone()));
-            if let Err(error) = note_heartbeat(&store, &shared).await {
-                tracing::debug!("the heartbeat could not be noted: {error}");
-            }
-        } else if was_well {
-            let why = match answer {
-                Err(error) => error.to_string(),
-                Ok(()) => standstill(),
-            };
-            tracing::error!("the watchdog is not fed any more: {why}");
-        }
-        was_well = well;
-        tokio::time::sleep(every).await;
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Shared, Trouble};
+use super::Shared;
+use super::trouble::Trouble;
 use crate::notifier::answers;
 use crate::plain;
 use crate::store::Store;
